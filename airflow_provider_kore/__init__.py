@@ -1,0 +1,1 @@
+"""Erase people from Kore.ai from an Apache Airflow DAG."""

@@ -1,0 +1,1 @@
+"""Tasks that submit erasures to Kore.ai."""
