@@ -1,6 +1,128 @@
 """What Airflow registers about this provider, read without importing anything else of it."""
 
+from __future__ import annotations
+
 
 def get_provider_info() -> dict[str, object]:
-    """Describe the provider to Airflow."""
-    return {"package-name": "airflow-provider-kore", "name": "Kore.ai", "description": "Erase people from Kore.ai."}
+    """Describe the provider to Airflow: its connection form, modules and names."""
+    return {
+        "package-name": "airflow-provider-kore",
+        "name": "Kore.ai",
+        "description": "Erase people from Kore.ai: deferrable, durable, fail-closed.",
+        "integrations": [
+            {
+                "integration-name": "Kore.ai",
+                "external-doc-url": "https://docs.kore.ai/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.hooks.kore"]}],
+        "operators": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.operators.erasure"]}],
+        "sensors": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.sensors.erasure"]}],
+        "triggers": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.triggers.erasure"]}],
+        "connection-types": [
+            {
+                "connection-type": "kore",
+                "hook-class-name": "airflow_provider_kore.hooks.kore.KoreHook",
+                "hook-name": "Kore.ai",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port"],
+                    "relabeling": {"host": "Base URL", "login": "Client ID", "password": "Client Secret"},
+                    "placeholders": {
+                        "host": "https://platform.kore.ai",
+                        "login": "cs-…, of an app made in the Admin Console",
+                    },
+                },
+                "conn-fields": _CONNECTION_FIELDS,
+            }
+        ],
+    }
+
+
+def _field(label: str, description: str, **schema: object) -> dict[str, object]:
+    return {"label": label, "description": description, "schema": schema}
+
+
+_CONNECTION_FIELDS: dict[str, dict[str, object]] = {
+    "subject": _field(
+        "Subject",
+        "The claim sub of each token: who calls, as Kore.ai's audit log shows it. Default: airflow.",
+        type=["string", "null"],
+    ),
+    "algorithm": _field(
+        "Signing algorithm",
+        "As chosen for the app in Kore.ai. HS256 and HS512 sign with the Client Secret, RS256 and RS512 with the "
+        "private key. Default: HS256.",
+        type=["string", "null"],
+        enum=["HS256", "HS512", "RS256", "RS512"],
+        default="HS256",
+    ),
+    "private_key": _field(
+        "Private key",
+        "For RS256 and RS512: the whole PEM text of an unencrypted RSA private key.",
+        type=["string", "null"],
+        format="password",
+    ),
+    "token_ttl": _field(
+        "Life of a token",
+        "Seconds, at most 3600. Each call is signed anew, so short is good. Default: 300.",
+        type=["integer", "null"],
+        minimum=1,
+        maximum=3600,
+        default=300,
+    ),
+    "timeout": _field(
+        "Timeout of a call",
+        "Seconds of silence after which a call is given up. Default: 30.",
+        type=["number", "null"],
+        minimum=1,
+        maximum=3600,
+        default=30,
+    ),
+    "ca_bundle": _field(
+        "CA bundle",
+        "File or folder of certificates to trust instead of the usual ones, on each worker and triggerer. TLS is "
+        "always verified.",
+        type=["string", "null"],
+    ),
+    "requests_per_minute": _field(
+        "Requests a minute",
+        "This process's share of the account's calls in any minute. Kore.ai allows 60, erase and status calls "
+        "together. Default: 60.",
+        type=["integer", "null"],
+        minimum=1,
+        default=60,
+    ),
+    "requests_per_hour": _field(
+        "Requests an hour",
+        "This process's share of the account's calls in any hour. Kore.ai allows 1,800. Default: 1800.",
+        type=["integer", "null"],
+        minimum=1,
+        default=1800,
+    ),
+    "allow_all_bots": _field(
+        "Allow all bots",
+        "Guard: whether a task may erase people from all bots of the organisation at once. Default: no.",
+        type=["boolean", "null"],
+        default=False,
+    ),
+    "allowed_bot_ids": _field(
+        "Allowed bots",
+        "Guard: the only bots that tasks may erase people from, with commas between. Empty: any.",
+        type=["string", "null"],
+    ),
+    "max_users": _field(
+        "Most users",
+        "Guard: the most users that one task may erase. Default: 10000.",
+        type=["integer", "null"],
+        minimum=1,
+        default=10000,
+    ),
+    "digest_key": _field(
+        "Digest key",
+        "A secret that names people in records without showing them. Keep it apart from Airflow and do not change it "
+        "while a task has not ended. Default: derived from the Client Secret.",
+        type=["string", "null"],
+        format="password",
+    ),
+}

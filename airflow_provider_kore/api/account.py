@@ -1,0 +1,261 @@
+"""What an Airflow connection of type ``kore`` holds, checked, without Airflow."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
+
+ALGORITHMS = ("HS256", "HS512", "RS256", "RS512")
+"""Documented by Kore.ai as the choices of an app; HS256 is the usual one."""
+
+LONGEST_TOKEN_LIFE = 3600
+"""Documented by Kore.ai: a token with a ``jti`` may expire at most one hour ahead."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class KoreAccount:
+    """
+    Hold how to reach one account at Kore.ai, and the guards that the author of a DAG cannot widen.
+
+    Its ``repr`` shows no secret.
+
+    :param base_url: scheme, host and port, without a path.
+    :param client_id: the app's Client ID (``cs-…``).
+    :param client_secret: the app's Client Secret; for HS256 and HS512.
+    :param subject: the claim ``sub`` of each token.
+    :param algorithm: how tokens are signed.
+    :param private_key: in PEM form; for RS256 and RS512.
+    :param token_ttl: life of a token in seconds.
+    :param timeout: longest silence on a connection to Kore.ai, in seconds.
+    :param ca_bundle: a file or folder of certificates to trust instead of the usual ones.
+    :param requests_per_minute: this process's share of the account's calls a minute.
+    :param requests_per_hour: this process's share of the account's calls an hour.
+    :param allow_all_bots: whether people may be erased from all bots of the organisation at once.
+    :param allowed_bot_ids: the only bots to erase from; ``None`` for any.
+    :param max_users: most users that one task may erase.
+    :param digest_key: names people in logs and evidence without showing them.
+    """
+
+    base_url: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    subject: str = "airflow"
+    algorithm: str = "HS256"
+    private_key: str = field(default="", repr=False)
+    token_ttl: int = 300
+    timeout: float = 30.0
+    ca_bundle: str | None = None
+    requests_per_minute: int = 60
+    requests_per_hour: int = 1800
+    allow_all_bots: bool = False
+    allowed_bot_ids: tuple[str, ...] | None = None
+    max_users: int = 10_000
+    digest_key: str = field(default="", repr=False)
+
+    def fingerprint_key(self) -> bytes:
+        """
+        Give the key of fingerprints, which tell whether the users of two tries are the same.
+
+        It is derived from the digest key, or from the account's secret if there is none, so that whoever reads
+        Airflow's database alone cannot match a fingerprint to a person.
+        """
+        material = self.digest_key or self.client_secret or self.private_key
+        return hmac.new(material.encode(), b"airflow-provider-kore fingerprint", hashlib.sha256).digest()
+
+
+def read_account(
+    *,
+    host: str | None,
+    port: int | None = None,
+    login: str | None,
+    password: str | None,
+    extra: Mapping[str, object],
+) -> KoreAccount:
+    """
+    Check what a connection holds and turn it into an account.
+
+    Extra fields may be of their own type, or text as in a connection URI.
+
+    :param host: base URL with scheme; a trailing slash does not matter.
+    :param port: added to the base URL if that names none.
+    :param login: Client ID.
+    :param password: Client Secret.
+    :param extra: the further fields; one that is not known is refused, since a misspelled guard guards nothing.
+    :raises KoreConfigurationError: naming the field, never its value if that could be a secret.
+    """
+    fields = _ExtraFields(extra)
+    account = KoreAccount(
+        base_url=_read_base_url(host, port),
+        client_id=(login or "").strip(),
+        client_secret=password or "",
+        subject=fields.take("subject", _text, "airflow"),
+        algorithm=fields.take("algorithm", _choice(ALGORITHMS), "HS256"),
+        private_key=fields.take("private_key", _pem, ""),
+        token_ttl=fields.take("token_ttl", _whole_number(1, LONGEST_TOKEN_LIFE), 300),
+        timeout=fields.take("timeout", _seconds, 30.0),
+        ca_bundle=fields.take("ca_bundle", _existing_path, None),
+        requests_per_minute=fields.take("requests_per_minute", _whole_number(1, 1_000_000), 60),
+        requests_per_hour=fields.take("requests_per_hour", _whole_number(1, 100_000_000), 1800),
+        allow_all_bots=fields.take("allow_all_bots", _flag, False),
+        allowed_bot_ids=fields.take("allowed_bot_ids", _bot_ids, None),
+        max_users=fields.take("max_users", _whole_number(1, 1_000_000_000), 10_000),
+        digest_key=fields.take("digest_key", _text, ""),
+    )
+    fields.refuse_unknown()
+    if not account.client_id:
+        raise _fault("The connection has no Client ID.", "Put the app's Client ID (cs-…) into the field Client ID.")
+    if account.algorithm.startswith("RS") and not account.private_key:
+        raise _fault(
+            f"The connection signs with {account.algorithm} and has no private_key.",
+            "Put the PEM text of the app's private key into the field Private key, or set the algorithm to HS256.",
+        )
+    if account.algorithm.startswith("HS") and not account.client_secret:
+        raise _fault(
+            f"The connection signs with {account.algorithm} and has no Client Secret.",
+            "Put the app's Client Secret into the field Client Secret.",
+        )
+    return account
+
+
+def _fault(problem: str, remedy: str) -> KoreConfigurationError:
+    return KoreConfigurationError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
+
+
+def _read_base_url(host: str | None, port: int | None) -> str:
+    remedy = "Set the field Base URL to something like https://platform.kore.ai."
+    text = (host or "").strip()
+    if not text:
+        raise _fault("The connection has no base URL.", remedy)
+    if "://" not in text:
+        raise _fault("The connection's base URL has no scheme.", remedy)
+    try:
+        parts = urlsplit(text)
+        name, own_port = parts.hostname, parts.port
+    except ValueError:
+        raise _fault("The connection's base URL cannot be read.", remedy) from None
+    if parts.scheme not in ("http", "https"):
+        raise _fault(f"The connection's base URL has the scheme {parts.scheme}.", remedy)
+    if not name or any(character.isspace() for character in text):
+        raise _fault("The connection's base URL names no host.", remedy)
+    if "@" in parts.netloc:
+        raise _fault("The connection's base URL holds a user name or password.", remedy)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise _fault("The connection's base URL has a path, query or fragment.", f"{remedy} The path is added to it.")
+    if parts.scheme == "http" and not _is_loopback(name):
+        raise _fault(
+            "The connection's base URL is http, which would show people's ids and the token to the network.",
+            "Use https; http is for the sandbox on this machine only.",
+        )
+    if own_port is None:
+        own_port = port
+    shown_name = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{shown_name}" + (f":{own_port}" if own_port is not None else "")
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class _ExtraFields:
+    def __init__(self, extra: Mapping[str, object]) -> None:
+        self._given = {name: value for name, value in extra.items() if value is not None and value != ""}
+        self._known: list[str] = []
+
+    def take(self, name: str, read: Callable[[object], T], default: T) -> T:
+        self._known.append(name)
+        if name not in self._given:
+            return default
+        try:
+            return read(self._given[name])
+        except ValueError as error:
+            raise _fault(f"The connection's field {name} {error}.", f"Correct the field {name}.") from None
+
+    def refuse_unknown(self) -> None:
+        if unknown := sorted(set(self._given) - set(self._known)):
+            raise _fault(
+                f"The connection has extra fields that are not known: {', '.join(unknown)}.",
+                f"Correct or remove them; the known ones are {', '.join(self._known)}.",
+            )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def _pem(value: object) -> str:
+    # A key pasted into JSON or a URI often comes with its line breaks spelled out.
+    return _text(value).replace("\\n", "\n").strip() + "\n"
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def _whole_number(least: int, most: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+def _seconds(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 3600:
+        raise ValueError("must be a number of seconds, more than 0 and at most 3600")
+    return number
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise ValueError("must be true or false")
+
+
+def _bot_ids(value: object) -> tuple[str, ...] | None:
+    items = value.replace("\n", ",").split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("must be a list of bot ids, or bot ids with commas between them")
+    bot_ids = tuple(item.strip() for item in items if item.strip())
+    if not bot_ids:
+        raise ValueError("names no bot; leave it out to allow any")
+    return bot_ids
+
+
+def _existing_path(value: object) -> str | None:
+    path = _text(value)
+    if not Path(path).exists():
+        raise ValueError("names a file that does not exist on this machine")
+    return path

@@ -1,0 +1,64 @@
+"""Signing: one fresh token for each HTTP request."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import httpx
+import jwt
+from jwt.algorithms import get_default_algorithms
+
+from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_kore.api.account import KoreAccount
+
+
+class KoreAuth(httpx.Auth):
+    """
+    Sign each request with a token of its own in the header ``auth``, raw, without "Bearer".
+
+    Kore.ai documents that a ``jti`` used twice is refused as a replay, so a repeated request is signed anew.
+
+    :param account: whose key signs.
+    :param clock: seconds since the epoch.
+    :raises KoreConfigurationError: if the private key cannot be used.
+    """
+
+    def __init__(self, account: KoreAccount, clock: Callable[[], float] = time.time) -> None:
+        self._account = account
+        self._clock = clock
+        secret = account.private_key if account.algorithm.startswith("RS") else account.client_secret
+        try:
+            # Parsed once: reading a PEM key costs more than signing with it.
+            self._key = get_default_algorithms()[account.algorithm].prepare_key(secret)
+        except (ValueError, TypeError, jwt.PyJWTError):
+            raise KoreConfigurationError(
+                f"The connection's key cannot be used for {account.algorithm}.",
+                consequence=Consequence.NOT_SENT,
+                remedy="Put the whole PEM text of an unencrypted RSA private key, with its BEGIN and END lines, into "
+                "the field Private key.",
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<KoreAuth {self._account.algorithm}>"
+
+    def sign(self) -> str:
+        """Sign one token, with the claims that Kore.ai documents for its public APIs."""
+        issued_at = int(self._clock())
+        claims = {
+            "appId": self._account.client_id,
+            "sub": self._account.subject,
+            "iat": issued_at,
+            "exp": issued_at + self._account.token_ttl,
+            "jti": str(uuid.uuid4()),
+        }
+        return jwt.encode(claims, self._key, algorithm=self._account.algorithm)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the token to a request that is about to be sent."""
+        request.headers["auth"] = self.sign()
+        yield request

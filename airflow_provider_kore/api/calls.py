@@ -1,0 +1,226 @@
+"""
+The two calls, each as one conversation that is written once and held by both clients.
+
+A conversation is a generator, as in httpx's ``Auth``: it yields what is to be done, a :class:`Request` or a
+:class:`Pause`, and is sent what came of it. It does no I/O, so that a test can play Kore.ai without a network, and
+what is retried, waited out or given up is decided in one place for sync and async.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from airflow_provider_kore.api.erasure import (
+    ERASE_PATH,
+    ErasureRequest,
+    ErasureStatus,
+    NotJsonError,
+    decode_json,
+    read_request_id,
+    read_status,
+    status_path,
+)
+from airflow_provider_kore.api.errors import (
+    Answer,
+    Call,
+    NoAnswer,
+    error_message,
+    is_throttle,
+    read_failure,
+    throttle_pause,
+    unreachable,
+)
+from airflow_provider_kore.api.pacing import RateBudget
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreAmbiguousSubmitError,
+    KoreError,
+    KoreThrottledError,
+    KoreUnreadableAnswerError,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+"""How often a call is tried that certainly was not received, or only reads, before its error goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask for one HTTP exchange; the answer to it is an :class:`Answer` or a :class:`NoAnswer`."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Ask to wait for some seconds."""
+
+    seconds: float
+
+
+Conversation = Generator[Request | Pause, Answer | NoAnswer | None, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """
+    Say how fast conversations may go.
+
+    :param budget: the account's share of calls.
+    :param clock: monotonic seconds.
+    """
+
+    budget: RateBudget
+    clock: Callable[[], float] = time.monotonic
+
+
+def _exchange(
+    request: Request, call: Call, pacing: Pacing, give_up_at: float | None
+) -> Conversation[Answer | NoAnswer]:
+    """Wait for a turn and exchange, again and again while the budget is spent, and once more after one 401."""
+    signed_again = False
+    while True:
+        yield from _wait_for_turn(call, pacing, give_up_at)
+        answer = yield request
+        assert answer is not None, "a request is answered"  # noqa: S101
+        if isinstance(answer, NoAnswer):
+            return answer
+        text = _text_of(answer)
+        if is_throttle(answer.status, text):
+            seconds = throttle_pause(answer, text)
+            log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
+            pacing.budget.close(pacing.clock(), seconds)
+        elif answer.status == 401 and not signed_again:
+            signed_again = True
+        else:
+            return answer
+
+
+def _wait_for_turn(call: Call, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
+    while True:
+        now = pacing.clock()
+        seconds = pacing.budget.book(now)
+        if give_up_at is not None and seconds > 0 and now + seconds > give_up_at:
+            raise KoreThrottledError(
+                f"The account's rate limit left no turn for a {call.value} before the deadline.",
+                consequence=Consequence.SENT if call is Call.STATUS else Consequence.NOT_SENT,
+                remedy="Clear the task to go on, or give it more time.",
+            )
+        if seconds > 0:
+            yield Pause(seconds)
+        if not pacing.budget.is_closed(pacing.clock()):
+            return
+
+
+def _text_of(answer: Answer) -> str | None:
+    """Give Kore.ai's own text of an answer that is no success, also where its shape is not the usual one."""
+    if 200 <= answer.status < 300:
+        return None
+    message, _ = error_message(_decoded(answer))
+    return message if message is not None else answer.content[:2000].decode(errors="replace") or None
+
+
+def _decoded(answer: Answer) -> object:
+    try:
+        return decode_json(answer.content)
+    except NotJsonError:
+        return None
+
+
+def _failure(call: Call, answer: Answer) -> KoreError:
+    message, code = error_message(_decoded(answer))
+    return read_failure(call, answer, message, code)
+
+
+def _back_off(attempt: int) -> Pause:
+    return Pause(random.uniform(0.5, 1.0) * 2**attempt)  # noqa: S311
+
+
+def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | None = None) -> Conversation[str]:
+    """
+    Submit one erasure and return its request id.
+
+    Sent again only where Kore.ai certainly did not receive it, or answered that the budget is spent.
+
+    :param request: users and scope.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreThrottledError: if the budget left no turn before ``give_up_at``; nothing was sent.
+    :raises KoreAmbiguousSubmitError: if it was sent and no usable answer came.
+    :raises KoreError: if it was not accepted; the exception says so.
+    """
+    http_request = Request("DELETE", ERASE_PATH, request.body())
+    for attempt in range(ATTEMPTS):
+        answer = yield from _exchange(http_request, Call.ERASE, pacing, give_up_at)
+        if isinstance(answer, NoAnswer):
+            if answer.received:
+                raise _ambiguous(answer.reason)
+            if attempt + 1 == ATTEMPTS:
+                raise unreachable(Call.ERASE, answer.reason)
+            log.warning("Kore.ai was not reached (%s); nothing was sent, trying again.", answer.reason)
+            yield _back_off(attempt)
+            continue
+        if 200 <= answer.status < 300:
+            request_id = read_request_id(_decoded(answer))
+            if request_id is None:
+                raise _ambiguous(f"HTTP {answer.status} without a request id that can be read")
+            return request_id
+        if answer.status >= 500:
+            raise _ambiguous(f"HTTP {answer.status}")
+        raise _failure(Call.ERASE, answer)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _ambiguous(reason: str) -> KoreAmbiguousSubmitError:
+    return KoreAmbiguousSubmitError(
+        f"An erasure was sent to Kore.ai and no usable answer came ({reason}).",
+        consequence=Consequence.UNKNOWN,
+        remedy="Erasing twice ends in the same state: clear the task to submit this batch again, unless "
+        "on_ambiguous_submit='fail'; then first ask Kore.ai what became of it.",
+    )
+
+
+def fetch_status(request_id: str, pacing: Pacing, give_up_at: float | None = None) -> Conversation[ErasureStatus]:
+    """
+    Ask for the status of one erasure request.
+
+    A call that only reads is repeated after a passing fault.
+
+    :param request_id: what the erase call answered.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreUnavailableError: if the fault did not pass; asking again later is right.
+    :raises KoreThrottledError: if the budget left no turn before ``give_up_at``.
+    :raises KoreError: on any other failure.
+    """
+    http_request = Request("GET", status_path(request_id))
+    failure: KoreError
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            yield _back_off(attempt - 1)
+        answer = yield from _exchange(http_request, Call.STATUS, pacing, give_up_at)
+        if isinstance(answer, NoAnswer):
+            failure = unreachable(Call.STATUS, answer.reason)
+        elif 200 <= answer.status < 300:
+            try:
+                document = decode_json(answer.content)
+            except NotJsonError:
+                failure = unreachable(Call.STATUS, f"HTTP {answer.status} with a body that is not JSON")
+                continue
+            try:
+                return read_status(document, request_id)
+            except KoreUnreadableAnswerError as error:
+                failure = error
+        elif answer.status >= 500:
+            failure = _failure(Call.STATUS, answer)
+        else:
+            raise _failure(Call.STATUS, answer)
+    raise failure

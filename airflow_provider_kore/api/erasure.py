@@ -1,0 +1,640 @@
+"""
+An erasure in Kore.ai's words: build the request, read the answers. Pure functions, no I/O.
+
+The one rule of this module: *erased* is said of a person only when an answer that was understood says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from urllib.parse import quote
+
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreInputError,
+    KoreUnreadableAnswerError,
+)
+
+ERASE_PATH = "/api/public/bot/eraseUsersData"
+"""Documented by Kore.ai: the path of the erase call; the status call hangs below it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ChannelUserId:
+    """
+    Name a user by the channel and by the user's id in that channel.
+
+    Its ``repr`` does not show the user.
+
+    :param channel_id: the channel, as Kore.ai names it.
+    :param channel_user_id: the user's id in that channel.
+    """
+
+    channel_id: str
+    channel_user_id: str
+
+    def __repr__(self) -> str:
+        return "ChannelUserId(…)"
+
+
+UserId = str | ChannelUserId
+CHANNEL_KEYS = frozenset({"channel_id", "channel_user_id"})
+
+
+def user_id_to_json(user_id: UserId) -> str | dict[str, str]:
+    """
+    Write a user id as the erase call takes it.
+
+    A guess: Kore.ai documents that a channel id together with a channel user id is accepted, but not the form.
+    This is the one place to change it.
+    """
+    if isinstance(user_id, ChannelUserId):
+        return {"channel_id": user_id.channel_id, "channel_user_id": user_id.channel_user_id}
+    return user_id
+
+
+def user_id_from_json(value: object) -> UserId | None:
+    """Read a user id in any form that is understood; ``None`` for all else."""
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, Mapping) and value.keys() == CHANNEL_KEYS:
+        channel_id, channel_user_id = value["channel_id"], value["channel_user_id"]
+        both_named = all(isinstance(part, str) and part.strip() for part in (channel_id, channel_user_id))
+        return ChannelUserId(channel_id, channel_user_id) if both_named else None
+    return None
+
+
+# --- What may be asked for -----------------------------------------------------------------------------------
+
+_TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
+_RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
+
+
+def _refuse(problem: str, remedy: str) -> KoreInputError:
+    return KoreInputError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
+
+
+def _text_fault(text: str) -> str | None:
+    """Say what is wrong with a text that should name somebody or something, without showing it."""
+    if not text.strip():
+        return "is blank"
+    if text.strip().lower() in _RENDERED_NOTHING or _TEMPLATE_LEFTOVER.search(text):
+        return "is what is left of a template that was not rendered, or rendered to nothing"
+    return None
+
+
+def _user_id_fault(value: object) -> str | None:
+    if isinstance(value, str):
+        return _text_fault(value)
+    if isinstance(value, ChannelUserId):
+        parts: tuple[object, ...] = (value.channel_id, value.channel_user_id)
+    elif isinstance(value, Mapping):
+        if value.keys() != CHANNEL_KEYS:
+            return "is a mapping, but not one with exactly the keys channel_id and channel_user_id"
+        parts = (value["channel_id"], value["channel_user_id"])
+    else:
+        return f"is of type {type(value).__name__}, neither a string nor a channel id with a channel user id"
+    for part in parts:
+        if not isinstance(part, str):
+            return f"holds a value of type {type(part).__name__} where a string must be"
+        if fault := _text_fault(part):
+            return f"has a part that {fault}"
+    return None
+
+
+def check_user_id(value: object, position: int) -> UserId:
+    """
+    Accept one user id as given, or refuse it by its position.
+
+    :param value: a string, a :class:`ChannelUserId`, or a mapping with exactly the keys ``channel_id`` and
+        ``channel_user_id``.
+    :param position: where it stands in its source, counted from 1; the only thing that the error shows.
+    :raises KoreInputError: if it is anything else, blank, or a leftover of templating.
+    """
+    if fault := _user_id_fault(value):
+        raise _refuse(
+            f"The user id at position {position} {fault}.",
+            "Correct the source of the user ids and run the task again.",
+        )
+    user_id = user_id_from_json(value) if not isinstance(value, ChannelUserId) else value
+    assert user_id is not None, "what has no fault can be read"  # noqa: S101
+    return user_id
+
+
+def check_user_ids(value: object) -> tuple[UserId, ...]:
+    """
+    Accept a list of user ids as given, in its order, or refuse the whole of it.
+
+    :param value: a list, a tuple, or another sequence such as a lazy XCom; a bare string is refused, since "12"
+        would be read as "1" and "2", and so are a mapping and a set, whose order differs from try to try.
+    :raises KoreInputError: if it is not such a list, or holds anything that is not a user id.
+    """
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
+        raise _refuse(
+            f"The user ids must be a list, and are of type {type(value).__name__}.",
+            "Pass a list of ids, an XCom that holds one, a template that renders to one (with "
+            "render_template_as_native_obj=True on the DAG), or the URI of a file.",
+        )
+    return tuple(check_user_id(item, position) for position, item in enumerate(value, start=1))
+
+
+def fold_duplicates(user_ids: Sequence[UserId]) -> tuple[UserId, ...]:
+    """Keep the first of each exact duplicate, in order."""
+    return tuple(dict.fromkeys(user_ids))
+
+
+def check_user_count(user_count: int, max_users: int) -> None:
+    """
+    Refuse more users than one task may erase.
+
+    :raises KoreInputError: if there are more.
+    """
+    if user_count > max_users:
+        raise _refuse(
+            f"There are more users to erase than the {max_users} that are allowed in one task.",
+            "If that many are meant, raise max_users of the task and, above it, of the connection.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureScope:
+    """
+    Say from which bots people are erased: the listed ones, or all bots of the organisation.
+
+    :param bot_ids: the bots; empty when ``all_bots``.
+    :param all_bots: every bot of the organisation.
+    """
+
+    bot_ids: tuple[str, ...]
+    all_bots: bool
+
+
+def check_scope(
+    bot_ids: object,
+    remove_data_from_all_bots: object,
+    *,
+    allow_all_bots: bool,
+    allowed_bot_ids: Sequence[str] | None,
+) -> ErasureScope:
+    """
+    Accept one explicit scope, within what the connection allows.
+
+    :param bot_ids: a list of bot ids, or ``None``.
+    :param remove_data_from_all_bots: a real bool; a rendered ``"False"`` would be truthy and is refused.
+    :param allow_all_bots: whether the connection allows the scope of all bots.
+    :param allowed_bot_ids: the bots that the connection allows; ``None`` for any.
+    :raises KoreInputError: if both scopes or neither are given, or the connection does not allow this one.
+    """
+    if not isinstance(remove_data_from_all_bots, bool):
+        raise _refuse(
+            f"remove_data_from_all_bots must be True or False, and is of type "
+            f"{type(remove_data_from_all_bots).__name__}.",
+            "Pass a real bool; a template needs render_template_as_native_obj=True on the DAG to render one.",
+        )
+    bots = _check_bot_ids(bot_ids)
+    if remove_data_from_all_bots and bots:
+        raise _refuse(
+            "Both bot_ids and remove_data_from_all_bots=True were given, and Kore.ai would ignore the bot_ids.",
+            "Give one of the two: bot_ids to erase from these bots, remove_data_from_all_bots=True for all bots.",
+        )
+    if not remove_data_from_all_bots and not bots:
+        raise _refuse(
+            "Neither bot_ids nor remove_data_from_all_bots=True was given, so there is no scope.",
+            "Give bot_ids, or remove_data_from_all_bots=True for all bots of the organisation.",
+        )
+    if remove_data_from_all_bots:
+        if not allow_all_bots:
+            raise _refuse(
+                "remove_data_from_all_bots=True is not allowed by the connection.",
+                "Name the bots in bot_ids, or have the connection's owner set allow_all_bots.",
+            )
+        return ErasureScope(bot_ids=(), all_bots=True)
+    if allowed_bot_ids is not None and (outside := [bot for bot in bots if bot not in allowed_bot_ids]):
+        raise _refuse(
+            f"{len(outside)} of the {len(bots)} bots are outside the connection's allowed_bot_ids: "
+            f"{', '.join(outside[:5])}{', …' if len(outside) > 5 else ''}.",
+            "Correct bot_ids, or have the connection's owner extend allowed_bot_ids.",
+        )
+    return ErasureScope(bot_ids=bots, all_bots=False)
+
+
+def _check_bot_ids(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, list | tuple):
+        raise _refuse(
+            f"bot_ids must be a list of bot ids, and is of type {type(value).__name__}.",
+            "Pass a list, also for one bot; a template needs render_template_as_native_obj=True on the DAG.",
+        )
+    for position, bot_id in enumerate(value, start=1):
+        if not isinstance(bot_id, str):
+            fault: str | None = f"is of type {type(bot_id).__name__}, not a string"
+        else:
+            fault = _text_fault(bot_id)
+        if fault:
+            raise _refuse(f"The bot id at position {position} {fault}.", "Correct bot_ids.")
+    return tuple(dict.fromkeys(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRequest:
+    """
+    Hold one erase call: the users of a batch, and the scope.
+
+    Never empty; its ``repr`` shows a count, not the users.
+
+    :param user_ids: the users, checked.
+    :param scope: the bots, checked.
+    """
+
+    user_ids: tuple[UserId, ...] = field(repr=False)
+    scope: ErasureScope
+
+    def __post_init__(self) -> None:
+        if not self.user_ids:
+            raise _refuse("An erasure without users is never sent.", "Give at least one user id.")
+
+    def body(self) -> bytes:
+        """Write the JSON body; Kore.ai documents the three keys, the flag's capital R among them."""
+        document: dict[str, object] = {"userIds": [user_id_to_json(user_id) for user_id in self.user_ids]}
+        if not self.scope.all_bots:
+            document["botIds"] = list(self.scope.bot_ids)
+        document["RemoveDataFromAllBots"] = self.scope.all_bots
+        return json.dumps(document).encode()
+
+
+def split_into_batches(user_ids: Sequence[UserId], batch_size: int) -> list[tuple[UserId, ...]]:
+    """Cut users into batches of at most ``batch_size``, in order."""
+    return [tuple(user_ids[start : start + batch_size]) for start in range(0, len(user_ids), batch_size)]
+
+
+def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
+    """
+    Tell whether two sets of users are the same, without telling who they are.
+
+    :param user_ids: the users, in any order.
+    :param key: without it, the fingerprint can neither be made nor matched to a person.
+    """
+    names = sorted({json.dumps(user_id_to_json(user_id), sort_keys=True) for user_id in user_ids})
+    return hmac.new(key, json.dumps(names).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+# --- What Kore.ai answers ------------------------------------------------------------------------------------
+
+
+class Verdict(IntEnum):
+    """What can be said of a user; the larger one wins where an answer contradicts itself."""
+
+    ERASED = 1
+    OPEN = 2
+    NOT_ERASED = 3
+
+
+ERASED_WORDS = frozenset({"success", "completed"})
+"""``SUCCESS`` is the only value ever published; ``completed`` is seen in neighbour APIs."""
+
+OPEN_WORDS = frozenset({"inprogress", "pending", "queued", "processing", "running"})
+"""Guessed from neighbour APIs; hyphens, underscores and spaces do not count."""
+
+
+def read_verdict(status: object) -> Verdict:
+    """Read the status of one user: without case; absent is open; anything unknown is not proven erased."""
+    if status is None or status == "":
+        return Verdict.OPEN
+    if not isinstance(status, str) or not status.isascii():
+        return Verdict.NOT_ERASED
+    if status.lower() in ERASED_WORDS:
+        return Verdict.ERASED
+    if re.sub("[-_ ]", "", status.lower()) in OPEN_WORDS:
+        return Verdict.OPEN
+    return Verdict.NOT_ERASED
+
+
+_SHOWABLE_WORDING = re.compile(r"[A-Za-z]+([-_ ][A-Za-z]+){0,4}")
+
+
+def show_wording(status: object) -> str:
+    """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the person."""
+    if isinstance(status, str) and len(status) <= 40 and _SHOWABLE_WORDING.fullmatch(status):
+        return status
+    return f"a status that is not shown, of type {type(status).__name__}"
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureStatusEntry:
+    """
+    Hold what an answer says of one user.
+
+    :param user_id: as answered, ``None`` if it was not understood.
+    :param verdict: what its status means.
+    :param wording: its status, as far as it may be shown.
+    """
+
+    user_id: UserId | None = field(repr=False)
+    verdict: Verdict
+    wording: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureStatus:
+    """
+    Hold what Kore.ai says of one erasure request, one entry for each user that it names.
+
+    An answer without entries is an erasure that is still open.
+
+    :param request_id: whose status it is.
+    :param entries: at most one for each user id; of several for one user the worst was kept.
+    """
+
+    request_id: str
+    entries: tuple[ErasureStatusEntry, ...]
+
+    def fingerprint(self, key: bytes) -> str | None:
+        """Give the fingerprint of the users that the answer names; ``None`` if one was not understood."""
+        user_ids = [entry.user_id for entry in self.entries if entry.user_id is not None]
+        return fingerprint(user_ids, key) if len(user_ids) == len(self.entries) else None
+
+    def wordings(self) -> Counter[str]:
+        """Count the wordings of those who are not proven erased."""
+        return Counter(entry.wording for entry in self.entries if entry.verdict is Verdict.NOT_ERASED)
+
+
+class NotJsonError(ValueError):
+    """The bytes are no JSON document that can be trusted."""
+
+
+_ISO_DATE = re.compile(r'ISODate\("([^"\\]*)"\)')
+
+
+def decode_json(content: bytes) -> object:
+    """
+    Decode an answer, refusing what two readers could read differently.
+
+    Old samples of Kore.ai print dates as ``ISODate("…")``, which is not JSON; that alone is forgiven.
+
+    :raises NotJsonError: if it is not JSON, not UTF-8, or names a key twice in one object.
+    """
+    try:
+        text = content.decode()
+        try:
+            return json.loads(text, object_pairs_hook=_object_without_duplicates)
+        except json.JSONDecodeError:
+            return json.loads(_ISO_DATE.sub(r'"\1"', text), object_pairs_hook=_object_without_duplicates)
+    except (ValueError, RecursionError):
+        raise NotJsonError("not a JSON document") from None
+
+
+def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise NotJsonError("a key stands twice in one object")
+    return document
+
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,199}")
+
+
+def check_request_id(value: object) -> str:
+    """
+    Accept a request id, as Kore.ai gave it.
+
+    :raises KoreInputError: if it is not a plain id, which could lead the status call to another path.
+    """
+    if not isinstance(value, str) or not _REQUEST_ID.fullmatch(value):
+        raise _refuse(
+            f"A request id must be a plain id such as eud-123, and this one (of type {type(value).__name__}) is not.",
+            "Pass what the operator returned, or the id that Kore.ai gave.",
+        )
+    return value
+
+
+def read_request_id(document: object) -> str | None:
+    """Read the id from the answer to an erase call; ``None`` if there is none that can be used."""
+    request_id = document.get("requestId") if isinstance(document, dict) else None
+    return request_id if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) else None
+
+
+def status_path(request_id: str) -> str:
+    """Give the path of the status call."""
+    return f"{ERASE_PATH}/status/{quote(check_request_id(request_id), safe='')}"
+
+
+def read_status(document: object, request_id: str) -> ErasureStatus:
+    """
+    Read the answer to a status call.
+
+    There is no overall status: how far the erasure is follows from the entries in ``response`` alone.
+
+    :param document: the decoded answer.
+    :param request_id: the id that was asked for; an answer about another one is refused.
+    :raises KoreUnreadableAnswerError: if it is not an answer about this request.
+    """
+    if not isinstance(document, dict):
+        raise _unreadable(f"it is of type {type(document).__name__}, not an object")
+    if document.get("errors"):
+        raise _unreadable("it reports errors, although its HTTP status is a success")
+    if document.get("_id") not in (None, request_id):
+        raise _unreadable("it is about another request id")
+    response = document.get("response")
+    if response is None:
+        return ErasureStatus(request_id, ())
+    if not isinstance(response, list):
+        raise _unreadable(f"its response is of type {type(response).__name__}, not a list")
+    return ErasureStatus(request_id, tuple(_worst_of_each_user(map(_read_entry, response))))
+
+
+def _unreadable(why: str) -> KoreUnreadableAnswerError:
+    return KoreUnreadableAnswerError(
+        f"Kore.ai answered the status call in a form that is not understood: {why}.",
+        consequence=Consequence.SENT,
+        remedy="Clear the task to look again; if it stays so, Kore.ai's answers have changed and this provider must "
+        "learn the new form.",
+    )
+
+
+def _read_entry(value: object) -> ErasureStatusEntry:
+    if not isinstance(value, dict):
+        return ErasureStatusEntry(None, Verdict.NOT_ERASED, f"an entry of type {type(value).__name__}")
+    user_id = user_id_from_json(value.get("userId"))
+    if user_id is None:
+        return ErasureStatusEntry(None, Verdict.NOT_ERASED, "an entry without a user id that is understood")
+    status = value.get("status")
+    return ErasureStatusEntry(user_id, read_verdict(status), show_wording(status))
+
+
+def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureStatusEntry]:
+    nameless: list[ErasureStatusEntry] = []
+    worst: dict[UserId, ErasureStatusEntry] = {}
+    for entry in entries:
+        if entry.user_id is None:
+            nameless.append(entry)
+        elif (known := worst.get(entry.user_id)) is None or entry.verdict > known.verdict:
+            worst[entry.user_id] = entry
+    return [*worst.values(), *nameless]
+
+
+# --- What the answers add up to ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureOutcome:
+    """
+    Count what can be said of the users of one or more requests; the three always add up to all of them.
+
+    :param erased: proven erased.
+    :param open: not known yet.
+    :param not_erased: not erased, or not proven to be.
+    :param remarks: what the reader of the log should know, without a user id.
+    """
+
+    erased: int = 0
+    open: int = 0
+    not_erased: int = 0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def user_count(self) -> int:
+        """All users that the outcome speaks of."""
+        return self.erased + self.open + self.not_erased
+
+    def __add__(self, other: ErasureOutcome) -> ErasureOutcome:
+        return ErasureOutcome(
+            self.erased + other.erased,
+            self.open + other.open,
+            self.not_erased + other.not_erased,
+            tuple(dict.fromkeys(self.remarks + other.remarks)),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Give the three counts by name, as tasks return them."""
+        return {"erased": self.erased, "open": self.open, "not_erased": self.not_erased}
+
+
+def count_outcome(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
+    """
+    Say how many are erased, where only the number of submitted users is known.
+
+    :param status: Kore.ai's answer.
+    :param user_count: how many users the request had; ``None`` if unknown, and then the request is done only when
+        the answer has entries and none is open.
+    """
+    verdicts = Counter(entry.verdict for entry in status.entries)
+    erased, open_, not_erased = (verdicts[verdict] for verdict in Verdict)
+    answered = len(status.entries)
+    if user_count is None:
+        remark = f"How many users {status.request_id} had is not known: completeness could not be checked."
+        return ErasureOutcome(erased, open_ if answered else 1, not_erased, (remark,))
+    if answered > user_count:
+        # Whose the surplus entries are cannot be known, so no entry proves anything about a submitted user.
+        still_open = min(open_, user_count)
+        return ErasureOutcome(0, still_open, user_count - still_open, (_surplus(status, user_count),))
+    return ErasureOutcome(erased, user_count - erased - not_erased, not_erased, _wording_remarks(status))
+
+
+def _surplus(status: ErasureStatus, user_count: int) -> str:
+    return (
+        f"ALARM: the answer for {status.request_id} names {len(status.entries)} users where {user_count} were "
+        "submitted. Ask Kore.ai which users were touched; nobody in this request is counted as erased on it."
+    )
+
+
+def _wording_remarks(status: ErasureStatus) -> tuple[str, ...]:
+    if not (wordings := status.wordings()):
+        return ()
+    shown = ", ".join(f"{wording} ({count})" for wording, count in sorted(wordings.items()))
+    return (f"{status.request_id} has users that are not proven erased. Kore.ai's words: {shown}.",)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedOutcome:
+    """
+    Say of each submitted user what the answer says, as far as the answer's ids can be matched.
+
+    :param outcome: the counts.
+    :param not_erased_positions: positions in the batch, from 0, of the users that the answer names as not erased.
+    :param suspect_positions: positions among which are further users that are not erased, when the answer names
+        them by ids that were never submitted, so that it cannot be told who they are.
+    """
+
+    outcome: ErasureOutcome
+    not_erased_positions: tuple[int, ...]
+    suspect_positions: tuple[int, ...]
+
+    @property
+    def to_repeat(self) -> tuple[int, ...]:
+        """Positions of all users that must be submitted again for everybody to be erased."""
+        return tuple(sorted({*self.not_erased_positions, *self.suspect_positions}))
+
+
+def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedOutcome:
+    """
+    Say how many are erased and who is not, where the submitted users are known.
+
+    The answer may name users by the id that Kore.ai resolved them to. Entries that match no submitted user then
+    count for those submitted users that no entry matches, if there are not more of them, and a remark says so. A
+    user submitted by Kore.ai's own ``u-…`` id has nothing to be resolved to, and needs an entry of that name.
+
+    :param status: Kore.ai's answer.
+    :param user_ids: the users of the request, without duplicates, in the order of submission.
+    """
+    entries = _match_entries(status, user_ids)
+    matched = [None if entry is None else entry.verdict for entry in entries]
+    used = {id(entry) for entry in entries if entry is not None}
+    strangers = Counter(entry.verdict for entry in status.entries if id(entry) not in used)
+    unmatched = [position for position, verdict in enumerate(matched) if verdict is None]
+    resolvable = [position for position in unmatched if not _is_kore_id(user_ids[position])]
+    known = Counter(verdict for verdict in matched if verdict is not None)
+    refused = tuple(position for position, verdict in enumerate(matched) if verdict is Verdict.NOT_ERASED)
+    remarks = list(_wording_remarks(status))
+
+    if strangers.total() > len(resolvable):
+        remarks.append(
+            f"ALARM: the answer for {status.request_id} names {strangers.total()} users that were not submitted, where "
+            f"at most {len(resolvable)} can be other names of submitted ones. Ask Kore.ai which users were touched."
+        )
+        still_open = min(len(unmatched), strangers[Verdict.OPEN])
+        outcome = ErasureOutcome(
+            known[Verdict.ERASED],
+            known[Verdict.OPEN] + still_open,
+            known[Verdict.NOT_ERASED] + len(unmatched) - still_open,
+            tuple(remarks),
+        )
+        return MatchedOutcome(outcome, refused, tuple(unmatched))
+    if strangers.total():
+        remarks.append(
+            f"The answer for {status.request_id} names {strangers.total()} users by ids that were not submitted, "
+            "probably Kore.ai's own ids of them: for these users the counts decide."
+        )
+    outcome = ErasureOutcome(
+        known[Verdict.ERASED] + strangers[Verdict.ERASED],
+        known[Verdict.OPEN] + len(unmatched) - strangers[Verdict.ERASED] - strangers[Verdict.NOT_ERASED],
+        known[Verdict.NOT_ERASED] + strangers[Verdict.NOT_ERASED],
+        tuple(remarks),
+    )
+    return MatchedOutcome(outcome, refused, tuple(resolvable) if strangers[Verdict.NOT_ERASED] else ())
+
+
+def _is_kore_id(user_id: UserId) -> bool:
+    return isinstance(user_id, str) and user_id.startswith("u-")
+
+
+def _match_entries(status: ErasureStatus, user_ids: Sequence[UserId]) -> list[ErasureStatusEntry | None]:
+    """Find the entry of each user: by the very id, and for e-mail addresses also without case."""
+    by_id = {entry.user_id: entry for entry in status.entries if entry.user_id is not None}
+    found = [by_id.get(user_id) for user_id in user_ids]
+    submitted = set(user_ids)
+    left = [entry for user_id, entry in by_id.items() if user_id not in submitted]
+    for position, user_id in enumerate(user_ids):
+        if found[position] is None and isinstance(user_id, str) and "@" in user_id:
+            same = [e for e in left if isinstance(e.user_id, str) and e.user_id.casefold() == user_id.casefold()]
+            if len(same) == 1:
+                found[position] = same[0]
+                left.remove(same[0])
+    return found

@@ -1,0 +1,219 @@
+"""One table that turns what Kore.ai answers, or fails to answer, into the right exception."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreAuthenticationError,
+    KoreConfigurationError,
+    KoreError,
+    KorePermissionError,
+    KoreRequestError,
+    KoreUnavailableError,
+    KoreUnknownRequestError,
+)
+
+
+class Call(Enum):
+    """The two calls of the erasure API."""
+
+    ERASE = "erase call"
+    STATUS = "status call"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    Hold an HTTP answer.
+
+    :param status: HTTP status.
+    :param retry_after: the header ``Retry-After`` as it came.
+    :param content: the body; never shown, since it may name a person.
+    """
+
+    status: int
+    retry_after: str | None
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """
+    Say that no answer came that can be used.
+
+    :param received: whether Kore.ai may have received the request.
+    :param reason: what happened, without anything of the request or the answer.
+    """
+
+    received: bool
+    reason: str
+
+
+ADMIN_CONSOLE = (
+    "In Kore.ai's Admin Console, the app must have the scope Profile Management > Delete Users Data "
+    "(Bot Analytics > Delete Users Data in versions 7 to 9); an app made in a bot's own settings does not work."
+)
+
+_CREDENTIALS = f"Compare Client ID, Client Secret, algorithm and key of the connection with the app's. {ADMIN_CONSOLE}"
+
+
+_KNOWN_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"possibly a replay", re.I), "it takes the token for a replay"),
+    (re.compile(r'"exp" must be', re.I), "the token lives too long for it"),
+    (re.compile(r"invalid sdk credentials", re.I), "invalid SDK credentials"),
+    (re.compile(r"invalid streamid", re.I), "it does not know the bot (invalid StreamId)"),
+    (re.compile(r"method not allowed", re.I), "method not allowed"),
+    (re.compile(r"expired", re.I), "the token has expired: check this machine's clock"),
+)
+"""Kore.ai's texts that are documented or seen. Any other text is withheld, since it may echo a user id."""
+
+
+def describe(answer: Answer, message: str | None, code: object) -> str:
+    """Tell what Kore.ai answered, in words that can name nobody."""
+    said = [f"HTTP {answer.status}"]
+    if isinstance(code, int) and not isinstance(code, bool):
+        said.append(f"code {code}")
+    if message is not None:
+        known = next((meaning for pattern, meaning in _KNOWN_TEXTS if pattern.search(message)), None)
+        said.append(known or f"a text of {len(message)} characters that is withheld, since it may name a person")
+    return ", ".join(said)
+
+
+def error_message(document: object) -> tuple[str | None, object]:
+    """Read text and code from ``{"errors": [{"msg": …, "code": …}]}``, the usual shape; else nothing."""
+    errors = document.get("errors") if isinstance(document, dict) else None
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if not isinstance(first, dict):
+        return None, None
+    message = first.get("msg")
+    return (message if isinstance(message, str) else None), first.get("code")
+
+
+def is_throttle(status: int, text: str | None) -> bool:
+    """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
+    return status == 429 or (400 <= status < 500 and re.search(r"rate[ -]?limit", text or "", re.I) is not None)
+
+
+LONGEST_THROTTLE_PAUSE = 3600.0
+
+
+def throttle_pause(answer: Answer, text: str | None, now: datetime | None = None) -> float:
+    """
+    Give the seconds to stay away after a throttle answer.
+
+    ``Retry-After`` decides, in seconds or as a date; without it a minute, which is the shorter window, or five
+    minutes when the text speaks of the hour.
+    """
+    seconds = _retry_after(answer.retry_after, now or datetime.now(UTC))
+    if seconds is None:
+        seconds = 300.0 if re.search(r"hour", text or "", re.I) else 60.0
+    return min(max(seconds, 1.0), LONGEST_THROTTLE_PAUSE)
+
+
+def _retry_after(header: str | None, now: datetime) -> float | None:
+    if header is None:
+        return None
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    error: type[KoreError]
+    problem: str
+    remedy: str
+
+
+_MEANINGS: dict[int, _Meaning] = {
+    400: _Meaning(
+        KoreRequestError,
+        "Kore.ai refused the request",
+        "Check the bot ids and the form of the user ids. If the batch holds an owner or member of an account, or a "
+        "developer of a bot, Kore.ai cannot erase that person: take them out, or use a smaller batch_size to find "
+        "them, and clear the task.",
+    ),
+    401: _Meaning(KoreAuthenticationError, "Kore.ai refused the token", _CREDENTIALS),
+    403: _Meaning(KorePermissionError, "Kore.ai knows the app, but does not let it erase users", ADMIN_CONSOLE),
+    404: _Meaning(
+        KoreConfigurationError,
+        "Kore.ai has nothing at this address",
+        "Check the connection's base URL, which must be the host alone, such as https://platform.kore.ai.",
+    ),
+    405: _Meaning(
+        KoreConfigurationError,
+        "Kore.ai does not take this method at this address",
+        "Check the connection's base URL, and that no proxy between changes or blocks DELETE.",
+    ),
+}
+
+_REDIRECT = _Meaning(
+    KoreConfigurationError,
+    "A redirect was answered, and it is never followed, since the token would go along",
+    "Set the connection's base URL to the address that Kore.ai is really at.",
+)
+_REFUSED = _Meaning(KoreRequestError, "Kore.ai refused the request", _MEANINGS[400].remedy)
+_UNKNOWN_ID = _Meaning(
+    KoreUnknownRequestError,
+    "Kore.ai does not know the request id",
+    "Check that the connection points to the account that the erasure was submitted to. If it does, ask Kore.ai what "
+    "became of the request before you submit anything again.",
+)
+_FAULT = _Meaning(
+    KoreUnavailableError,
+    "Kore.ai answered with a fault",
+    "It usually passes; clear the task to go on.",
+)
+
+
+_NOT_KORE = _Meaning(
+    KoreUnavailableError,
+    "The answer does not have the form of Kore.ai's errors",
+    "If it does not pass, check the connection's base URL, which must be the host alone, such as "
+    "https://platform.kore.ai.",
+)
+
+
+def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> KoreError:
+    """
+    Turn an answer that is neither a success nor a throttle into an exception.
+
+    :param call: the call; it decides what the answer means for the erasure.
+    :param answer: the answer.
+    :param text: Kore.ai's own text, ``None`` if there is none in the usual shape; matched but never shown.
+    :param code: Kore.ai's own code.
+    """
+    if answer.status >= 500 or answer.status < 300:
+        meaning = _FAULT
+    elif answer.status < 400:
+        meaning = _REDIRECT
+    elif call is Call.STATUS and answer.status in (400, 404):
+        meaning = _UNKNOWN_ID if text is not None else _NOT_KORE
+    else:
+        meaning = _MEANINGS.get(answer.status, _REFUSED)
+    consequence = Consequence.SENT if call is Call.STATUS else Consequence.NOT_ACCEPTED
+    return meaning.error(
+        f"{meaning.problem} ({call.value}: {describe(answer, text, code)}).",
+        consequence=consequence,
+        remedy=meaning.remedy,
+    )
+
+
+def unreachable(call: Call, reason: str) -> KoreUnavailableError:
+    """Say that Kore.ai was not reached, or gave no answer to a call that may be repeated."""
+    return KoreUnavailableError(
+        f"Kore.ai could not be reached ({call.value}: {reason}).",
+        consequence=Consequence.SENT if call is Call.STATUS else Consequence.NOT_SENT,
+        remedy="Check the connection's base URL, the network, proxy and ca_bundle, or wait for Kore.ai; then clear the "
+        "task to go on.",
+    )

@@ -1,0 +1,233 @@
+"""Wait for erasure requests: look, look again, give up at the deadline. One conversation for every mode."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, fetch_status
+from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, count_outcome
+from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
+from airflow_provider_kore.exceptions import (
+    KoreError,
+    KoreThrottledError,
+    KoreUnavailableError,
+    KoreUnknownRequestError,
+    KoreUnreadableAnswerError,
+)
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_ID_GRACE = 120.0
+"""Seconds for which an unknown request id may be one that Kore.ai's own parts have not all heard of yet. A guess."""
+
+
+class AcceptedErasureFields(TypedDict):
+    """The JSON form of an accepted erasure, as tasks return it."""
+
+    request_id: str
+    user_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedErasure:
+    """
+    Name an erasure request that Kore.ai accepted.
+
+    :param request_id: Kore.ai's id of it.
+    :param user_count: how many users it has; ``None`` if that is not known.
+    """
+
+    request_id: str
+    user_count: int | None
+
+    def to_json(self) -> AcceptedErasureFields:
+        """Write the form that tasks return and triggers carry."""
+        return {"request_id": self.request_id, "user_count": self.user_count}
+
+
+class RequestOutcomeFields(TypedDict):
+    """The JSON form of what became of one request, as it travels from trigger to task."""
+
+    request_id: str
+    erased: int
+    open: int
+    not_erased: int
+    remarks: list[str]
+    fingerprint: str | None
+    understood: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutcome:
+    """
+    Hold what became of one request, so far.
+
+    :param request_id: the request.
+    :param outcome: the counts.
+    :param fingerprint: of the users that the last answer names; ``None`` without such an answer.
+    :param understood: whether the counts rest on an answer that was understood.
+    """
+
+    request_id: str
+    outcome: ErasureOutcome
+    fingerprint: str | None = None
+    understood: bool = False
+
+    @classmethod
+    def unseen(cls, request: AcceptedErasure) -> RequestOutcome:
+        """Begin with all of a request's users open; of an unknown number, at least one."""
+        return cls(request.request_id, ErasureOutcome(open=request.user_count or 1))
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing about it is open."""
+        return self.outcome.open == 0
+
+    def to_json(self) -> RequestOutcomeFields:
+        """Write the form that a trigger event carries: ids of requests, counts and fingerprints only."""
+        outcome = self.outcome
+        return {
+            "request_id": self.request_id,
+            "erased": outcome.erased,
+            "open": outcome.open,
+            "not_erased": outcome.not_erased,
+            "remarks": list(outcome.remarks),
+            "fingerprint": self.fingerprint,
+            "understood": self.understood,
+        }
+
+    @classmethod
+    def from_json(cls, fields: RequestOutcomeFields) -> RequestOutcome:
+        """Read what :meth:`to_json` wrote."""
+        outcome = ErasureOutcome(fields["erased"], fields["open"], fields["not_erased"], tuple(fields["remarks"]))
+        return cls(fields["request_id"], outcome, fields["fingerprint"], fields["understood"])
+
+
+Assess = Callable[[AcceptedErasure, ErasureStatus], ErasureOutcome]
+
+
+def assess_by_count(request: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
+    """Judge an answer where nothing but the number of users is known."""
+    return count_outcome(status, request.user_count)
+
+
+class ErasureWatch:
+    """
+    Watch erasure requests until each is settled.
+
+    Passing faults and a spent budget never settle anything: the request is looked at again later. An answer that
+    stays unreadable, or an id that stays unknown, settles its request as not proven erased.
+
+    :param requests: what to watch.
+    :param pacing: budget and clock.
+    :param fingerprint_key: see :meth:`KoreAccount.fingerprint_key`.
+    :param started: when the waiting began, in seconds since the epoch.
+    :param assess: judges an answer.
+    :param report: is told the counts of all requests whenever they change.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[AcceptedErasure],
+        pacing: Pacing,
+        *,
+        fingerprint_key: bytes,
+        started: float,
+        assess: Assess = assess_by_count,
+        report: Callable[[ErasureOutcome], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._requests = list(requests)
+        self._pacing = pacing
+        self._fingerprint_key = fingerprint_key
+        self._started = started
+        self._assess = assess
+        self._report = report
+        self._clock = clock
+        self._outcomes = {request.request_id: RequestOutcome.unseen(request) for request in self._requests}
+        self._open = set(self._outcomes)
+
+    @property
+    def outcomes(self) -> list[RequestOutcome]:
+        """What is known of each request, in order."""
+        return [self._outcomes[request.request_id] for request in self._requests]
+
+    @property
+    def settled(self) -> bool:
+        """Whether all requests are settled."""
+        return not self._open
+
+    def check(self) -> Conversation[bool]:
+        """
+        Look once, and tell whether all requests are settled.
+
+        Stops at the first that is open, since more looks could not change the answer; begins with the last one, which
+        was submitted last.
+        """
+        for request in reversed(self._requests):
+            yield from self._look(request, self._pacing.clock() + MINUTE)
+            if request.request_id in self._open:
+                return False
+        return True
+
+    def wait(self, schedule: PollSchedule, deadline: float, first_look: float | None = None) -> Conversation[None]:
+        """
+        Look until all requests are settled, or until each open one was looked at when the deadline had come.
+
+        :param schedule: how the looks grow apart.
+        :param deadline: in seconds since the epoch.
+        :param first_look: when to look first, in seconds since the epoch; at once if left out.
+        """
+        begin = self._clock() if first_look is None else min(first_look, deadline)
+        looks = [(begin, number) for number in range(len(self._requests))]
+        while looks:
+            look_at, number = heapq.heappop(looks)
+            request = self._requests[number]
+            if (seconds := look_at - self._clock()) > 0:
+                yield Pause(seconds)
+            # The look at the deadline itself still gets the turn that the shorter window can make it wait for.
+            yield from self._look(request, self._pacing.clock() + max(deadline - self._clock(), 0.0) + MINUTE)
+            now = self._clock()
+            if request.request_id in self._open and now < deadline:
+                heapq.heappush(looks, (min(now + schedule.pause(now - self._started), deadline), number))
+
+    def _look(self, request: AcceptedErasure, give_up_at: float) -> Conversation[None]:
+        before = self._outcomes[request.request_id]
+        try:
+            status = yield from fetch_status(request.request_id, self._pacing, give_up_at)
+        except (KoreUnavailableError, KoreThrottledError) as fault:
+            log.warning("No answer about %s yet: %s It is asked for again.", request.request_id, fault.problem)
+            return
+        except KoreUnknownRequestError as fault:
+            if self._clock() - self._started < UNKNOWN_ID_GRACE:
+                log.warning("%s is not known yet: %s It is asked for again.", request.request_id, fault.problem)
+                return
+            after = self._unproven(request, fault)
+        except KoreUnreadableAnswerError as fault:
+            after = self._unproven(request, fault)
+        else:
+            outcome = self._assess(request, status)
+            after = RequestOutcome(
+                request.request_id, outcome, status.fingerprint(self._fingerprint_key), understood=True
+            )
+        self._outcomes[request.request_id] = after
+        if after.settled:
+            self._open.discard(request.request_id)
+        if self._report is not None and after.outcome.counts() != before.outcome.counts():
+            self._report(total(self.outcomes))
+
+    @staticmethod
+    def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:
+        outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault}",))
+        return RequestOutcome(request.request_id, outcome)
+
+
+def total(outcomes: Sequence[RequestOutcome]) -> ErasureOutcome:
+    """Add up what became of all requests."""
+    return sum((request.outcome for request in outcomes), ErasureOutcome())

@@ -1,0 +1,88 @@
+"""
+What can go wrong with an erasure, and what that means for the people to be erased.
+
+All derive from :class:`Exception`, not from Airflow's own base: ``soft_fail`` turns Airflow's exceptions into
+"skipped", and a failed erasure must never look skipped.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Consequence(StrEnum):
+    """What an error means for the erasure that was asked for."""
+
+    NOT_SENT = "Nothing was sent to Kore.ai."
+    NOT_ACCEPTED = "Kore.ai did not accept this request: nobody in it is being erased."
+    SENT = "The erasure was already accepted by Kore.ai and goes on there: do not submit it again."
+    UNKNOWN = "It is not known whether Kore.ai accepted the erasure."
+    PARTLY_DONE = "The erasure is only partly done."
+
+
+class KoreError(Exception):
+    """
+    Something that keeps an erasure from a proven end.
+
+    :param problem: what happened, one or more sentences, without a user id, token or secret.
+    :param consequence: what it means for the erasure.
+    :param remedy: what the reader should do next.
+    """
+
+    def __init__(self, problem: str, *, consequence: Consequence, remedy: str) -> None:
+        super().__init__(f"{problem} {consequence} {remedy}".strip())
+        self.problem = problem
+        self.consequence = consequence
+        self.remedy = remedy
+
+
+class KoreConfigurationError(KoreError):
+    """The Airflow connection, or the place it points to, cannot be used as it is."""
+
+
+class KoreInputError(KoreError):
+    """What the task was asked to do is refused before the first request."""
+
+
+class KoreAuthenticationError(KoreError):
+    """Kore.ai does not accept the token: wrong Client ID, secret or key, clock, or kind of app."""
+
+
+class KorePermissionError(KoreError):
+    """Kore.ai knows the app, but the app may not erase users."""
+
+
+class KoreRequestError(KoreError):
+    """Kore.ai refused the request itself, so that sending it again unchanged is of no use."""
+
+
+class KoreUnknownRequestError(KoreError):
+    """Kore.ai does not know the request id whose status was asked for."""
+
+
+class KoreThrottledError(KoreError):
+    """The account's budget of calls stayed spent until there was no time left."""
+
+
+class KoreUnavailableError(KoreError):
+    """Kore.ai could not be reached, or answered with a fault that usually passes."""
+
+
+class KoreUnreadableAnswerError(KoreError):
+    """Kore.ai answered in a form that this provider does not understand, so nothing is proven."""
+
+
+class KoreAmbiguousSubmitError(KoreError):
+    """An erasure was sent, and whether Kore.ai accepted it cannot be known."""
+
+
+class KoreResumeError(KoreError):
+    """What an earlier try of the task recorded does not allow this try to go on safely."""
+
+
+class KoreWaitError(KoreError):
+    """The waiting broke off, while the erasure goes on at Kore.ai."""
+
+
+class KoreNotErasedError(KoreError):
+    """At least one person is not proven to be erased."""

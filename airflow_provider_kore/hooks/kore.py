@@ -1,0 +1,208 @@
+"""Turn an Airflow connection of type ``kore`` into a client of Kore.ai."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.log import mask_secret
+from asgiref.sync import sync_to_async
+from pydantic import JsonValue
+
+from airflow_provider_kore.api.account import KoreAccount, read_account
+from airflow_provider_kore.api.calls import fetch_status, submit_erasure
+from airflow_provider_kore.api.client import AsyncKoreClient, KoreClient, shared_async_client
+from airflow_provider_kore.api.erasure import (
+    ErasureRequest,
+    ErasureStatus,
+    check_scope,
+    check_user_count,
+    check_user_ids,
+    fold_duplicates,
+)
+from airflow_provider_kore.compatibility import AirflowNotFoundException
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreAuthenticationError,
+    KoreConfigurationError,
+    KoreError,
+    KorePermissionError,
+    KoreThrottledError,
+    KoreUnknownRequestError,
+)
+
+
+class KoreHook(BaseHook):
+    """
+    Call Kore.ai's erasure API with the credentials, pace and guards of an Airflow connection.
+
+    Nothing is read and nothing is sent until a method needs it.
+
+    :param kore_conn_id: id of a connection of type ``kore``.
+    """
+
+    conn_name_attr = "kore_conn_id"
+    default_conn_name = "kore_default"
+    conn_type = "kore"
+    hook_name = "Kore.ai"
+
+    def __init__(self, kore_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.kore_conn_id = kore_conn_id
+
+    @cached_property
+    def account(self) -> KoreAccount:
+        """
+        Read the connection.
+
+        :raises KoreConfigurationError: if there is none of this id, or a field of it cannot be used.
+        """
+        try:
+            connection = self.get_connection(self.kore_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        account = _account_of(connection)
+        mask_secret(_secrets(account))
+        return account
+
+    async def aget_account(self) -> KoreAccount:
+        """Read the connection on an event loop; the twin of :attr:`account`."""
+        if "account" not in self.__dict__:
+            try:
+                connection = await get_async_connection(self.kore_conn_id, self)
+            except AirflowNotFoundException:
+                raise self._no_connection() from None
+            account = _account_of(connection)
+            # In a thread that knows this loop, since it asks the supervisor and would block the loop.
+            await sync_to_async(mask_secret)(_secrets(account))
+            self.__dict__["account"] = account
+        return self.account
+
+    def _no_connection(self) -> KoreConfigurationError:
+        return KoreConfigurationError(
+            f"There is no Airflow connection with the id {self.kore_conn_id}.",
+            consequence=Consequence.NOT_SENT,
+            remedy="Make one of type kore under Admin > Connections, or in the environment as "
+            f"AIRFLOW_CONN_{self.kore_conn_id.upper()}.",
+        )
+
+    def get_conn(self) -> KoreClient:
+        """
+        Make a client of Kore.ai for this connection; close it after use, or use it as a context manager.
+
+        :raises KoreConfigurationError: if the connection cannot be used.
+        """
+        return KoreClient(self.account)
+
+    @asynccontextmanager
+    async def aget_conn(self) -> AsyncIterator[AsyncKoreClient]:
+        """Lend the client that all users of this account on the running event loop share."""
+        async with shared_async_client(await self.aget_account()) as client:
+            yield client
+
+    def erase_user_data(
+        self,
+        user_ids: object,
+        bot_ids: object = None,
+        remove_data_from_all_bots: object = False,
+    ) -> str:
+        """
+        Submit one erasure, within the guards of the connection, and return its request id.
+
+        The erasure then goes on at Kore.ai; ask :meth:`get_erasure_status` what became of it. Called again, it erases
+        again: what must survive a retry is the operator's job.
+
+        :param user_ids: a list of user ids: e-mail addresses, ``u-…`` ids, channel user ids, or a
+            :class:`ChannelUserId` each.
+        :param bot_ids: a list of the bots to erase from.
+        :param remove_data_from_all_bots: ``True`` for all bots of the organisation; needs ``allow_all_bots`` on the
+            connection.
+        :raises KoreInputError: if the users or the scope are refused; nothing was sent.
+        :raises KoreAmbiguousSubmitError: if Kore.ai may have accepted the erasure.
+        :raises KoreError: if it was not accepted.
+        """
+        account = self.account
+        scope = check_scope(
+            bot_ids,
+            remove_data_from_all_bots,
+            allow_all_bots=account.allow_all_bots,
+            allowed_bot_ids=account.allowed_bot_ids,
+        )
+        users = fold_duplicates(check_user_ids(user_ids))
+        check_user_count(len(users), account.max_users)
+        with self.get_conn() as client:
+            return client.hold(submit_erasure(ErasureRequest(users, scope), client.pacing))
+
+    def get_erasure_status(self, request_id: str) -> ErasureStatus:
+        """
+        Ask what Kore.ai says of an erasure request.
+
+        :param request_id: what :meth:`erase_user_data` returned.
+        :raises KoreUnknownRequestError: if Kore.ai does not know it.
+        :raises KoreError: on any other failure.
+        """
+        with self.get_conn() as client:
+            return client.hold(fetch_status(request_id, client.pacing))
+
+    async def aget_erasure_status(self, request_id: str) -> ErasureStatus:
+        """Ask what Kore.ai says of an erasure request; the twin of :meth:`get_erasure_status`."""
+        async with self.aget_conn() as client:
+            return await client.hold(fetch_status(request_id, client.pacing))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Tell whether key and scope are good, by asking for the status of a made-up id; nothing is erased.
+
+        A guess of how Kore.ai answers: an unknown id with 400 or 404, a bad key with 401, a missing scope with 403.
+        """
+        request_id = f"eud-connection-test-{uuid.uuid4().hex[:12]}"
+        try:
+            with self.get_conn() as client:
+                client.hold(fetch_status(request_id, client.pacing, client.pacing.clock() + 5))
+        except KoreUnknownRequestError:
+            pass
+        except KoreThrottledError:
+            return False, (
+                "Kore.ai answers, but the account's rate limit is reached, so the key could not be tried. Try again in "
+                "a minute, or in an hour."
+            )
+        except (KoreConfigurationError, KoreAuthenticationError, KorePermissionError) as error:
+            return False, f"{error.problem} {error.remedy}"
+        except KoreError as error:
+            return False, f"The key could not be tried. {error.problem} {error.remedy}"
+        return True, "Kore.ai accepts the key and the scope."
+
+
+def _account_of(connection: Connection) -> KoreAccount:
+    return read_account(
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        extra=_extra_of(connection),
+    )
+
+
+def _extra_of(connection: Connection) -> dict[str, object]:
+    # Airflow reads an extra that is no JSON as empty: the guards in it would be gone without a word.
+    try:
+        extra = json.loads(connection.extra) if connection.extra else {}
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise KoreConfigurationError(
+            "The connection's extra is not a JSON object.",
+            consequence=Consequence.NOT_SENT,
+            remedy="Correct the field Extra.",
+        )
+    return extra
+
+
+def _secrets(account: KoreAccount) -> list[JsonValue]:
+    """List what must never be seen; Airflow itself masks only the password and fields with telling names."""
+    return [secret for secret in (account.client_secret, account.private_key, account.digest_key) if secret]

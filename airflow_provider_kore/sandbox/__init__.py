@@ -1,0 +1,1 @@
+"""A strict, configurable local stand-in for Kore.ai's erasure API."""

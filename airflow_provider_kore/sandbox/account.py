@@ -1,0 +1,168 @@
+"""One account at Kore, with its app, users, erasures and limits."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+
+from airflow_provider_kore.sandbox.answers import Answer, RefusedError
+from airflow_provider_kore.sandbox.durations import read_duration
+from airflow_provider_kore.sandbox.erasures import Erasure, accept, accept_answer, status_answer
+from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
+from airflow_provider_kore.sandbox.rate_windows import RateWindows
+from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, RequestState, State, UserState
+from airflow_provider_kore.sandbox.requests import ReceivedRequest, find_route, read_erase_request
+from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.tokens import (
+    check_claims,
+    check_key,
+    read_token,
+    refuse_missing_token,
+    refuse_replay,
+    token_id,
+)
+
+
+class Account:
+    """
+    One account at Kore: answers API requests, and remembers all that happened.
+
+    Nothing runs in the background: how far an erasure has come follows from the clock.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        check_key(settings)
+        self._first_settings = settings
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, and go back to the first settings."""
+        self.settings = self._first_settings
+        self.faults = FaultQueue()
+        self._log: list[LogEntry] = []
+        self._erasures: dict[str, Erasure] = {}
+        self._used_token_ids: set[str] = set()
+        self._rate_windows = RateWindows()
+        self._random = Random(self.settings.seed)  # noqa: S311  # durations, no secrets
+
+    def configure(self, changes: Mapping[str, object]) -> Settings:
+        """Change some settings; raise ``ValueError``, and change nothing, on any misfit."""
+        settings = self.settings.changed(changes)
+        check_key(settings)
+        if "seed" in changes:
+            self._random = Random(settings.seed)  # noqa: S311  # durations, no secrets
+        self.settings = settings
+        return settings
+
+    def answer(self, request: ReceivedRequest) -> Answer:
+        """Answer one API request; it is logged, with its outcome, before the answer leaves."""
+        length = request.header("content-length")
+        entry = LogEntry(
+            number=len(self._log) + 1,
+            time=self._clock(),
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=tuple(name for name, _ in request.headers),
+            content_length=int(length) if length and length.isdecimal() else None,
+            body=request.json(),
+        )
+        self._log.append(entry)
+        answer, fault = self._deal_with(request, entry)
+        if fault:
+            entry.fault = fault.kind
+            answer = fault.spoil(answer, request.body)
+        entry.outcome = "reset" if answer.reset else answer.status
+        return answer
+
+    def log(self) -> list[LogEntry]:
+        """Return every API request so far."""
+        return [replace(entry) for entry in self._log]
+
+    def state(self) -> State:
+        """Return the accepted requests, and the users erased so far."""
+        now = self._clock()
+        return State(
+            requests=tuple(self._request_state(erasure, now) for erasure in self._erasures.values()),
+            erased=tuple(
+                ErasedUser(
+                    user_id=user_id,
+                    bot_ids=erasure.request.bot_ids,
+                    all_bots=erasure.request.all_bots,
+                    request_id=erasure.request_id,
+                )
+                for erasure in self._erasures.values()
+                for user_id, fate in zip(erasure.request.user_ids, erasure.fates_at(now, self.settings), strict=True)
+                if fate == "erased"
+            ),
+        )
+
+    def _deal_with(self, request: ReceivedRequest, entry: LogEntry) -> tuple[Answer, Fault | None]:
+        fault: Fault | None = None
+        try:
+            route = find_route(request)
+            entry.call = route.call
+            self._authenticate(request, entry)
+            self._count(entry)
+            # A fault strikes only a request that would be dealt with: what is refused here uses none up.
+            fault = self.faults.strike(route.call)
+            if fault and not fault.accepts:
+                return Answer(status=500, body=b""), fault
+            if not self.settings.scope_granted:
+                raise RefusedError(self.settings.missing_scope_status, "Insufficient permissions")
+            if route.call == "erase":
+                return self._erase(request, entry), fault
+            entry.request_id = route.request_id
+            return self._status(route.request_id), fault
+        except RefusedError as refusal:
+            return refusal.answer, fault
+
+    def _authenticate(self, request: ReceivedRequest, entry: LogEntry) -> None:
+        token = request.header("auth")
+        if token is None:
+            raise refuse_missing_token()
+        claims = read_token(token, self.settings)
+        entry.jti = token_id(claims)
+        check_claims(claims, self.settings, entry.time)
+        if entry.jti is not None:
+            if entry.jti in self._used_token_ids:
+                raise refuse_replay()
+            self._used_token_ids.add(entry.jti)
+
+    def _count(self, entry: LogEntry) -> None:
+        try:
+            self._rate_windows.admit(self.settings, entry.time)
+        except RefusedError:
+            entry.throttled = True
+            raise
+
+    def _erase(self, request: ReceivedRequest, entry: LogEntry) -> Answer:
+        erase_request = read_erase_request(request, self.settings)
+        duration = read_duration(self.settings.duration)(self._random)
+        erasure = accept(erase_request, self.settings, entry.time, duration)
+        self._erasures[erasure.request_id] = erasure
+        entry.accepted = True
+        entry.request_id = erasure.request_id
+        return accept_answer(erasure, self.settings)
+
+    def _status(self, request_id: str) -> Answer:
+        erasure = self._erasures.get(request_id)
+        if erasure is None:
+            raise RefusedError(self.settings.unknown_request_status, "Invalid request id")
+        return status_answer(erasure, self.settings, self._clock())
+
+    def _request_state(self, erasure: Erasure, now: float) -> RequestState:
+        fates = erasure.fates_at(now, self.settings)
+        return RequestState(
+            request_id=erasure.request_id,
+            bot_ids=erasure.request.bot_ids,
+            all_bots=erasure.request.all_bots,
+            accepted_at=erasure.accepted_at,
+            finishes_at=erasure.finishes_at,
+            finished=now >= erasure.finishes_at,
+            users=tuple(
+                UserState(user_id=user_id, fate=fate or "running")
+                for user_id, fate in zip(erasure.request.user_ids, fates, strict=True)
+            ),
+        )

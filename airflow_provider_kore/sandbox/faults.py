@@ -1,0 +1,153 @@
+"""Faults on demand: what may go wrong between a caller and Kore."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
+from airflow_provider_kore.sandbox.requests import CallName
+from airflow_provider_kore.sandbox.typed_fields import check_names, check_types
+
+FaultKind = Literal[
+    "latency",
+    "status",
+    "throttle-429",
+    "throttle-400",
+    "reset-before",
+    "reset-after",
+    "truncated-json",
+    "wrong-json",
+    "html",
+    "no-request-id",
+    "redirect",
+    "oversized",
+    "echo",
+    "body",
+]
+
+_ON_TOP_OF_THE_ANSWER = {"latency", "reset-after", "truncated-json", "no-request-id"}
+_OVERSIZED_BYTES = 11 * 1024 * 1024
+_HTML = b"<!DOCTYPE html><html><head><title>Error</title></head><body><h1>Something went wrong</h1></body></html>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """
+    One scripted fault: which calls it strikes, how often, and how.
+
+    ``accept`` says whether Kore deals with the request before the fault strikes. Left out, it follows from
+    the kind: faults of an answer strike after that, all others instead of it.
+    """
+
+    kind: FaultKind
+    call: Literal["erase", "status", "any"] = "any"
+    times: int | None = 1
+    after: int = 0
+    accept: bool | None = None
+    seconds: float = 1.0
+    status: int = 500
+    page: Literal["json", "html"] = "json"
+    retry_after: int | str | None = None
+    location: str = "https://elsewhere.example/api/public/bot/eraseUsersData"
+    body: object = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.times is not None and self.times < 1:
+            raise ValueError("times must be at least 1, or null for every time")
+        if self.after < 0 or self.seconds < 0:
+            raise ValueError("after and seconds must not be negative")
+        if not 200 <= self.status <= 599:
+            raise ValueError("status must be an HTTP status from 200 to 599")
+        if self.accept is not None and self.kind in _ON_TOP_OF_THE_ANSWER | {"reset-before"}:
+            raise ValueError(f"accept follows from the kind {self.kind}")
+
+    @classmethod
+    def from_json(cls, content: object) -> "Fault":
+        """Read a fault; raise ``ValueError`` on any misfit."""
+        if not isinstance(content, Mapping) or "kind" not in content:
+            raise ValueError("a fault is an object with a kind")
+        check_names(cls, content)
+        return cls(**content)
+
+    @property
+    def accepts(self) -> bool:
+        """Return whether Kore deals with the request before the fault strikes."""
+        return self.kind in _ON_TOP_OF_THE_ANSWER if self.accept is None else self.accept
+
+    def spoil(self, answer: Answer, request_body: bytes) -> Answer:
+        """Return what the caller gets instead of the answer that Kore meant to give."""
+        match self.kind:
+            case "latency":
+                spoiled = replace(answer, delay=self.seconds)
+            case "status" if self.page == "html":
+                spoiled = _html(self.status)
+            case "status":
+                spoiled = RefusedError(self.status, "Something went wrong").answer
+            case "throttle-429" | "throttle-400":
+                spoiled = self._throttled(429 if self.kind == "throttle-429" else 400)
+            case "reset-before" | "reset-after":
+                spoiled = replace(answer, reset=True)
+            case "truncated-json":
+                spoiled = replace(answer, body=answer.body[: len(answer.body) // 2])
+            case "wrong-json":
+                spoiled = json_answer(200, self.body)
+            case "html":
+                spoiled = _html(200)
+            case "no-request-id":
+                spoiled = _without_request_id(answer)
+            case "redirect":
+                spoiled = Answer(status=302, body=b"", headers={"location": self.location})
+            case "oversized":
+                content = {"requestId": "eud-oversized", "padding": "x" * _OVERSIZED_BYTES}
+                spoiled = replace(json_answer(200, content), streamed=True)
+            case "echo":
+                spoiled = RefusedError(400, f"Invalid request: {request_body.decode(errors='replace')}").answer
+            case "body":
+                text = self.body if isinstance(self.body, str) else json.dumps(self.body)
+                spoiled = Answer(status=self.status, body=text.encode(errors="backslashreplace"))
+        return replace(spoiled, headers={**spoiled.headers, **self.headers})
+
+    def _throttled(self, status: int) -> Answer:
+        headers = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        text = "You've exceeded the per-minute rate limit. Please try again later."
+        return RefusedError(status, text, headers=headers).answer
+
+
+class FaultQueue:
+    """The scripted faults that are still to strike, in order; at most one strikes a request."""
+
+    def __init__(self) -> None:
+        self.pending: list[Fault] = []
+
+    def strike(self, call: CallName) -> Fault | None:
+        """Take the fault that strikes this call, if any; every fault that waits for such calls counts it."""
+        struck: Fault | None = None
+        pending = []
+        for fault in self.pending:
+            if fault.call not in (call, "any"):
+                pending.append(fault)
+            elif fault.after:
+                pending.append(replace(fault, after=fault.after - 1))
+            elif struck:
+                pending.append(fault)
+            else:
+                struck = fault
+                if fault.times is None:
+                    pending.append(fault)
+                elif fault.times > 1:
+                    pending.append(replace(fault, times=fault.times - 1))
+        self.pending = pending
+        return struck
+
+
+def _html(status: int) -> Answer:
+    return Answer(status=status, body=_HTML, headers={"content-type": "text/html; charset=utf-8"})
+
+
+def _without_request_id(answer: Answer) -> Answer:
+    content = json.loads(answer.body)
+    content.pop("requestId", None)
+    return json_answer(answer.status, content, answer.headers)

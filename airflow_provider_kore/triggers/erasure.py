@@ -1,0 +1,100 @@
+"""Wait for erasures in the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
+from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.waiting import ErasureEvent, failure_to_json
+
+
+class KoreErasureTrigger(BaseTrigger):
+    """
+    Look at erasure requests until Kore.ai is done with all, or the deadline comes, and then fire once.
+
+    It only reads, so that a restart of the triggerer, which begins it anew, submits nothing and loses nothing. All that
+    it is made of rests in Airflow's database, so there is no user id in it.
+
+    :param requests: a pair for each request: its id, and its number of users or ``None``.
+    :param kore_conn_id: id of the connection.
+    :param started: when the waiting began, in seconds since the epoch; the pauses grow with the time since.
+    :param deadline: when it ends, in seconds since the epoch: wall-clock time, since it crosses processes.
+    :param poll_interval: longest pause between two looks at one request, in seconds.
+    """
+
+    def __init__(
+        self,
+        requests: list[list[str | int | None]],
+        kore_conn_id: str,
+        started: float,
+        deadline: float,
+        poll_interval: float,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.requests = requests
+        self.kore_conn_id = kore_conn_id
+        self.started = started
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, object]]:
+        """Give class path and arguments, all of them primitives."""
+        return (
+            "airflow_provider_kore.triggers.erasure.KoreErasureTrigger",
+            {
+                "requests": self.requests,
+                "kore_conn_id": self.kore_conn_id,
+                "started": self.started,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire one event, with what became of each request and what kept the trigger from waiting on, if anything."""
+        from airflow_provider_kore.hooks.kore import KoreHook
+
+        requests = [AcceptedErasure(str(request_id), _count(count)) for request_id, count in self.requests]
+        watch: ErasureWatch | None = None
+        failure: KoreError | None = None
+        try:
+            hook = KoreHook(self.kore_conn_id)
+            async with hook.aget_conn() as client:
+                account = await hook.aget_account()
+                watch = ErasureWatch(
+                    requests,
+                    client.pacing,
+                    fingerprint_key=account.fingerprint_key(),
+                    started=self.started,
+                    report=self._report,
+                )
+                schedule = PollSchedule(longest=self.poll_interval)
+                # The task has just looked before it handed over.
+                first_look = self.started + schedule.shortest
+                await client.hold(watch.wait(schedule, self.deadline, first_look))
+        except KoreError as error:
+            failure = error
+        outcomes = watch.outcomes if watch is not None else [RequestOutcome.unseen(request) for request in requests]
+        event: ErasureEvent = {
+            "outcomes": [outcome.to_json() for outcome in outcomes],
+            "failure": failure_to_json(failure) if failure is not None else None,
+        }
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    def _report(self, outcome: ErasureOutcome) -> None:
+        self.log.info(
+            "%d of %d users erased, %d open, %d not erased.",
+            outcome.erased,
+            outcome.user_count,
+            outcome.open,
+            outcome.not_erased,
+        )
+
+
+def _count(value: str | int | None) -> int | None:
+    return None if value is None else int(value)

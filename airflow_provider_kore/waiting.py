@@ -1,0 +1,175 @@
+"""What operator and sensor share of waiting: how it is handed to the triggerer, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
+
+from airflow_provider_kore import exceptions
+from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome, RequestOutcomeFields
+from airflow_provider_kore.compatibility import AirflowSensorTimeout
+from airflow_provider_kore.exceptions import Consequence, KoreError, KoreNotErasedError, KoreWaitError
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+
+log = logging.getLogger(__name__)
+
+TRIGGERER_GRACE = timedelta(minutes=15)
+"""How long after the deadline Airflow ends a wait whose triggerer has not: a last look can wait for its turn."""
+
+SHOWN_IDS = 20
+
+
+class FailureFields(TypedDict):
+    """The JSON form of an exception of this provider."""
+
+    type: str
+    problem: str
+    consequence: str
+    remedy: str
+
+
+class ErasureEvent(TypedDict):
+    """What the trigger tells the task: ids of requests and counts, never a user id."""
+
+    outcomes: list[RequestOutcomeFields]
+    failure: FailureFields | None
+
+
+def failure_to_json(error: KoreError) -> FailureFields:
+    """Write an exception as a trigger event or deferral carries it."""
+    return {
+        "type": type(error).__name__,
+        "problem": error.problem,
+        "consequence": error.consequence.name,
+        "remedy": error.remedy,
+    }
+
+
+def failure_from_json(fields: FailureFields) -> KoreError:
+    """Read what :func:`failure_to_json` wrote."""
+    error_type = getattr(exceptions, fields["type"], None)
+    if not (isinstance(error_type, type) and issubclass(error_type, KoreError)):
+        error_type = KoreWaitError
+    return error_type(fields["problem"], consequence=Consequence[fields["consequence"]], remedy=fields["remedy"])
+
+
+def read_event(event: object, request_ids: Sequence[str]) -> tuple[list[RequestOutcome], KoreError | None]:
+    """
+    Read what the trigger told, and refuse an event that does not speak of the very requests that were waited for.
+
+    :raises KoreWaitError: if it does not.
+    """
+    try:
+        fields = cast("ErasureEvent", event)
+        outcomes = [RequestOutcome.from_json(outcome) for outcome in fields["outcomes"]]
+        failure = failure_from_json(fields["failure"]) if fields["failure"] else None
+        understood = [outcome.request_id for outcome in outcomes] == list(request_ids)
+    except (KeyError, TypeError, ValueError):
+        understood = False
+    if not understood:
+        raise KoreWaitError(
+            "The trigger came back with an event that is not understood.",
+            consequence=Consequence.SENT,
+            remedy="Clear the task to wait again. Make sure that workers and triggerers have the same version of this "
+            "provider.",
+        )
+    return outcomes, failure
+
+
+def defer(
+    operator: BaseOperator,
+    requests: Sequence[AcceptedErasure],
+    *,
+    kore_conn_id: str,
+    started: float,
+    deadline: float,
+    poll_interval: float,
+    kwargs: Mapping[str, object],
+) -> NoReturn:
+    """
+    Hand the waiting to the triggerer; the task comes back in ``execute_complete``.
+
+    :param requests: what to wait for.
+    :param started: when the waiting began, in seconds since the epoch.
+    :param deadline: when it ends, in seconds since the epoch.
+    :param poll_interval: longest pause between two looks at one request, in seconds.
+    :param kwargs: what ``execute_complete`` is given beside the event.
+    """
+    from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
+
+    operator.defer(
+        trigger=KoreErasureTrigger(
+            requests=[[request.request_id, request.user_count] for request in requests],
+            kore_conn_id=kore_conn_id,
+            started=started,
+            deadline=deadline,
+            poll_interval=poll_interval,
+        ),
+        method_name="execute_complete",
+        kwargs=dict(kwargs),
+        timeout=timedelta(seconds=max(deadline - time.time(), 0.0)) + TRIGGERER_GRACE,
+    )
+
+
+def push_outcome(operator: BaseOperator, context: Context, output: Mapping[str, object]) -> None:
+    """Push what a task would return, before it fails, for those who come after it whatever happened."""
+    if operator.do_xcom_push:
+        context["ti"].xcom_push(key="return_value", value=dict(output))
+
+
+def log_remarks(outcome: ErasureOutcome) -> None:
+    """Write what the reader of the log should know."""
+    for remark in outcome.remarks:
+        log.warning("%s", remark)
+
+
+def require_erased(
+    outcome: ErasureOutcome,
+    open_request_ids: Sequence[str],
+    failures: Sequence[KoreError],
+    *,
+    remedy: str,
+) -> None:
+    """
+    Let a task succeed only if everybody is erased.
+
+    :param outcome: the counts.
+    :param open_request_ids: requests that were not settled when the deadline came.
+    :param failures: what else went wrong.
+    :param remedy: what to do about people who are not erased.
+    :raises KoreNotErasedError: if somebody is not proven erased.
+    :raises AirflowSensorTimeout: if nothing is wrong, but the deadline came first.
+    """
+    counts = f"{outcome.erased} erased, {outcome.open} open, {outcome.not_erased} not erased, of {outcome.user_count}"
+    if outcome.not_erased:
+        reasons = [*dict.fromkeys(str(failure) for failure in failures), *outcome.remarks]
+        raise KoreNotErasedError(
+            " ".join([f"Not everybody is proven erased: {counts}.", *reasons[:5]]),
+            consequence=Consequence.PARTLY_DONE,
+            remedy=remedy,
+        )
+    for failure in failures:
+        raise failure
+    if outcome.open:
+        shown = ", ".join(open_request_ids[:SHOWN_IDS])
+        more = len(open_request_ids) - SHOWN_IDS
+        raise AirflowSensorTimeout(
+            f"The deadline came before Kore.ai was done: {counts}. Still open: {shown}"
+            f"{f' and {more} more' if more > 0 else ''}. Kore.ai goes on with them: nothing needs to be submitted "
+            "again. Clear this task to wait longer, or raise its timeout."
+        )
+
+
+def waiting_broke_off() -> KoreWaitError:
+    """Say that the triggerer failed, which says nothing about the erasure."""
+    return KoreWaitError(
+        "The waiting in Airflow's triggerer broke off; the triggerer's log says why.",
+        consequence=Consequence.SENT,
+        remedy="Clear the task to wait again.",
+    )
