@@ -1,0 +1,100 @@
+"""An account with a clock that tests turn, and a caller that does everything right unless told otherwise."""
+
+import json
+import uuid
+
+import jwt
+import pytest
+
+from airflow_provider_kore.sandbox.account import Account
+from airflow_provider_kore.sandbox.requests import ReceivedRequest
+from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.tokens import generate_key_pair
+
+START = 1_800_000_000.0
+ERASE = "/api/public/bot/eraseUsersData"
+BODY = {"userIds": ["u-1", "u-2"], "botIds": ["st-1"], "RemoveDataFromAllBots": False}
+
+
+class Caller:
+    def __init__(self, settings, key=None):
+        self.now = START
+        self.key = key or settings.client_secret
+        self.account = Account(settings, lambda: self.now)
+
+    def token(self, *, key=None, algorithm=None, **claims):
+        settings = self.account.settings
+        payload = {
+            "appId": settings.client_id,
+            "sub": "airflow",
+            "iat": int(self.now),
+            "exp": int(self.now) + 300,
+            "jti": uuid.uuid4().hex,
+        } | claims
+        payload = {name: value for name, value in payload.items() if value is not None}
+        return jwt.encode(payload, key or self.key, algorithm or settings.algorithm)
+
+    def call(self, method, path, headers, body=b""):
+        return self.account.answer(ReceivedRequest(method, path, "", list(headers.items()), body))
+
+    def erase(self, body=BODY, *, token=None, method="DELETE", path=ERASE, headers=None):
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {
+            "auth": token or self.token(),
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+        } | (headers or {})
+        given = {name: value for name, value in given.items() if value is not None}
+        return self.call(method, path, given, content)
+
+    def accept(self, body=BODY):
+        answer = self.erase(body)
+        assert answer.status == 200, answer.body
+        return content_of(answer)["requestId"]
+
+    def status(self, request_id, *, token=None):
+        return self.call("GET", f"{ERASE}/status/{request_id}", {"auth": token or self.token()})
+
+
+def content_of(answer):
+    return json.loads(answer.body)
+
+
+@pytest.fixture(scope="session")
+def new_caller():
+    return Caller
+
+
+@pytest.fixture
+def caller(new_caller):
+    def make(**settings):
+        return new_caller(Settings(**settings))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def key_pair():
+    return generate_key_pair()
+
+
+@pytest.fixture
+def rsa_caller(key_pair):
+    def make(**settings):
+        return Caller(Settings(public_key=key_pair.public_key, **settings), key_pair.private_key)
+
+    return make
+
+
+@pytest.fixture
+def content():
+    return content_of
+
+
+@pytest.fixture
+def error():
+    def error_of(answer):
+        (error,) = content_of(answer)["errors"]
+        return answer.status, error["msg"], error["code"]
+
+    return error_of

@@ -1,0 +1,172 @@
+"""Which requests the sandbox takes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kore.sandbox.requests import ReceivedRequest
+from airflow_provider_kore.sandbox.settings import Settings
+
+
+def body(**changes):
+    content = {"userIds": ["u-1"], "botIds": ["st-1"], "RemoveDataFromAllBots": False} | changes
+    return {name: value for name, value in content.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(body(), id="one bot"),
+        pytest.param(body(RemoveDataFromAllBots=None), id="flag missing"),
+        pytest.param(body(RemoveDataFromAllBots=True, botIds=None), id="all bots"),
+        pytest.param(body(RemoveDataFromAllBots=True, botIds=[]), id="all bots, none listed"),
+        pytest.param(body(userIds=[{"channel_id": "c", "channel_user_id": "x"}]), id="channel user"),
+        pytest.param(body(userIds=["u-1", "ann@example.com", "Zoë", "\ud800"]), id="any characters"),
+    ],
+)
+def test_a_documented_body_is_accepted(caller, content):
+    caller = caller()
+    assert caller.erase(content).status == 200
+    (entry,) = caller.account.log()
+    assert entry.body == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="no JSON"),
+        pytest.param(b'{"userIds": [NaN]}', id="NaN"),
+        pytest.param(b"[" * 100_000, id="deeply nested"),
+        pytest.param(b"\xff", id="no UTF-8"),
+        pytest.param([], id="array"),
+        pytest.param({}, id="empty object"),
+        pytest.param(body(userIds=None), id="no users"),
+        pytest.param(body(userIds=[]), id="empty users"),
+        pytest.param(body(userIds="u-1"), id="users as a string"),
+        pytest.param(body(userIds=["u-1", ""]), id="empty user"),
+        pytest.param(body(userIds=["  "]), id="blank user"),
+        pytest.param(body(userIds=[1]), id="user as a number"),
+        pytest.param(body(userIds=[None]), id="user null"),
+        pytest.param(body(userIds=[["u-1"]]), id="user in an array"),
+        pytest.param(body(userIds=[{"channel_id": "c"}]), id="channel only"),
+        pytest.param(body(userIds=[{"channel_id": "c", "channel_user_id": " "}]), id="blank channel user"),
+        pytest.param(
+            body(userIds=[{"channel_id": "c", "channel_user_id": "x", "name": "y"}]), id="channel user and more"
+        ),
+        pytest.param(body(userIds=[{"channelId": "c", "channelUserId": "x"}]), id="channel user in camel case"),
+        pytest.param(body(botIds=None), id="no bots"),
+        pytest.param(body(botIds=[]), id="empty bots"),
+        pytest.param(body(botIds="st-1"), id="bots as a string"),
+        pytest.param(body(botIds=[""]), id="empty bot"),
+        pytest.param(body(botIds=[1]), id="bot as a number"),
+        pytest.param(body(RemoveDataFromAllBots=True, botIds=[1]), id="bot as a number, all bots"),
+        pytest.param(body(RemoveDataFromAllBots="true"), id="flag as a string"),
+        pytest.param(body(RemoveDataFromAllBots=1), id="flag as a number"),
+        pytest.param(body(removeDataFromAllBots=True), id="flag in another spelling"),
+        pytest.param(body(dryRun=True), id="unknown key"),
+    ],
+)
+def test_any_other_body_is_refused(caller, error, content):
+    caller = caller()
+    assert error(caller.erase(content))[0] == 400
+    assert caller.account.state().requests == ()
+
+
+def test_channel_users_can_be_switched_off(caller, error):
+    content = body(userIds=[{"channel_id": "c", "channel_user_id": "x"}])
+    assert error(caller(channel_users=False).erase(content))[0] == 400
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_another_content_type_is_refused(caller, error, content_type):
+    assert error(caller().erase(headers={"content-type": content_type}))[0] == 400
+
+
+def test_a_content_type_may_name_a_charset(caller):
+    assert caller().erase(headers={"content-type": "application/json; charset=utf-8"}).status == 200
+
+
+def test_a_request_without_a_content_length_is_refused(caller, error):
+    assert error(caller().erase(headers={"content-length": None})) == (411, "Length Required", 411)
+
+
+def test_a_listed_bot_is_known_and_any_other_is_not(caller, error):
+    caller = caller(bots=("st-1", "st-2"))
+    assert caller.erase(body(botIds=["st-2", "st-1"])).status == 200
+    assert error(caller.erase(body(botIds=["st-1", "st-3"]))) == (400, "Invalid StreamId", 400)
+
+
+def test_bots_do_not_count_when_all_are_meant(caller):
+    caller = caller(bots=("st-1",))
+    assert caller.erase(body(botIds=["st-9"], RemoveDataFromAllBots=True)).status == 200
+    assert caller.account.state().requests[0].bot_ids == ()
+
+
+def test_the_number_of_users_can_be_limited(caller, error):
+    caller = caller(max_user_ids=2)
+    assert caller.erase(body(userIds=["u-1", "u-2"])).status == 200
+    assert error(caller.erase(body(userIds=["u-1", "u-2", "u-3"])))[0] == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "OPTIONS"])
+def test_another_method_is_refused_before_the_token_is_looked_at(caller, error, method):
+    answer = caller().erase(method=method, headers={"auth": None})
+    assert error(answer) == (405, "Method Not Allowed", 405)
+
+
+def test_the_status_call_is_a_get(caller, error):
+    answer = caller().erase(path="/api/public/bot/eraseUsersData/status/eud-1")
+    assert error(answer) == (405, "Method Not Allowed", 405)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api/public/bot/eraseUsersData/",
+        "/api/public/bot/eraseusersdata",
+        "/api/public/bot/st-1/eraseUsersData",
+        "/api/public/bot/eraseUsersData/status",
+        "/api/public/bot/eraseUsersData/status/",
+        "/api/public/bot/eraseUsersData/status/eud-1/",
+        "/api/1.1/public/bot/eraseUsersData",
+    ],
+)
+def test_another_path_is_not_found(caller, error, path):
+    assert error(caller().erase(path=path)) == (404, "Not Found", 404)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.text(max_size=5).filter(str.strip)
+ALMOST_RIGHT = st.fixed_dictionaries(
+    {"userIds": st.lists(NAMES, min_size=1, max_size=3) | JSON},
+    optional={"botIds": st.lists(NAMES, max_size=2) | JSON, "RemoveDataFromAllBots": st.booleans() | JSON},
+)
+
+
+@given(content=ALMOST_RIGHT | JSON)
+def test_whatever_is_sent_gets_an_answer_and_only_a_right_body_is_accepted(new_caller, content):
+    caller = new_caller(Settings(duration=0, requests_per_minute=0, requests_per_hour=0))
+    answer = caller.erase(content)
+    accepted = caller.account.state().requests
+    assert answer.status == (200 if accepted else 400)
+    assert bool(json.loads(answer.body).get("errors")) is not bool(accepted)
+    for request in accepted:
+        assert [user.user_id for user in request.users] == content["userIds"]
+        assert request.all_bots is content.get("RemoveDataFromAllBots", False)
+        assert request.all_bots or list(request.bot_ids) == content["botIds"] != []
+        finished = json.loads(caller.status(request.request_id).body)
+        assert [entry["status"] for entry in finished["response"]] == ["SUCCESS"] * len(content["userIds"])
+
+
+def test_a_header_that_comes_twice_is_not_read():
+    request = ReceivedRequest("GET", "/", "", [("auth", "a"), ("auth", "b"), ("host", "c")], b"")
+    assert request.header("auth") is None
+    assert request.header("host") == "c"

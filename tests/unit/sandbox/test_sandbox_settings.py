@@ -1,0 +1,108 @@
+"""What settings are allowed, and whether the documentation knows them all."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import airflow_provider_kore.sandbox
+from airflow_provider_kore.sandbox.durations import read_duration
+from airflow_provider_kore.sandbox.faults import Fault
+from airflow_provider_kore.sandbox.settings import Settings
+
+PAGE = Path(airflow_provider_kore.sandbox.__file__).with_name("README.md")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"client_id": ""},
+        {"client_secret": 5},
+        {"algorithm": "none"},
+        {"enforce_jti": 1},
+        {"bots": "st-1"},
+        {"refuse": (1,)},
+        {"requests_per_minute": -1},
+        {"requests_per_minute": True},
+        {"requests_per_minute": 1.5},
+        {"minute_seconds": 0},
+        {"duration": None},
+        {"throttle_status": 500},
+        {"missing_scope_status": 200},
+    ],
+)
+def test_a_wrong_value_is_named(values):
+    (name,) = values
+    with pytest.raises(ValueError, match=name):
+        Settings(**values)
+
+
+def test_settings_change_from_json():
+    settings = Settings().changed(json.loads('{"bots": ["st-1"], "duration": 1, "minute_seconds": 2}'))
+    assert (settings.bots, settings.duration, settings.minute_seconds) == (("st-1",), 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("duration", "low", "high"),
+    [
+        (2, 2, 2),
+        ("0.5", 0.5, 0.5),
+        ("uniform:1:3", 1, 3),
+        ("log-uniform:0.1:1000", 0.1, 1000),
+    ],
+)
+def test_durations_keep_within_their_bounds(duration, low, high):
+    draw, random = read_duration(duration), Random(0)
+    drawn = [draw(random) for _ in range(500)]
+    assert all(low - 1e-9 <= seconds <= high + 1e-9 for seconds in drawn)
+    if low != high:
+        assert len(set(drawn)) == 500
+
+
+def test_a_log_uniform_duration_is_as_often_short_as_long():
+    draw, random = read_duration("log-uniform:1:10000"), Random(0)
+    short = sum(draw(random) < 100 for _ in range(1000))
+    assert 400 < short < 600
+
+
+@pytest.mark.parametrize(
+    "duration",
+    ["", "soon", "-1", "nan", "inf", "uniform:1", "uniform:3:1", "uniform:a:b", "log-uniform:0:1", "normal:1:2"],
+)
+def test_any_other_duration_is_refused(duration):
+    with pytest.raises(ValueError, match="duration"):
+        read_duration(duration)
+
+
+def test_every_setting_is_documented_with_its_default_and_its_source():
+    row = r"^\| `(\w+)` \| (.*?) \| (documented|guessed|sandbox) \| (.*) \|$"
+    documented = re.findall(row, PAGE.read_text(), re.MULTILINE)
+    assert documented == [
+        (
+            field.name,
+            f"`{json.dumps(field.default)}`" if field.default != () else "none",
+            field.metadata["source"],
+            field.metadata["description"].replace("|", "\\|"),
+        )
+        for field in fields(Settings)
+    ]
+
+
+def test_every_fault_is_documented():
+    kinds = re.findall(r"^\| `([\w-]+)` \| (?:yes|no) \|", PAGE.read_text(), re.MULTILINE)
+    assert kinds == list(Fault.__annotations__["kind"].__args__)
+
+
+def test_the_sandbox_needs_neither_airflow_nor_the_client():
+    script = (
+        "import sys, airflow_provider_kore.sandbox.__main__, airflow_provider_kore.sandbox.testing\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'airflow' or '.api' in name"
+        " and name.startswith('airflow_provider_kore')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
