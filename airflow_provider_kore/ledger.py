@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -203,7 +203,6 @@ class ErasureLedger:
 
     records: list[BatchRecord]
     store: TaskStateStore | None = field(default=None, repr=False)
-    pause: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @classmethod
     def open(
@@ -314,7 +313,7 @@ class ErasureLedger:
                     raise
                 # What was done at Kore.ai cannot be undone by failing here, so the task goes on without the record.
                 log.warning("The record of batch %d could not be stored; trying again.", record.number, exc_info=True)
-                self.pause(2.0**attempt)
+                time.sleep(2.0**attempt)
         else:
             log.error(
                 "The record of batch %d could not be stored. It is %s, its requests are %s. A retry of this task "

@@ -320,10 +320,12 @@ def read_verdict(status: object) -> Verdict:
 _SHOWABLE_WORDING = re.compile(r"[A-Za-z]+([-_ ][A-Za-z]+){0,4}")
 
 
-def show_wording(status: object) -> str:
+def show_wording(status: object, user_id: UserId) -> str:
     """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the person."""
     if isinstance(status, str) and len(status) <= 40 and _SHOWABLE_WORDING.fullmatch(status):
-        return status
+        named = (user_id,) if isinstance(user_id, str) else (user_id.channel_id, user_id.channel_user_id)
+        if not any(name.casefold() in status.casefold() for name in named):
+            return status
     return f"a status that is not shown, of type {type(status).__name__}"
 
 
@@ -466,7 +468,7 @@ def _read_entry(value: object) -> ErasureStatusEntry:
     if user_id is None:
         return ErasureStatusEntry(None, Verdict.NOT_ERASED, "an entry without a user id that is understood")
     status = value.get("status")
-    return ErasureStatusEntry(user_id, read_verdict(status), show_wording(status))
+    return ErasureStatusEntry(user_id, read_verdict(status), show_wording(status, user_id))
 
 
 def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureStatusEntry]:
@@ -561,16 +563,18 @@ class MatchedOutcome:
     :param not_erased_positions: positions in the batch, from 0, of the users that the answer names as not erased.
     :param suspect_positions: positions among which are further users that are not erased, when the answer names
         them by ids that were never submitted, so that it cannot be told who they are.
+    :param alarm: whether the answer names users who cannot be the submitted ones.
     """
 
     outcome: ErasureOutcome
     not_erased_positions: tuple[int, ...]
-    suspect_positions: tuple[int, ...]
+    suspect_positions: tuple[int, ...] = ()
+    alarm: bool = False
 
     @property
     def to_repeat(self) -> tuple[int, ...]:
-        """Positions of all users that must be submitted again for everybody to be erased."""
-        return tuple(sorted({*self.not_erased_positions, *self.suspect_positions}))
+        """Positions of all users to submit again; none after an alarm, which a person must look into first."""
+        return () if self.alarm else tuple(sorted({*self.not_erased_positions, *self.suspect_positions}))
 
 
 def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedOutcome:
@@ -584,10 +588,8 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
     :param status: Kore.ai's answer.
     :param user_ids: the users of the request, without duplicates, in the order of submission.
     """
-    entries = _match_entries(status, user_ids)
-    matched = [None if entry is None else entry.verdict for entry in entries]
-    used = {id(entry) for entry in entries if entry is not None}
-    strangers = Counter(entry.verdict for entry in status.entries if id(entry) not in used)
+    matched, others = _match_entries(status, user_ids)
+    strangers = Counter(entry.verdict for entry in others)
     unmatched = [position for position, verdict in enumerate(matched) if verdict is None]
     resolvable = [position for position in unmatched if not _is_kore_id(user_ids[position])]
     known = Counter(verdict for verdict in matched if verdict is not None)
@@ -606,7 +608,7 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
             known[Verdict.NOT_ERASED] + len(unmatched) - still_open,
             tuple(remarks),
         )
-        return MatchedOutcome(outcome, refused, tuple(unmatched))
+        return MatchedOutcome(outcome, refused, alarm=True)
     if strangers.total():
         remarks.append(
             f"The answer for {status.request_id} names {strangers.total()} users by ids that were not submitted, "
@@ -625,16 +627,34 @@ def _is_kore_id(user_id: UserId) -> bool:
     return isinstance(user_id, str) and user_id.startswith("u-")
 
 
-def _match_entries(status: ErasureStatus, user_ids: Sequence[UserId]) -> list[ErasureStatusEntry | None]:
-    """Find the entry of each user: by the very id, and for e-mail addresses also without case."""
-    by_id = {entry.user_id: entry for entry in status.entries if entry.user_id is not None}
-    found = [by_id.get(user_id) for user_id in user_ids]
+def _match_entries(
+    status: ErasureStatus, user_ids: Sequence[UserId]
+) -> tuple[list[Verdict | None], list[ErasureStatusEntry]]:
+    """
+    Find what is said of each user, and the entries that are about none of them.
+
+    An e-mail address in another case is the same person, so that the worst of all its entries decides, unless two
+    submitted addresses differ by case only: then each is found by its very id alone.
+    """
     submitted = set(user_ids)
-    left = [entry for user_id, entry in by_id.items() if user_id not in submitted]
-    for position, user_id in enumerate(user_ids):
-        if found[position] is None and isinstance(user_id, str) and "@" in user_id:
-            same = [e for e in left if isinstance(e.user_id, str) and e.user_id.casefold() == user_id.casefold()]
-            if len(same) == 1:
-                found[position] = same[0]
-                left.remove(same[0])
-    return found
+    alike = Counter(address for user_id in user_ids if (address := _folded_address(user_id)) is not None)
+    about: dict[UserId | str, list[ErasureStatusEntry]] = {}
+    others: list[ErasureStatusEntry] = []
+    for entry in status.entries:
+        address = _folded_address(entry.user_id)
+        if address is not None and alike[address] == 1:
+            about.setdefault(address, []).append(entry)
+        elif entry.user_id is not None and entry.user_id in submitted:
+            about.setdefault(entry.user_id, []).append(entry)
+        else:
+            others.append(entry)
+    verdicts: list[Verdict | None] = []
+    for user_id in user_ids:
+        address = _folded_address(user_id)
+        entries = about.get(address if address is not None and alike[address] == 1 else user_id, ())
+        verdicts.append(max((entry.verdict for entry in entries), default=None))
+    return verdicts, others
+
+
+def _folded_address(user_id: UserId | None) -> str | None:
+    return user_id.casefold() if isinstance(user_id, str) and "@" in user_id else None

@@ -164,7 +164,7 @@ class KoreEraseUserDataOperator(BaseOperator):
             ledger = self._open_ledger(context, account, scope, batches)
             self.log.info("%d users in %d batches.", user_count, len(batches))
             failures = self._submit(client, ledger, batches, scope, account, started + self.timeout)
-            if not self.wait_for_completion:
+            if not self.wait_for_completion or not any(record.requests for record in ledger.records):
                 return self._end_submission(context, ledger, failures)
             return self._wait(context, client, ledger, batches, account, failures, started)
 
@@ -365,6 +365,8 @@ class KoreEraseUserDataOperator(BaseOperator):
     ) -> dict[str, object]:
         output = _output(ledger)
         if failures:
+            if self.wait_for_completion:
+                output |= ErasureOutcome(not_erased=sum(record.user_count for record in ledger.records)).counts()
             push_outcome(self, context, output)
             raise failures[0]
         return output

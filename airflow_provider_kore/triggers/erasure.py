@@ -75,7 +75,7 @@ class KoreErasureTrigger(BaseTrigger):
                 )
                 schedule = PollSchedule(longest=self.poll_interval)
                 # The task has just looked before it handed over.
-                first_look = self.started + schedule.shortest
+                first_look = self.started + schedule.pause(age=0.0)
                 await client.hold(watch.wait(schedule, self.deadline, first_look))
         except KoreError as error:
             failure = error

@@ -1,0 +1,73 @@
+"""
+Erase each night whoever asked for it during the day.
+
+Whatever takes in the requests writes one file a day, named by its date, with one user id a line. A day without a file
+is a day without requests. Submitting and waiting are two tasks here: the first holds a worker for a moment, the second
+none.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.sdk import ObjectStoragePath, Param, dag, task
+from airflow.sdk.types import DagRunProtocol
+
+from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.sensors.erasure import KoreErasureSensor
+
+
+@dag(
+    schedule="30 1 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    render_template_as_native_obj=True,
+    tags=["kore", "privacy"],
+    doc_md=__doc__,
+    params={
+        "folder": Param(
+            "file:///data/erasure-requests",
+            type="string",
+            title="Folder",
+            description="URI of the folder with a file a day, such as 2026-11-24.txt.",
+        ),
+        "bot_ids": Param(
+            ["st-1"], type="array", items={"type": "string"}, title="Bots", description="Ids of the bots."
+        ),
+    },
+)
+def kore_erase_daily() -> None:
+    """Find the requests, submit them, wait for the proof, keep count."""
+
+    @task
+    def find_requests(folder: str, dag_run: DagRunProtocol | None = None) -> str:
+        """Hand on the place of the day's file; no user id enters Airflow."""
+        assert dag_run is not None
+        day = dag_run.run_after.date()
+        requests = ObjectStoragePath(folder) / f"{day}.txt"
+        if not requests.exists():
+            raise AirflowSkipException(f"There are no requests of {day}.")
+        return str(requests)
+
+    submit = KoreEraseUserDataOperator(
+        task_id="submit",
+        user_ids=find_requests("{{ params.folder }}"),
+        bot_ids="{{ params.bot_ids }}",
+        on_empty="skip",
+        retries=2,
+    )
+    wait = KoreErasureSensor(task_id="wait", request_id=submit.output, deferrable=True, retries=2)
+
+    @task
+    def keep_count(outcome: dict[str, object]) -> int:
+        """Run only when everybody is erased."""
+        erased = outcome["erased"]
+        assert isinstance(erased, int)
+        return erased
+
+    keep_count(wait.output)
+
+
+kore_erase_daily()

@@ -1,0 +1,77 @@
+"""
+Erase the people in a file from Kore.ai, on request: trigger it from Airflow's UI and fill in the form.
+
+The form takes the place of a file, and not the people themselves, because Airflow keeps for good what is typed into a
+trigger form: in its database, its audit log and the run's page.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Param, dag, task
+
+from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    render_template_as_native_obj=True,  # so that lists and ticks of the form arrive as such
+    tags=["kore", "privacy"],
+    doc_md=__doc__,
+    params={
+        "users_from": Param(
+            type="string",
+            title="Users from",
+            description="URI of a text file with one user id a line: an e-mail address, Kore's own id (u-…) or a "
+            "channel user id. For example s3://privacy/requests/1234.txt or file:///data/requests/1234.txt. Name the "
+            "file by a ticket number, not by the person: Airflow keeps what you type here.",
+            minLength=1,
+            pattern="^[A-Za-z][A-Za-z0-9+.-]*://.+",
+            default="file:///",
+        ),
+        "bot_ids": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            title="Bots",
+            description="Ids of the bots to erase from (st-…), one a line.",
+        ),
+        "all_bots": Param(
+            False,
+            type="boolean",
+            title="All bots",
+            description="Erase from all bots of the organisation instead. The connection must allow it.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Check everything and log the plan, but send nothing. A green dry run has erased nobody.",
+        ),
+    },
+)
+def kore_erase_on_request() -> None:
+    """Erase, wait for the proof, and say what came of it."""
+    erase_users = KoreEraseUserDataOperator(
+        task_id="erase_users",
+        user_ids="{{ params.users_from }}",
+        bot_ids="{{ params.bot_ids }}",
+        remove_data_from_all_bots="{{ params.all_bots }}",
+        dry_run="{{ params.dry_run }}",
+        wait_for_completion=True,
+        deferrable=True,
+        retries=1,
+    )
+
+    @task
+    def report(outcome: dict[str, object]) -> None:
+        """Run only when everybody is erased, or after a dry run."""
+        if outcome.get("dry_run"):
+            print(f"Dry run: nobody was erased. {outcome['user_count']} users would be.")
+        else:
+            print(f"All {outcome['erased']} users are erased, in {outcome['batch_count']} batches.")
+
+    report(erase_users.output)
+
+
+kore_erase_on_request()

@@ -1,0 +1,104 @@
+"""A sandbox that runs, a connection to it, and tasks to run against it."""
+
+import json
+
+import pytest
+
+from airflow_provider_kore.api import calls, pacing
+from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.testing import running_sandbox
+from airflow_provider_kore.sensors.erasure import KoreErasureSensor
+from tests.integration.provider.task_runner import FakeStore, TaskRunner
+
+MODES = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+}
+
+
+@pytest.fixture
+def sandbox(monkeypatch):
+    """A sandbox without rate limits, that erases in a tenth of a second, behind the connection kore_default."""
+    settings = Settings(duration=0.1, requests_per_minute=0, requests_per_hour=0)
+    with running_sandbox(settings) as sandbox:
+        connect(monkeypatch, sandbox.connection)
+        yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def fresh_budgets(monkeypatch):
+    monkeypatch.setattr(pacing, "_budgets", {})
+
+
+@pytest.fixture
+def no_back_off(monkeypatch):
+    """Repeat a failed call without the pause before."""
+    monkeypatch.setattr(calls, "_back_off", lambda attempt: calls.Pause(0.0))
+
+
+@pytest.fixture
+def connection(monkeypatch, sandbox):
+    """Change the connection: ``connection(extra__max_users=3, password="x")``."""
+
+    def change(**changes):
+        fields = json.loads(json.dumps(sandbox.connection))
+        fields["extra"] = fields.get("extra") or {}
+        for name, value in changes.items():
+            if name.startswith("extra__"):
+                fields["extra"][name.removeprefix("extra__")] = value
+            else:
+                fields[name] = value
+        connect(monkeypatch, fields)
+
+    # The sandbox enforces its own limits; those of the provider are tested on their own.
+    change(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000)
+    return change
+
+
+def connect(monkeypatch, fields):
+    monkeypatch.setenv("AIRFLOW_CONN_KORE_DEFAULT", json.dumps(fields))
+
+
+@pytest.fixture
+def erase(sandbox, connection):
+    """Make a runner of an erasing task; by default it waits in the worker."""
+
+    def make(user_ids, *, store="new", retries=0, **arguments):
+        arguments = {"bot_ids": ["st-1"], "wait_for_completion": True, "poll_interval": 0.1, "timeout": 20} | arguments
+        return TaskRunner(
+            lambda: KoreEraseUserDataOperator(task_id="erase", user_ids=user_ids, **arguments),
+            store=FakeStore() if store == "new" else store,
+            retries=retries,
+        )
+
+    return make
+
+
+@pytest.fixture
+def wait(sandbox, connection):
+    """Make a runner of a waiting task."""
+
+    def make(request_id, **arguments):
+        arguments = {"poke_interval": 0.1, "timeout": 20} | arguments
+        return TaskRunner(lambda: KoreErasureSensor(task_id="wait", request_id=request_id, **arguments))
+
+    return make
+
+
+@pytest.fixture
+def submitted(erase):
+    """Submit an erasure and return what the operator returned."""
+
+    def submit(user_ids, **arguments):
+        end = erase(user_ids, wait_for_completion=False, **arguments).run()
+        assert end.state == "success", end.text
+        return end.output
+
+    return submit
+
+
+def erasures(sandbox):
+    """List the users of each erase call that the sandbox received."""
+    return [entry.body["userIds"] for entry in sandbox.log() if entry.call == "erase"]

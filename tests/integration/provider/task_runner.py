@@ -1,0 +1,124 @@
+"""Run an operator as Airflow's task runner does, without the rest of Airflow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_kore.compatibility import AirflowRescheduleException, AirflowSkipException
+
+
+class FakeStore:
+    """Airflow's task state store: what is written goes through JSON, and survives a try."""
+
+    def __init__(self):
+        self.values = {}
+        self.retentions = {}
+
+    def get(self, key, default=None):
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key, value, *, retention=None):
+        self.values[key] = json.dumps(value)
+        self.retentions[key] = retention
+
+
+@dataclass
+class FakeTaskInstance:
+    """What operators use of the running task instance."""
+
+    try_number: int = 1
+    max_tries: int = 0
+    first_reschedule: datetime | None = None
+    xcoms: dict = field(default_factory=dict)
+
+    def xcom_push(self, key, value):
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+    def get_first_reschedule_date(self, context):
+        return self.first_reschedule
+
+
+@dataclass
+class TaskEnd:
+    """How a try of a task ended, and what it left behind."""
+
+    state: str
+    output: object
+    error: BaseException | None
+    deferrals: list
+    reschedules: int
+
+    @property
+    def text(self):
+        return str(self.error)
+
+
+class TaskRunner:
+    """Run the tries of one task; what Airflow keeps between tries is kept here."""
+
+    def __init__(self, make_operator, *, store=None, retries=0):
+        self._make_operator = make_operator
+        self.store = store
+        self.retries = retries
+        self.try_number = 0
+        self.max_tries = retries
+
+    def clear(self):
+        """Let the task run again, as a person does in the UI."""
+        self.max_tries = self.try_number + self.retries
+
+    def run(self):
+        """Run one try to its end, through every deferral and rescheduling."""
+        return self._run(lambda operator, context: operator.execute(context))
+
+    def run_failed_trigger(self, error):
+        """Come back as Airflow lets a task come back when its trigger failed or was too late."""
+        return self._run(
+            lambda operator, context: operator.resume_execution("__fail__", {"error": error, "traceback": []}, context)
+        )
+
+    def _run(self, step):
+        self.try_number += 1
+        instance = FakeTaskInstance(self.try_number, self.max_tries)
+        context = {"ti": instance}
+        if self.store is not None:
+            context["task_state_store"] = self.store
+        deferrals, reschedules = [], 0
+        while True:
+            operator = self._make_operator()  # each time in a new process
+            operator.retries = self.retries
+            try:
+                output = step(operator, context)
+            except TaskDeferred as deferred:
+                class_path, trigger_kwargs = deferred.trigger.serialize()
+                deferrals.append(json.loads(json.dumps({"trigger": trigger_kwargs, "kwargs": deferred.kwargs})))
+                event = asyncio.run(_first_event(class_path, deferrals[-1]["trigger"]))
+                next_kwargs = {**deferrals[-1]["kwargs"], "event": event}
+                step = lambda operator, context, kwargs=next_kwargs: operator.resume_execution(  # noqa: E731
+                    "execute_complete", kwargs, context
+                )
+            except AirflowRescheduleException as rescheduled:
+                instance.first_reschedule = instance.first_reschedule or datetime.now(UTC)
+                reschedules += 1
+                time.sleep(max((rescheduled.reschedule_date - datetime.now(UTC)).total_seconds(), 0))
+            except AirflowSkipException as skip:
+                return TaskEnd("skipped", instance.xcoms.get("return_value"), skip, deferrals, reschedules)
+            except Exception as error:
+                return TaskEnd("failed", instance.xcoms.get("return_value"), error, deferrals, reschedules)
+            else:
+                return TaskEnd("success", json.loads(json.dumps(output)), None, deferrals, reschedules)
+
+
+async def _first_event(class_path, kwargs):
+    module, _, name = class_path.rpartition(".")
+    trigger = getattr(import_module(module), name)(**kwargs)
+    async for event in trigger.run():
+        return json.loads(json.dumps(event.payload))
+    raise AssertionError("a trigger fires before it ends")
