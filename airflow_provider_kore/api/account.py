@@ -229,7 +229,7 @@ def _whole_number(least: int, most: int) -> Callable[[object], int]:
 def _seconds(value: object) -> float:
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         number = 0.0
     if not 0 < number <= 3600:
         raise ValueError("must be a number of seconds, more than 0 and at most 3600")
@@ -256,6 +256,10 @@ def _bot_ids(value: object) -> tuple[str, ...] | None:
 
 def _existing_path(value: object) -> str | None:
     path = _text(value)
-    if not Path(path).exists():
+    try:
+        exists = Path(path).exists()
+    except (OSError, ValueError):  # whose text would show a certificate or key that was pasted in place of a path
+        exists = False
+    if not exists:
         raise ValueError("names a file that does not exist on this machine")
     return path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt.algorithms import get_default_algorithms
 
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
@@ -35,6 +36,8 @@ class KoreAuth(httpx.Auth):
         try:
             # Parsed once: reading a PEM key costs more than signing with it.
             self._key = get_default_algorithms()[account.algorithm].prepare_key(secret)
+            if account.algorithm.startswith("RS") and not isinstance(self._key, RSAPrivateKey):
+                raise TypeError("a public key cannot sign")
         except (ValueError, TypeError, jwt.PyJWTError):
             raise KoreConfigurationError(
                 f"The connection's key cannot be used for {account.algorithm}.",

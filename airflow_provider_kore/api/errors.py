@@ -97,7 +97,7 @@ def error_message(document: object) -> tuple[str | None, object]:
 
 def is_throttle(status: int, text: str | None) -> bool:
     """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
-    return status == 429 or (400 <= status < 500 and re.search(r"rate[ -]?limit", text or "", re.I) is not None)
+    return status == 429 or (400 <= status < 500 and re.search(r"(?<![a-z])rate[ _-]?limit", text or "", re.I) is not None)
 
 
 LONGEST_THROTTLE_PAUSE = 3600.0
@@ -123,7 +123,7 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
         return float(header)
     try:
         when = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()
 

@@ -24,9 +24,11 @@ class RateBudget:
 
     :param per_minute: calls in any 60 seconds.
     :param per_hour: calls in any 3,600 seconds.
+    :ivar seconds_per_call: the pace that can be kept up for ever.
     """
 
     def __init__(self, per_minute: int, per_hour: int) -> None:
+        self.seconds_per_call = max(MINUTE / per_minute, HOUR / per_hour)
         self._windows = ((per_minute, MINUTE), (per_hour, HOUR))
         self._booked: deque[float] = deque(maxlen=max(per_minute, per_hour))
         self._closed_until = -math.inf

@@ -180,6 +180,9 @@ class ErasureWatch:
         """
         Look until all requests are settled, or until each open one was looked at when the deadline had come.
 
+        Many open requests take turns at the pace that the account's budget allows for ever, so that none of it is
+        burnt on answers "not yet".
+
         :param schedule: how the looks grow apart.
         :param deadline: in seconds since the epoch.
         :param first_look: when to look first, in seconds since the epoch; at once if left out.
@@ -195,7 +198,9 @@ class ErasureWatch:
             yield from self._look(request, self._pacing.clock() + max(deadline - self._clock(), 0.0) + MINUTE)
             now = self._clock()
             if request.request_id in self._open and now < deadline:
-                heapq.heappush(looks, (min(now + schedule.pause(now - self._started), deadline), number))
+                turns_of_others = (len(self._open) - 1) * self._pacing.budget.seconds_per_call
+                pause = max(schedule.pause(now - self._started), turns_of_others)
+                heapq.heappush(looks, (min(now + pause, deadline), number))
 
     def _look(self, request: AcceptedErasure, give_up_at: float) -> Conversation[None]:
         before = self._outcomes[request.request_id]

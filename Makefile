@@ -1,0 +1,71 @@
+# GNU make; needs Python 3.11 and nothing else. All that is installed goes into .venv folders here.
+
+PYTHON ?= python3.11
+PYTEST_ARGUMENTS ?=
+TEST = exec $(<D)/bin/python -m pytest
+COMPILE = .venv/bin/uv pip compile --python $(PYTHON) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help venv demo test test-compatibility test-3.1 test-3.2 browser lint format requirements clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: .venv/ready ## Make .venv with the pinned Airflow 3.3 and this package
+
+demo: .venv/ready ## Erase 250 made-up people on a real Airflow; REFUSED=2 lets two fail, UI=1 stays up
+	@exec .venv/bin/python -m demo.run $(if $(REFUSED),--refused '$(REFUSED)') $(if $(filter-out 0,$(UI)),--ui)
+
+test: .venv/ready browser ## Run all tests: unit, integration and, on a real Airflow, system
+	@$(TEST) $(PYTEST_ARGUMENTS)
+
+test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests on Airflow 3.1 and 3.2
+
+test-3.1: .venv-3.1/ready
+	@$(TEST) tests/unit tests/integration $(PYTEST_ARGUMENTS)
+
+test-3.2: .venv-3.2/ready
+	@$(TEST) tests/unit tests/integration $(PYTEST_ARGUMENTS)
+
+browser:
+	@for program in chromium chromedriver; do \
+		command -v $$program >/dev/null || \
+		echo "$$program is missing, so the browser test is skipped. On Debian: apt-get install chromium chromium-driver"; \
+	done
+
+lint: .venv/ready ## Check style and types
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy -p airflow_provider_kore -p demo
+
+format: .venv/ready ## Put the code in shape
+	.venv/bin/python -m ruff check --fix .
+	.venv/bin/python -m ruff format .
+
+requirements: .venv/bin/uv ## Compile the pinned requirements again; UPGRADE=1 takes newer versions
+	$(COMPILE) --output-file requirements/uv.txt requirements/uv.in
+	@for version in 3.1 3.2 3.3; do \
+		echo "Airflow $$version"; \
+		$(COMPILE) --extra sandbox --extra dev --no-emit-package airflow-provider-kore \
+			--constraints requirements/airflow-$$version.in \
+			--output-file requirements/airflow-$$version.txt pyproject.toml || exit; \
+	done
+
+clean: ## Remove all that was made here
+	rm -rf .venv .venv-3.1 .venv-3.2 .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv: requirements/uv.txt
+	@sh requirements/make-environment $(@D:/bin=) '$(PYTHON)'
+
+.venv/ready: requirements/airflow-3.3.txt .venv/bin/uv
+.venv-3.1/ready: requirements/airflow-3.1.txt .venv-3.1/bin/uv
+.venv-3.2/ready: requirements/airflow-3.2.txt .venv-3.2/bin/uv
+.venv/ready .venv-3.1/ready .venv-3.2/ready: pyproject.toml
+	@echo "Installing $(filter %.txt,$^) into $(@D)"
+	@$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(filter %.txt,$^)
+	@$(@D)/bin/uv pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""A demonstration of the provider on a real Airflow, started on this machine and gone afterwards."""
