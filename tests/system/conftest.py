@@ -21,8 +21,9 @@ def sandbox() -> Iterator[LocalSandbox]:
 
 @pytest.fixture(scope="session")
 def airflow(sandbox: LocalSandbox) -> Iterator[LocalAirflow]:
-    """An Airflow with the example DAGs and those of the system tests; its default connection is the sandbox."""
-    with LocalAirflow(*DAG_FOLDERS, environment=sandbox.environment) as airflow:
+    """An Airflow with the example DAGs and those of the system tests, that logs all it can."""
+    environment = sandbox.environment | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+    with LocalAirflow(*DAG_FOLDERS, environment=environment) as airflow:
         yield airflow
 
 

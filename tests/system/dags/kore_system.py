@@ -1,0 +1,121 @@
+"""What the system tests run: tasks that erase, of which one dies at a moment that a test has chosen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import Param, dag, task
+
+from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+
+
+class MortalErasure(KoreEraseUserDataOperator):
+    """
+    Erase, and die once by SIGKILL, as a task dies that the kernel takes for lack of memory.
+
+    :param dies: the moment, one of the branches of ``_set_trap``; ``"never"`` lets it live.
+    :param grave: a file that remembers that it has died.
+    :param defer: whether to wait in the triggerer.
+    """
+
+    template_fields = (*KoreEraseUserDataOperator.template_fields, "dies", "grave", "defer_wait")
+
+    def __init__(self, *, dies, grave, defer_wait, **arguments):
+        super().__init__(**arguments)
+        self.dies = dies
+        self.grave = grave
+        self.defer_wait = defer_wait
+
+    def execute(self, context):
+        self.deferrable = self.defer_wait
+        self._set_trap()
+        return super().execute(context)
+
+    def _set_trap(self):
+        from airflow_provider_kore.api.client import KoreClient
+        from airflow_provider_kore.hooks.kore import KoreHook
+        from airflow_provider_kore.ledger import ErasureLedger
+
+        match self.dies:
+            case "before the intent":
+                self._die_around(ErasureLedger, "sending", before=True)
+            case "before the DELETE":
+                self._die_around(ErasureLedger, "sending", before=False)
+            case "between answer and store":
+                self._die_around(ErasureLedger, "accepted", before=True)
+            case "after the store":
+                self._die_around(ErasureLedger, "accepted", before=False)
+            case "while waiting":
+                KoreHook.get_conn = lambda hook: KoreClient(hook.account, sleep=self._die_or_sleep)
+
+    def _die_around(self, owner, name, *, before):
+        original = getattr(owner, name)
+
+        def deadly(*arguments, **keywords):
+            if before:
+                self._die_once()
+            result = original(*arguments, **keywords)
+            self._die_once()
+            return result
+
+        setattr(owner, name, deadly)
+
+    def _die_or_sleep(self, seconds):
+        self._die_once()
+        time.sleep(seconds)
+
+    def _die_once(self):
+        grave = Path(self.grave)
+        if not grave.exists():
+            grave.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dag(
+    schedule=None,
+    render_template_as_native_obj=True,
+    params={
+        "users_from": Param("file:///", type="string"),
+        "dies": Param("never", type="string"),
+        "grave": Param("", type="string"),
+        "defer": Param(True, type="boolean"),
+    },
+)
+def kore_mortal():
+    MortalErasure(
+        task_id="erase_users",
+        user_ids="{{ params.users_from }}",
+        bot_ids=["st-system"],
+        batch_size=100,
+        wait_for_completion=True,
+        poll_interval=2,
+        dies="{{ params.dies }}",
+        grave="{{ params.grave }}",
+        defer_wait="{{ params.defer }}",
+        retries=1,
+        retry_delay=timedelta(seconds=1),
+    )
+
+
+@dag(schedule=None)
+def kore_by_value():
+    @task
+    def find_users():
+        return ["u-by-value-1", "u-by-value-2", "u-by-value-3"]
+
+    KoreEraseUserDataOperator(
+        task_id="erase_users",
+        user_ids=find_users(),
+        bot_ids=["st-system"],
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=2,
+    )
+
+
+kore_mortal()
+kore_by_value()
