@@ -25,13 +25,11 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
             description="URI of a text file with one user id a line: an e-mail address, Kore's own id (u-…) or a "
             "channel user id. For example s3://privacy/requests/1234.txt or file:///data/requests/1234.txt. Name the "
             "file by a ticket number, not by the person: Airflow keeps what you type here.",
-            minLength=1,
             pattern="^[A-Za-z][A-Za-z0-9+.-]*://.+",
-            default="file:///",
         ),
         "bot_ids": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string"},
             title="Bots",
             description="Ids of the bots to erase from (st-…), one a line.",

@@ -20,7 +20,6 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
     doc_md=__doc__,
     params={
         "users_from": Param(
-            "file:///",
             type="string",
             title="Users from",
             description="URI of a text file with one user id a line. Airflow keeps what you type here: name the file "
@@ -28,7 +27,6 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
             pattern="^[A-Za-z][A-Za-z0-9+.-]*://.+",
         ),
         "export_to": Param(
-            "file:///",
             type="string",
             title="Export to",
             description="URI of the folder for the exported data.",

@@ -61,6 +61,11 @@ class AirflowClient:
         run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """List the runs of a DAG."""
+        entries: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"]
+        return entries
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Tell the state of a run."""
         state: str = self._call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")["state"]
