@@ -43,6 +43,9 @@ class KoreConfigurationError(KoreError):
 class KoreInputError(KoreError):
     """What the task was asked to do is refused before the first request."""
 
+    def __init__(self, problem: str, *, consequence: Consequence = Consequence.NOT_SENT, remedy: str) -> None:
+        super().__init__(problem, consequence=consequence, remedy=remedy)
+
 
 class KoreAuthenticationError(KoreError):
     """Kore.ai does not accept the token: wrong Client ID, secret or key, clock, or kind of app."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -20,7 +21,12 @@ from typing import Protocol, TypedDict, cast
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope, UserId, fingerprint
+from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.users import (
+    UserId,
+    fingerprint,
+    user_id_to_json,
+)
 from airflow_provider_kore.api.watching import AcceptedErasure, AcceptedErasureFields
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
 
@@ -73,7 +79,7 @@ class BatchRecord:
     :param number: which batch, from 1.
     :param state: how far it is.
     :param user_count: all users of the batch.
-    :param fingerprint: of all users of the batch.
+    :param fingerprint: of all users of the batch, in their order, since positions mean nothing in another.
     :param positions: the users, by position from 0, that its latest submission is about, or its next one has to be;
         ``None`` for all. The others are erased.
     :param sent_fingerprint: of the users of its latest submission.
@@ -224,7 +230,7 @@ class ErasureLedger:
         :raises KoreResumeError: if an earlier try did something else, above all for other users.
         """
         fresh = [
-            BatchRecord(number, BatchState.PLANNED, len(batch), fingerprint(batch, key))
+            BatchRecord(number, BatchState.PLANNED, len(batch), _fingerprint_in_order(batch, key))
             for number, batch in enumerate(batches, start=1)
         ]
         earlier = None if store is None or anew else store.get(HEADER_KEY)
@@ -245,7 +251,9 @@ class ErasureLedger:
         records = [_read_record(store, record) for record in fresh]
         for record, wanted in zip(records, fresh, strict=True):
             if record.fingerprint != wanted.fingerprint:
-                raise _changed(f"other users in batch {record.number}: the source of the user ids has changed")
+                raise _changed(
+                    f"other users in batch {record.number}, or in another order: the source of the user ids has changed"
+                )
         return cls(records, store)
 
     @classmethod
@@ -274,8 +282,10 @@ class ErasureLedger:
         return number if isinstance(number, int) else 0
 
     def matches(self, batches: Sequence[Sequence[UserId]], key: bytes) -> bool:
-        """Tell whether these are the very users that the records are about."""
-        return [record.fingerprint for record in self.records] == [fingerprint(batch, key) for batch in batches]
+        """Tell whether these are the very users that the records are about, in the same order."""
+        return [record.fingerprint for record in self.records] == [
+            _fingerprint_in_order(batch, key) for batch in batches
+        ]
 
     def sending(self, record: BatchRecord, users: Sequence[UserId], key: bytes) -> BatchRecord:
         """Write the intent to submit, before the DELETE."""
@@ -327,6 +337,11 @@ class ErasureLedger:
     def _write(self, record: BatchRecord) -> None:
         if self.store is not None:
             self.store.set(_batch_key(record.number), cast("JsonValue", record.to_json()), retention=RETENTION)
+
+
+def _fingerprint_in_order(users: Sequence[UserId], key: bytes) -> str:
+    names = json.dumps([user_id_to_json(user_id) for user_id in users], sort_keys=True)
+    return hmac.new(key, names.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _batch_key(number: int) -> str:

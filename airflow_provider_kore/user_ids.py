@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
-from airflow_provider_kore.api.erasure import (
+from airflow_provider_kore.api.users import (
     ChannelUserId,
     UserId,
     check_user_count,
     check_user_id,
     check_user_ids,
 )
-from airflow_provider_kore.exceptions import Consequence, KoreInputError
+from airflow_provider_kore.exceptions import KoreInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,16 +25,15 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
 
-@runtime_checkable
-class UserIdSource(Protocol):
-    """Something that user ids can be read from. Its ``str()`` is shown by Airflow, and names nobody."""
+class UserIdSource(ABC):
+    """Something that user ids can be read from. Its ``repr`` is shown by Airflow, and names nobody."""
 
-    def read(self) -> Iterator[UserId]:
-        """Read the user ids, each checked, in an order that is the same each time."""
-        ...
+    @abstractmethod
+    def read(self) -> Iterator[object]:
+        """Read the user ids, in an order that is the same each time; who reads them checks each."""
 
 
-class FileUserIds:
+class FileUserIds(UserIdSource):
     """
     Read user ids from a text file, one a line.
 
@@ -51,17 +51,12 @@ class FileUserIds:
     def __repr__(self) -> str:
         return f"user ids in {self.uri}"
 
-    def read(self) -> Iterator[UserId]:
+    def read(self) -> Iterator[str]:
         """
-        Read the user ids, line by line.
+        Read the file, line by line.
 
-        :raises KoreInputError: if the file cannot be read, is not UTF-8, or has a line that is not a user id; the
-            error names the line, never its content.
+        :raises KoreInputError: if it cannot be read, or is not UTF-8.
         """
-        for position, line in enumerate(self._lines(), start=1):
-            yield check_user_id(line, position)
-
-    def _lines(self) -> Iterator[str]:
         from airflow.sdk import ObjectStoragePath
 
         try:
@@ -79,13 +74,12 @@ class FileUserIds:
     def _unreadable(self, reason: str) -> KoreInputError:
         return KoreInputError(
             f"The file of user ids cannot be read: {reason}.",
-            consequence=Consequence.NOT_SENT,
             remedy="Check its URI, the rights of the worker to read it, and that the provider of its file system is "
             "installed.",
         )
 
 
-class GivenUserIds:
+class GivenUserIds(UserIdSource):
     """
     Hold user ids that were given by value, so that Airflow shows their number where it would show them.
 
@@ -111,7 +105,6 @@ class GivenUserIds:
         except Exception:  # noqa: BLE001 # of whatever kind, it may show the ids
             raise KoreInputError(
                 "A template among the user ids cannot be rendered.",
-                consequence=Consequence.NOT_SENT,
                 remedy="Correct user_ids in the DAG.",
             ) from None
 
@@ -163,6 +156,6 @@ def read_user_ids(value: object, most: int) -> tuple[list[UserId], int]:
     read = 0
     for user_id in source.read():
         read += 1
-        user_ids[user_id] = None
+        user_ids[check_user_id(user_id, read)] = None
         check_user_count(len(user_ids), most)
     return list(user_ids), read - len(user_ids)

@@ -6,16 +6,15 @@ The one rule of this module: *erased* is said of a person only when an answer th
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from urllib.parse import quote
 
+from airflow_provider_kore.api.users import UserId, fingerprint, text_fault, user_id_from_json, user_id_to_json
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreInputError,
@@ -24,143 +23,6 @@ from airflow_provider_kore.exceptions import (
 
 ERASE_PATH = "/api/public/bot/eraseUsersData"
 """Documented by Kore.ai: the path of the erase call; the status call hangs below it."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ChannelUserId:
-    """
-    Name a user by the channel and by the user's id in that channel.
-
-    Its ``repr`` does not show the user.
-
-    :param channel_id: the channel, as Kore.ai names it.
-    :param channel_user_id: the user's id in that channel.
-    """
-
-    channel_id: str
-    channel_user_id: str
-
-    def __repr__(self) -> str:
-        return "ChannelUserId(…)"
-
-
-UserId = str | ChannelUserId
-CHANNEL_KEYS = frozenset({"channel_id", "channel_user_id"})
-
-
-def user_id_to_json(user_id: UserId) -> str | dict[str, str]:
-    """
-    Write a user id as the erase call takes it.
-
-    A guess: Kore.ai documents that a channel id together with a channel user id is accepted, but not the form.
-    This is the one place to change it.
-    """
-    if isinstance(user_id, ChannelUserId):
-        return {"channel_id": user_id.channel_id, "channel_user_id": user_id.channel_user_id}
-    return user_id
-
-
-def user_id_from_json(value: object) -> UserId | None:
-    """Read a user id in any form that is understood; ``None`` for all else."""
-    if isinstance(value, str):
-        return value if value.strip() else None
-    if isinstance(value, Mapping) and value.keys() == CHANNEL_KEYS:
-        channel_id, channel_user_id = value["channel_id"], value["channel_user_id"]
-        both_named = all(isinstance(part, str) and part.strip() for part in (channel_id, channel_user_id))
-        return ChannelUserId(channel_id, channel_user_id) if both_named else None
-    return None
-
-
-# --- What may be asked for -----------------------------------------------------------------------------------
-
-_TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
-_RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
-
-
-def _refuse(problem: str, remedy: str) -> KoreInputError:
-    return KoreInputError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
-
-
-def _text_fault(text: str) -> str | None:
-    """Say what is wrong with a text that should name somebody or something, without showing it."""
-    if not text.strip():
-        return "is blank"
-    if text.strip().lower() in _RENDERED_NOTHING or _TEMPLATE_LEFTOVER.search(text):
-        return "is what is left of a template that was not rendered, or rendered to nothing"
-    return None
-
-
-def _user_id_fault(value: object) -> str | None:
-    if isinstance(value, str):
-        return _text_fault(value)
-    if isinstance(value, ChannelUserId):
-        parts: tuple[object, ...] = (value.channel_id, value.channel_user_id)
-    elif isinstance(value, Mapping):
-        if value.keys() != CHANNEL_KEYS:
-            return "is a mapping, but not one with exactly the keys channel_id and channel_user_id"
-        parts = (value["channel_id"], value["channel_user_id"])
-    else:
-        return f"is of type {type(value).__name__}, neither a string nor a channel id with a channel user id"
-    for part in parts:
-        if not isinstance(part, str):
-            return f"holds a value of type {type(part).__name__} where a string must be"
-        if fault := _text_fault(part):
-            return f"has a part that {fault}"
-    return None
-
-
-def check_user_id(value: object, position: int) -> UserId:
-    """
-    Accept one user id as given, or refuse it by its position.
-
-    :param value: a string, a :class:`ChannelUserId`, or a mapping with exactly the keys ``channel_id`` and
-        ``channel_user_id``.
-    :param position: where it stands in its source, counted from 1; the only thing that the error shows.
-    :raises KoreInputError: if it is anything else, blank, or a leftover of templating.
-    """
-    if fault := _user_id_fault(value):
-        raise _refuse(
-            f"The user id at position {position} {fault}.",
-            "Correct the source of the user ids and run the task again.",
-        )
-    user_id = user_id_from_json(value) if not isinstance(value, ChannelUserId) else value
-    assert user_id is not None, "what has no fault can be read"  # noqa: S101
-    return user_id
-
-
-def check_user_ids(value: object) -> tuple[UserId, ...]:
-    """
-    Accept a list of user ids as given, in its order, or refuse the whole of it.
-
-    :param value: a list, a tuple, or another sequence such as a lazy XCom; a bare string is refused, since "12"
-        would be read as "1" and "2", and so are a mapping and a set, whose order differs from try to try.
-    :raises KoreInputError: if it is not such a list, or holds anything that is not a user id.
-    """
-    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
-        raise _refuse(
-            f"The user ids must be a list, and are of type {type(value).__name__}.",
-            "Pass a list of ids, an XCom that holds one, a template that renders to one (with "
-            "render_template_as_native_obj=True on the DAG), or the URI of a file.",
-        )
-    return tuple(check_user_id(item, position) for position, item in enumerate(value, start=1))
-
-
-def fold_duplicates(user_ids: Sequence[UserId]) -> tuple[UserId, ...]:
-    """Keep the first of each exact duplicate, in order."""
-    return tuple(dict.fromkeys(user_ids))
-
-
-def check_user_count(user_count: int, max_users: int) -> None:
-    """
-    Refuse more users than one task may erase.
-
-    :raises KoreInputError: if there are more.
-    """
-    if user_count > max_users:
-        raise _refuse(
-            f"There are more users to erase than the {max_users} that are allowed in one task.",
-            "If that many are meant, raise max_users of the task and, above it, of the connection.",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,34 +55,34 @@ def check_scope(
     :raises KoreInputError: if both scopes or neither are given, or the connection does not allow this one.
     """
     if not isinstance(remove_data_from_all_bots, bool):
-        raise _refuse(
+        raise KoreInputError(
             f"remove_data_from_all_bots must be True or False, and is of type "
             f"{type(remove_data_from_all_bots).__name__}.",
-            "Pass a real bool; a template needs render_template_as_native_obj=True on the DAG to render one.",
+            remedy="Pass a real bool; a template needs render_template_as_native_obj=True on the DAG to render one.",
         )
     bots = _check_bot_ids(bot_ids)
     if remove_data_from_all_bots and bots:
-        raise _refuse(
+        raise KoreInputError(
             "Both bot_ids and remove_data_from_all_bots=True were given, and Kore.ai would ignore the bot_ids.",
-            "Give one of the two: bot_ids to erase from these bots, remove_data_from_all_bots=True for all bots.",
+            remedy="Give one of the two: bot_ids for these bots, remove_data_from_all_bots=True for all bots.",
         )
     if not remove_data_from_all_bots and not bots:
-        raise _refuse(
+        raise KoreInputError(
             "Neither bot_ids nor remove_data_from_all_bots=True was given, so there is no scope.",
-            "Give bot_ids, or remove_data_from_all_bots=True for all bots of the organisation.",
+            remedy="Give bot_ids, or remove_data_from_all_bots=True for all bots of the organisation.",
         )
     if remove_data_from_all_bots:
         if not allow_all_bots:
-            raise _refuse(
+            raise KoreInputError(
                 "remove_data_from_all_bots=True is not allowed by the connection.",
-                "Name the bots in bot_ids, or have the connection's owner set allow_all_bots.",
+                remedy="Name the bots in bot_ids, or have the connection's owner set allow_all_bots.",
             )
         return ErasureScope(bot_ids=(), all_bots=True)
     if allowed_bot_ids is not None and (outside := [bot for bot in bots if bot not in allowed_bot_ids]):
-        raise _refuse(
+        raise KoreInputError(
             f"{len(outside)} of the {len(bots)} bots are outside the connection's allowed_bot_ids: "
             f"{', '.join(outside[:5])}{', …' if len(outside) > 5 else ''}.",
-            "Correct bot_ids, or have the connection's owner extend allowed_bot_ids.",
+            remedy="Correct bot_ids, or have the connection's owner extend allowed_bot_ids.",
         )
     return ErasureScope(bot_ids=bots, all_bots=False)
 
@@ -229,17 +91,17 @@ def _check_bot_ids(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str) or not isinstance(value, list | tuple):
-        raise _refuse(
+        raise KoreInputError(
             f"bot_ids must be a list of bot ids, and is of type {type(value).__name__}.",
-            "Pass a list, also for one bot; a template needs render_template_as_native_obj=True on the DAG.",
+            remedy="Pass a list, also for one bot; a template needs render_template_as_native_obj=True on the DAG.",
         )
     for position, bot_id in enumerate(value, start=1):
         if not isinstance(bot_id, str):
             fault: str | None = f"is of type {type(bot_id).__name__}, not a string"
         else:
-            fault = _text_fault(bot_id)
+            fault = text_fault(bot_id)
         if fault:
-            raise _refuse(f"The bot id at position {position} {fault}.", "Correct bot_ids.")
+            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy="Correct bot_ids.")
     return tuple(dict.fromkeys(value))
 
 
@@ -259,7 +121,7 @@ class ErasureRequest:
 
     def __post_init__(self) -> None:
         if not self.user_ids:
-            raise _refuse("An erasure without users is never sent.", "Give at least one user id.")
+            raise KoreInputError("An erasure without users is never sent.", remedy="Give at least one user id.")
 
     def body(self) -> bytes:
         """Write the JSON body; Kore.ai documents the three keys, the flag's capital R among them."""
@@ -273,17 +135,6 @@ class ErasureRequest:
 def split_into_batches(user_ids: Sequence[UserId], batch_size: int) -> list[tuple[UserId, ...]]:
     """Cut users into batches of at most ``batch_size``, in order."""
     return [tuple(user_ids[start : start + batch_size]) for start in range(0, len(user_ids), batch_size)]
-
-
-def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
-    """
-    Tell whether two sets of users are the same, without telling who they are.
-
-    :param user_ids: the users, in any order.
-    :param key: without it, the fingerprint can neither be made nor matched to a person.
-    """
-    names = sorted({json.dumps(user_id_to_json(user_id), sort_keys=True) for user_id in user_ids})
-    return hmac.new(key, json.dumps(names).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 # --- What Kore.ai answers ------------------------------------------------------------------------------------
@@ -410,9 +261,9 @@ def check_request_id(value: object) -> str:
     :raises KoreInputError: if it is not a plain id, which could lead the status call to another path.
     """
     if not isinstance(value, str) or not _REQUEST_ID.fullmatch(value):
-        raise _refuse(
+        raise KoreInputError(
             f"A request id must be a plain id such as eud-123, and this one (of type {type(value).__name__}) is not.",
-            "Pass what the operator returned, or the id that Kore.ai gave.",
+            remedy="Pass what the operator returned, or the id that Kore.ai gave.",
         )
     return value
 

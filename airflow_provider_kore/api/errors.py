@@ -95,9 +95,12 @@ def error_message(document: object) -> tuple[str | None, object]:
     return (message if isinstance(message, str) else None), first.get("code")
 
 
+_RATE_LIMIT = re.compile(r"(?<![a-z])rate[ _-]?limit", re.I)
+
+
 def is_throttle(status: int, text: str | None) -> bool:
     """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
-    return status == 429 or (400 <= status < 500 and re.search(r"(?<![a-z])rate[ _-]?limit", text or "", re.I) is not None)
+    return status == 429 or (400 <= status < 500 and _RATE_LIMIT.search(text or "") is not None)
 
 
 LONGEST_THROTTLE_PAUSE = 3600.0
@@ -140,8 +143,8 @@ _MEANINGS: dict[int, _Meaning] = {
         KoreRequestError,
         "Kore.ai refused the request",
         "Check the bot ids and the form of the user ids. If the batch holds an owner or member of an account, or a "
-        "developer of a bot, Kore.ai cannot erase that person: take them out, or use a smaller batch_size to find "
-        "them, and clear the task.",
+        "developer of a bot, Kore.ai cannot erase that person: take them out, or find them with a smaller batch_size, "
+        "and run anew: by a new DAG run, or by clearing the task after setting force=True.",
     ),
     401: _Meaning(KoreAuthenticationError, "Kore.ai refused the token", _CREDENTIALS),
     403: _Meaning(KorePermissionError, "Kore.ai knows the app, but does not let it erase users", ADMIN_CONSOLE),

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, fetch_status
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, count_outcome
+from airflow_provider_kore.api.erasure import (
+    ErasureOutcome,
+    ErasureStatus,
+    count_outcome,
+)
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.exceptions import (
     KoreError,

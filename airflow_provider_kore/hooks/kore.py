@@ -21,6 +21,8 @@ from airflow_provider_kore.api.erasure import (
     ErasureRequest,
     ErasureStatus,
     check_scope,
+)
+from airflow_provider_kore.api.users import (
     check_user_count,
     check_user_ids,
     fold_duplicates,

@@ -1,0 +1,156 @@
+"""Users in Kore.ai's words: how they are named, what is no name, and how to speak of them without naming them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_kore.exceptions import KoreInputError
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ChannelUserId:
+    """
+    Name a user by the channel and by the user's id in that channel.
+
+    Its ``repr`` does not show the user.
+
+    :param channel_id: the channel, as Kore.ai names it.
+    :param channel_user_id: the user's id in that channel.
+    """
+
+    channel_id: str
+    channel_user_id: str
+
+    def __repr__(self) -> str:
+        return "ChannelUserId(…)"
+
+
+UserId = str | ChannelUserId
+CHANNEL_KEYS = frozenset({"channel_id", "channel_user_id"})
+
+
+def user_id_to_json(user_id: UserId) -> str | dict[str, str]:
+    """
+    Write a user id as the erase call takes it.
+
+    A guess: Kore.ai documents that a channel id together with a channel user id is accepted, but not the form.
+    This is the one place to change it.
+    """
+    if isinstance(user_id, ChannelUserId):
+        return {"channel_id": user_id.channel_id, "channel_user_id": user_id.channel_user_id}
+    return user_id
+
+
+def user_id_from_json(value: object) -> UserId | None:
+    """Read a user id in any form that is understood; ``None`` for all else."""
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, Mapping) and value.keys() == CHANNEL_KEYS:
+        channel_id, channel_user_id = value["channel_id"], value["channel_user_id"]
+        both_named = all(isinstance(part, str) and part.strip() for part in (channel_id, channel_user_id))
+        return ChannelUserId(channel_id, channel_user_id) if both_named else None
+    return None
+
+
+# --- What may be asked for -----------------------------------------------------------------------------------
+
+_TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
+_RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
+
+
+def text_fault(text: str) -> str | None:
+    """Say what is wrong with a text that should name somebody or something, without showing it."""
+    if not text.strip():
+        return "is blank"
+    if text.strip().lower() in _RENDERED_NOTHING or _TEMPLATE_LEFTOVER.search(text):
+        return "is what is left of a template that was not rendered, or rendered to nothing"
+    return None
+
+
+def _user_id_fault(value: object) -> str | None:
+    if isinstance(value, str):
+        return text_fault(value)
+    if isinstance(value, ChannelUserId):
+        parts: tuple[object, ...] = (value.channel_id, value.channel_user_id)
+    elif isinstance(value, Mapping):
+        if value.keys() != CHANNEL_KEYS:
+            return "is a mapping, but not one with exactly the keys channel_id and channel_user_id"
+        parts = (value["channel_id"], value["channel_user_id"])
+    else:
+        return f"is of type {type(value).__name__}, neither a string nor a channel id with a channel user id"
+    for part in parts:
+        if not isinstance(part, str):
+            return f"holds a value of type {type(part).__name__} where a string must be"
+        if fault := text_fault(part):
+            return f"has a part that {fault}"
+    return None
+
+
+def check_user_id(value: object, position: int) -> UserId:
+    """
+    Accept one user id as given, or refuse it by its position.
+
+    :param value: a string, a :class:`ChannelUserId`, or a mapping with exactly the keys ``channel_id`` and
+        ``channel_user_id``.
+    :param position: where it stands in its source, counted from 1; the only thing that the error shows.
+    :raises KoreInputError: if it is anything else, blank, or a leftover of templating.
+    """
+    if fault := _user_id_fault(value):
+        raise KoreInputError(
+            f"The user id at position {position} {fault}.",
+            remedy="Correct the source of the user ids and run the task again.",
+        )
+    user_id = user_id_from_json(value) if not isinstance(value, ChannelUserId) else value
+    assert user_id is not None, "what has no fault can be read"  # noqa: S101
+    return user_id
+
+
+def check_user_ids(value: object) -> tuple[UserId, ...]:
+    """
+    Accept a list of user ids as given, in its order, or refuse the whole of it.
+
+    :param value: a list, a tuple, or another sequence such as a lazy XCom; a bare string is refused, since "12"
+        would be read as "1" and "2", and so are a mapping and a set, whose order differs from try to try.
+    :raises KoreInputError: if it is not such a list, or holds anything that is not a user id.
+    """
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
+        raise KoreInputError(
+            f"The user ids must be a list, and are of type {type(value).__name__}.",
+            remedy="Pass a list of ids, an XCom that holds one, a template that renders to one (with "
+            "render_template_as_native_obj=True on the DAG), or the URI of a file.",
+        )
+    return tuple(check_user_id(item, position) for position, item in enumerate(value, start=1))
+
+
+def fold_duplicates(user_ids: Sequence[UserId]) -> tuple[UserId, ...]:
+    """Keep the first of each exact duplicate, in order."""
+    return tuple(dict.fromkeys(user_ids))
+
+
+def check_user_count(user_count: int, max_users: int) -> None:
+    """
+    Refuse more users than one task may erase.
+
+    :raises KoreInputError: if there are more.
+    """
+    if user_count > max_users:
+        raise KoreInputError(
+            f"There are more users to erase than the {max_users} that are allowed in one task.",
+            remedy="If that many are meant, raise max_users of the task and, above it, of the connection.",
+        )
+
+
+def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
+    """
+    Tell whether two sets of users are the same, without telling who they are.
+
+    :param user_ids: the users, in any order.
+    :param key: without it, the fingerprint can neither be made nor matched to a person.
+    """
+    names = sorted({json.dumps(user_id_to_json(user_id), sort_keys=True) for user_id in user_ids})
+    return hmac.new(key, json.dumps(names).encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,229 @@
+"""What a waiting task does in one try: look, hand over to the triggerer or come back later, and end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_kore.api.client import KoreClient
+from airflow_provider_kore.api.erasure import ErasureOutcome, check_request_id
+from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome, total
+from airflow_provider_kore.arguments import check_whole_number
+from airflow_provider_kore.compatibility import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
+from airflow_provider_kore.exceptions import KoreError, KoreInputError
+from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.waiting import (
+    defer,
+    log_remarks,
+    push_outcome,
+    read_event,
+    require_erased,
+    waiting_broke_off,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kore.sensors.erasure import KoreErasureSensor
+
+log = logging.getLogger(__name__)
+
+
+class WaitingTask:
+    """
+    Conduct one try of a task that waits.
+
+    :param sensor: what the author of the DAG asked for, rendered.
+    :param context: of the running task.
+    """
+
+    def __init__(self, sensor: KoreErasureSensor, context: Context) -> None:
+        self._sensor = sensor
+        self._context = context
+        self._hook = KoreHook(sensor.kore_conn_id)
+        self._waited_for = read_requests(sensor.request_id, sensor.user_count)
+        earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
+        self._started: float = earlier.timestamp() if earlier is not None else time.time()
+
+    def start(self) -> dict[str, object]:
+        """Look, and then wait in the way that was asked for."""
+        deadline = self._started + self._sensor.timeout
+        outcomes, failure, settled = self._look(deadline)
+        if failure is None and not settled and time.time() < deadline:
+            if self._sensor.deferrable:
+                defer(
+                    self._sensor,
+                    self._waited_for.requests,
+                    kore_conn_id=self._sensor.kore_conn_id,
+                    started=self._started,
+                    deadline=deadline,
+                    poll_interval=self._sensor.poke_interval,
+                    kwargs={},
+                )
+            pause = PollSchedule(longest=self._sensor.poke_interval).pause(time.time() - self._started)
+            look_again = datetime.fromtimestamp(min(time.time() + pause, deadline), UTC)
+            raise AirflowRescheduleException(look_again)  # type: ignore[no-untyped-call]
+        return self._finish(outcomes, failure)
+
+    def poke(self) -> dict[str, object] | None:
+        """Look once, and return the outcome if there is one."""
+        with self._hook.get_conn() as client:
+            watch = self._watch(client)
+            client.hold(watch.check())
+        return self._finish(watch.outcomes, None) if watch.settled else None
+
+    def come_back(self, event: object) -> dict[str, object]:
+        """Come back from the triggerer."""
+        try:
+            outcomes, failure = read_event(event, [request.request_id for request in self._waited_for.requests])
+        except KoreError as error:
+            outcomes, failure = self._unseen(), error
+        return self._finish(outcomes, failure)
+
+    def miss_deadline(self) -> dict[str, object]:
+        """Come back after the triggerer missed the deadline: look for the last time."""
+        outcomes, failure, _ = self._look(deadline=0.0)
+        return self._finish(outcomes, failure)
+
+    def break_off(self) -> dict[str, object]:
+        """Come back after the trigger failed, which says nothing about the erasure."""
+        return self._finish(self._unseen(), waiting_broke_off())
+
+    def _look(self, deadline: float) -> tuple[list[RequestOutcome], KoreError | None, bool]:
+        """Look until the deadline in mode poke, and else once: at each request if it is the last time."""
+        in_worker = not self._sensor.deferrable and not self._sensor.reschedule
+        failure: KoreError | None = None
+        with self._hook.get_conn() as client:
+            watch = self._watch(client)
+            try:
+                if in_worker or time.time() >= deadline:
+                    client.hold(watch.wait(PollSchedule(longest=self._sensor.poke_interval), deadline))
+                else:
+                    client.hold(watch.check())
+            except KoreError as error:
+                failure = error
+        return watch.outcomes, failure, watch.settled
+
+    def _watch(self, client: KoreClient) -> ErasureWatch:
+        return ErasureWatch(
+            self._waited_for.requests,
+            client.pacing,
+            fingerprint_key=self._hook.account.fingerprint_key(),
+            started=self._started,
+            report=lambda outcome: log.info(
+                "%d erased, %d open, %d not erased.", outcome.erased, outcome.open, outcome.not_erased
+            ),
+        )
+
+    def _unseen(self) -> list[RequestOutcome]:
+        return [RequestOutcome.unseen(request) for request in self._waited_for.requests]
+
+    def _finish(self, outcomes: Sequence[RequestOutcome], failure: KoreError | None) -> dict[str, object]:
+        """Let the task succeed only if everybody is erased."""
+        outcome = total(outcomes) + self._waited_for.never_submitted()
+        output: dict[str, object] = {
+            "requests": [request.to_json() for request in self._waited_for.requests],
+            "user_count": outcome.user_count,
+            "batch_count": len(self._waited_for.requests),
+            **outcome.counts(),
+        }
+        log_remarks(outcome)
+        try:
+            require_erased(
+                outcome,
+                [request.request_id for request in outcomes if not request.settled],
+                [failure] if failure is not None else [],
+                remedy="Find out why, and submit them again: by a new run, or by clearing the task that submitted "
+                "them, if it waits (wait_for_completion=True), since it then submits only those who are not erased.",
+            )
+        except AirflowSensorTimeout as timeout:
+            push_outcome(self._sensor, self._context, output)
+            if self._sensor.soft_fail:
+                raise AirflowSkipException(f"Skipped, since soft_fail is set. {timeout}") from None
+            raise
+        except KoreError:
+            push_outcome(self._sensor, self._context, output)
+            raise
+        log.info("All %d users are erased.", outcome.user_count)
+        return output
+
+
+@dataclass(frozen=True, slots=True)
+class WaitedFor:
+    """
+    Hold what a sensor waits for.
+
+    :param requests: the requests, each once.
+    :param missing_users: users that the tasks before it should have submitted, and did not.
+    :param dry_run: whether one of those tasks was a dry run.
+    """
+
+    requests: tuple[AcceptedErasure, ...]
+    missing_users: int = 0
+    dry_run: bool = False
+
+    def never_submitted(self) -> ErasureOutcome:
+        """Count the missing users as not erased."""
+        if not self.missing_users:
+            return ErasureOutcome()
+        remark = f"{self.missing_users} users were never submitted to Kore.ai."
+        return ErasureOutcome(not_erased=self.missing_users, remarks=(remark,))
+
+
+def read_requests(request_id: object, user_count: object = None) -> WaitedFor:
+    """
+    Read what a sensor was told to wait for.
+
+    :param request_id: a request id, a list of them, what the operator returned, or several of that.
+    :param user_count: the number of users of the one request, if it comes without.
+    :raises KoreInputError: if it is none of these, or there is nothing to wait for.
+    :raises AirflowSkipException: if it is what a dry run returned.
+    """
+    waited_for = _read(request_id)
+    if user_count is not None:
+        if len(waited_for.requests) != 1 or waited_for.requests[0].user_count is not None:
+            raise _refuse("user_count goes with one bare request id only.")
+        request = AcceptedErasure(waited_for.requests[0].request_id, check_whole_number("user_count", user_count))
+        waited_for = WaitedFor((request,))
+    if waited_for.dry_run and not waited_for.requests:
+        raise AirflowSkipException("A dry run submitted nothing, so there is nothing to wait for.")
+    if not waited_for.requests:
+        raise _refuse("There is no erasure request to wait for.")
+    return waited_for
+
+
+def _read(value: object) -> WaitedFor:
+    if isinstance(value, str):
+        return WaitedFor((AcceptedErasure(check_request_id(value), None),))
+    if isinstance(value, Mapping) and "requests" in value:
+        requests = _read(value["requests"]).requests
+        if value.get("dry_run") is True:
+            return WaitedFor(requests, dry_run=True)
+        expected = check_whole_number("user_count", value.get("user_count"))
+        submitted = sum(request.user_count or 0 for request in requests)
+        return WaitedFor(requests, missing_users=max(expected - submitted, 0))
+    if isinstance(value, Mapping) and "request_id" in value:
+        user_count = value.get("user_count")
+        count = None if user_count is None else check_whole_number("user_count", user_count)
+        return WaitedFor((AcceptedErasure(check_request_id(value["request_id"]), count),))
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        parts = [_read(item) for item in value]
+        by_id = {request.request_id: request for part in parts for request in part.requests}
+        missing = sum(part.missing_users for part in parts)
+        return WaitedFor(tuple(by_id.values()), missing, any(part.dry_run for part in parts))
+    raise _refuse(f"request_id is of type {type(value).__name__}, and not what the operator returns.")
+
+
+def _refuse(problem: str) -> KoreInputError:
+    return KoreInputError(
+        problem, remedy="Pass a request id, a list of them, or the operator's output as it is (operator.output)."
+    )

@@ -1,0 +1,362 @@
+"""The two calls, with the test as Kore.ai: what is retried, waited out or given up, and what never is sent twice."""
+
+import json
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from playing_kore import Clock, Played, error, http, pacing, play, status_of
+
+from airflow_provider_kore.api.calls import ATTEMPTS, fetch_status, submit_erasure
+from airflow_provider_kore.api.erasure import (
+    ErasureRequest,
+    ErasureScope,
+    Verdict,
+)
+from airflow_provider_kore.api.errors import NoAnswer
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreAmbiguousSubmitError,
+    KoreAuthenticationError,
+    KoreConfigurationError,
+    KoreError,
+    KoreInputError,
+    KorePermissionError,
+    KoreRequestError,
+    KoreThrottledError,
+    KoreUnavailableError,
+    KoreUnknownRequestError,
+    KoreUnreadableAnswerError,
+)
+
+PERSON = "Xq7ZwK9@example.com"
+REQUEST = ErasureRequest((PERSON,), ErasureScope(("st-1",), all_bots=False))
+ACCEPTED = http(200, {"requestId": "eud-1", "status": "in-progress"})
+LOST = NoAnswer(received=True, reason="ReadTimeout")
+REFUSED_CONNECTION = NoAnswer(received=False, reason="ConnectError")
+THROTTLE = error(429, "You've exceeded the per-minute rate limit.")
+BAD_TOKEN = error(401, "Invalid SDK credentials", 4002)
+DONE = status_of("eud-1", "SUCCESS")
+
+
+def submit(reply, clock=None, *, played=None, give_up_at=None, **budget):
+    clock = clock or Clock()
+    return play(submit_erasure(REQUEST, pacing(clock, **budget), give_up_at), reply, clock, played=played)
+
+
+def ask(reply, clock=None, *, played=None, give_up_at=None, **budget):
+    clock = clock or Clock()
+    return play(fetch_status("eud-1", pacing(clock, **budget), give_up_at), reply, clock, played=played)
+
+
+def failed(call, reply, error_type, consequence, **more):
+    """The exception of a call, and what the call did before."""
+    clock = more.pop("clock", None) or Clock()
+    played = Played(clock)
+    with pytest.raises(KoreError) as caught:
+        call(reply, clock, played=played, **more)
+    assert type(caught.value) is error_type
+    assert caught.value.consequence is consequence
+    assert "Xq7ZwK9" not in f"{caught.value}{caught.value!r}"
+    return caught.value, played
+
+
+# --- submitting -------------------------------------------------------------------------------------------------
+
+
+def test_an_erasure_is_one_delete_and_gives_the_request_id():
+    played = submit([ACCEPTED])
+    assert played.result == "eud-1"
+    (request,) = played.requests
+    assert (request.method, request.path) == ("DELETE", "/api/public/bot/eraseUsersData")
+    assert json.loads(request.body) == {"userIds": [PERSON], "botIds": ["st-1"], "RemoveDataFromAllBots": False}
+    assert played.pauses == []
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+def test_any_success_with_a_request_id_is_accepted(status):
+    assert submit([http(status, {"requestId": "eud-1"})]).result == "eud-1"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        LOST,
+        http(200),
+        http(200, b"<html>accepted</html>"),
+        http(200, {}),
+        http(200, []),
+        http(200, {"requestId": ""}),
+        http(200, {"requestId": None}),
+        http(200, {"requestId": 1}),
+        http(200, {"requestId": "../../x"}),
+        http(200, {"requestID": "eud-1"}),
+        http(200, {"errors": [{"msg": PERSON}]}),
+        http(200, b'{"requestId": "eud-1", "requestId": "eud-2"}'),
+        http(202, b""),
+        http(204),
+        http(500),
+        error(500, PERSON),
+        error(502, "rate limit"),
+        http(503, b"unavailable", "30"),
+        http(504),
+        http(599),
+    ],
+)
+def test_a_submission_of_unknown_fate_is_ambiguous_and_never_sent_again(reply):
+    problem, played = failed(submit, [reply], KoreAmbiguousSubmitError, Consequence.UNKNOWN)
+    assert len(played.requests) == 1
+    assert "eud-" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error_type"),
+    [
+        (error(400, f"Invalid user {PERSON}"), KoreRequestError),
+        (http(400, b"<html>" + PERSON.encode()), KoreRequestError),
+        (http(400), KoreRequestError),
+        (error(403, PERSON), KorePermissionError),
+        (http(404), KoreConfigurationError),
+        (error(405, "Method Not Allowed"), KoreConfigurationError),
+        (error(409, PERSON), KoreRequestError),
+        (http(301), KoreConfigurationError),
+        (http(307), KoreConfigurationError),
+    ],
+)
+def test_a_refusal_is_not_sent_again(reply, error_type):
+    _, played = failed(submit, [reply], error_type, Consequence.NOT_ACCEPTED)
+    assert len(played.requests) == 1
+
+
+def test_a_refused_token_is_signed_again_once():
+    assert submit([BAD_TOKEN, ACCEPTED]).result == "eud-1"
+    problem, played = failed(submit, [BAD_TOKEN] * 2, KoreAuthenticationError, Consequence.NOT_ACCEPTED)
+    assert len(played.requests) == 2
+    assert "Admin Console" in problem.remedy
+
+
+def test_throttles_between_do_not_give_a_refused_token_another_chance():
+    failed(submit, [BAD_TOKEN, THROTTLE, BAD_TOKEN], KoreAuthenticationError, Consequence.NOT_ACCEPTED)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                THROTTLE,
+                http(429),
+                http(429, b"<html>", "5"),
+                http(429, None, "garbage"),
+                http(429, None, "Wed, 01 Jan 2020 00:00:00 GMT"),
+                error(400, "Rate limit for this API has been reached. Please try again later"),
+                error(403, "You've exceeded the hourly rate limit."),
+                http(400, b"you hit a rate limit"),
+            ]
+        ),
+        max_size=30,
+    )
+)
+@settings(max_examples=50)
+def test_throttles_are_waited_out_however_many(throttles):
+    for call, last, result in ((submit, ACCEPTED, "eud-1"), (ask, DONE, None)):
+        played = call([*throttles, last])
+        assert len(played.requests) == len(throttles) + 1
+        assert result in (None, played.result)
+        assert all(later - earlier >= 1 for earlier, later in zip(played.sent_at, played.sent_at[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("throttle", "seconds"),
+    [
+        (http(429, None, "17"), 17),
+        (http(429), 60),
+        (error(403, "hourly rate limit"), 300),
+        (http(429, None, "99999"), 3600),
+    ],
+)
+def test_after_a_throttle_nobody_calls_before_its_time(throttle, seconds):
+    played = submit([throttle, ACCEPTED])
+    assert played.sent_at[1] - played.sent_at[0] == pytest.approx(seconds)
+
+
+def test_a_throttle_closes_the_account_for_other_conversations():
+    clock = Clock()
+    shared = pacing(clock)
+    first = submit_erasure(REQUEST, shared)
+    next(first)
+    first.send(http(429, None, "40"))
+    played = play(fetch_status("eud-1", shared), [DONE], clock)
+    assert played.sent_at == [pytest.approx(1040)]
+
+
+def test_a_turn_that_was_booked_before_a_throttle_is_not_used_while_closed():
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
+    waiting = submit_erasure(REQUEST, shared)
+    next(waiting)
+    shared.budget.close(clock.now, 500)
+    clock.now += 60
+    pause = waiting.send(None)
+    assert pause.seconds >= 440
+
+
+@pytest.mark.parametrize(("call", "consequence"), [(submit, Consequence.NOT_SENT), (ask, Consequence.SENT)])
+def test_a_throttle_that_outlasts_the_deadline_is_given_up_without_waiting(call, consequence):
+    _, played = failed(call, [http(429, None, "100")], KoreThrottledError, consequence, give_up_at=1050.0)
+    assert played.pauses == []
+    assert len(played.requests) == 1
+
+
+@pytest.mark.parametrize(("give_up_at", "sent"), [(1059.9, False), (1060.0, True)])
+def test_a_turn_after_the_deadline_is_not_waited_for(give_up_at, sent):
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
+    conversation = submit_erasure(REQUEST, shared, give_up_at)
+    if sent:
+        assert play(conversation, [ACCEPTED], clock).sent_at == [1060.0]
+    else:
+        with pytest.raises(KoreThrottledError):
+            play(conversation, [], clock)
+
+
+def test_a_free_turn_is_used_also_after_the_deadline():
+    assert submit([ACCEPTED], give_up_at=0.0).result == "eud-1"
+
+
+def test_what_was_certainly_not_received_is_sent_again_with_growing_pauses():
+    played = submit([REFUSED_CONNECTION] * (ATTEMPTS - 1) + [ACCEPTED])
+    assert played.result == "eud-1"
+    assert len(played.requests) == ATTEMPTS
+    for number, pause in enumerate(played.pauses):
+        assert 0.5 * 2**number <= pause <= 2**number
+
+
+def test_who_stays_unreachable_is_given_up():
+    problem, played = failed(submit, [REFUSED_CONNECTION] * ATTEMPTS, KoreUnavailableError, Consequence.NOT_SENT)
+    assert len(played.requests) == ATTEMPTS
+    assert "ConnectError" in problem.problem
+
+
+REPLIES = [ACCEPTED, LOST, REFUSED_CONNECTION, THROTTLE, BAD_TOKEN, error(400, PERSON), error(403, PERSON), http(500)]
+REPLIES += [http(502, b"rate limit"), http(200), http(302), http(408), error(400, "rate limit")]
+SAFE_TO_REPEAT = [REFUSED_CONNECTION, THROTTLE, BAD_TOKEN, error(400, "rate limit")]
+
+
+@given(st.lists(st.sampled_from(REPLIES) | st.sampled_from(SAFE_TO_REPEAT), min_size=1, max_size=25))
+@settings(max_examples=400)
+def test_no_delete_follows_one_that_kore_may_have_accepted(replies):
+    played = Played(Clock())
+    outcome = None
+    try:
+        submit([*replies, *[ACCEPTED] * 9], played.clock, played=played)
+    except KoreError as failure:
+        outcome = failure
+    used = [*replies, *[ACCEPTED] * 9][: len(played.requests)]
+    assert all(reply in SAFE_TO_REPEAT for reply in used[:-1])
+    assert len({request.body for request in played.requests}) == 1
+    last = used[-1]
+    if outcome is None:
+        assert last == ACCEPTED
+    elif last in (LOST, http(500), http(502, b"rate limit"), http(200)):
+        assert type(outcome) is KoreAmbiguousSubmitError
+        assert outcome.consequence is Consequence.UNKNOWN
+    else:
+        assert outcome.consequence in (Consequence.NOT_ACCEPTED, Consequence.NOT_SENT)
+        assert last != ACCEPTED
+
+
+# --- asking -----------------------------------------------------------------------------------------------------
+
+
+def test_the_status_is_one_get_without_a_body():
+    played = ask([DONE])
+    (request,) = played.requests
+    assert (request.method, request.path, request.body) == (
+        "GET",
+        "/api/public/bot/eraseUsersData/status/eud-1",
+        None,
+    )
+    assert [entry.verdict for entry in played.result.entries] == [Verdict.ERASED]
+
+
+def test_a_request_id_that_leads_elsewhere_is_not_asked_for():
+    clock = Clock()
+    with pytest.raises(KoreInputError):
+        play(fetch_status("../../x", pacing(clock)), [], clock)
+
+
+PASSING = [
+    LOST,
+    REFUSED_CONNECTION,
+    http(500),
+    error(503, PERSON),
+    http(504, b"<html>"),
+    http(200),
+    http(200, b"<html>login</html>"),
+    http(200, b'{"response": [], "response": []}'),
+]
+UNREADABLE = [http(200, []), http(200, {"_id": "eud-2"}), http(200, {"errors": [PERSON]}), http(200, {"response": 1})]
+
+
+@pytest.mark.parametrize("reply", PASSING)
+def test_a_passing_fault_is_asked_again_with_growing_pauses_and_then_given_up(reply):
+    assert ask([reply] * (ATTEMPTS - 1) + [DONE]).result.request_id == "eud-1"
+    _, played = failed(ask, [reply] * ATTEMPTS, KoreUnavailableError, Consequence.SENT)
+    assert len(played.requests) == ATTEMPTS
+    assert len(played.pauses) == ATTEMPTS - 1
+    for number, pause in enumerate(played.pauses):
+        assert 0.5 * 2**number <= pause <= 2**number
+
+
+@pytest.mark.parametrize("reply", UNREADABLE)
+def test_an_answer_in_a_wrong_form_is_unreadable_if_it_stays_so(reply):
+    assert ask([reply, DONE]).result.request_id == "eud-1"
+    _, played = failed(ask, [reply] * ATTEMPTS, KoreUnreadableAnswerError, Consequence.SENT)
+    assert len(played.requests) == ATTEMPTS
+
+
+@given(st.lists(st.sampled_from(PASSING + UNREADABLE), min_size=ATTEMPTS, max_size=ATTEMPTS))
+def test_the_last_fault_decides_how_asking_ends(replies):
+    expected = KoreUnreadableAnswerError if replies[-1] in UNREADABLE else KoreUnavailableError
+    failed(ask, replies, expected, Consequence.SENT)
+
+
+@pytest.mark.parametrize(
+    ("replies", "error_type"),
+    [
+        ([error(400, f"Invalid request {PERSON}")], KoreUnknownRequestError),
+        ([error(404, "not found")], KoreUnknownRequestError),
+        ([http(404, b"<html>no such page</html>")], KoreUnavailableError),
+        ([http(400)], KoreUnavailableError),
+        ([error(403, PERSON)], KorePermissionError),
+        ([BAD_TOKEN, BAD_TOKEN], KoreAuthenticationError),
+        ([http(302)], KoreConfigurationError),
+        ([http(405)], KoreConfigurationError),
+        ([error(422, PERSON)], KoreRequestError),
+    ],
+)
+def test_a_refusal_is_not_asked_again(replies, error_type):
+    _, played = failed(ask, replies, error_type, Consequence.SENT)
+    assert len(played.requests) == len(replies)
+
+
+def test_a_refused_token_is_signed_again_once_for_asking_too():
+    assert ask([BAD_TOKEN, DONE]).result.request_id == "eud-1"
+
+
+@given(st.lists(st.sampled_from([*PASSING, *UNREADABLE, THROTTLE, BAD_TOKEN, DONE, error(400, "x")]), min_size=20))
+def test_asking_always_ends_with_an_understood_answer_or_an_error_that_says_it_was_sent(replies):
+    assume(DONE in replies)
+    played = Played(Clock())
+    outcome = None
+    try:
+        ask([*replies, *[DONE] * 9], played.clock, played=played)
+    except KoreError as failure:
+        outcome = failure
+    if outcome is None:
+        assert played.result.request_id == "eud-1"
+    else:
+        assert outcome.consequence is Consequence.SENT
+        assert "Xq7ZwK9" not in f"{outcome}{outcome!r}"

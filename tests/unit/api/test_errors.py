@@ -1,0 +1,209 @@
+"""From an answer to the right exception, and to words that name nobody."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kore.api.errors import (
+    ADMIN_CONSOLE,
+    LONGEST_THROTTLE_PAUSE,
+    Answer,
+    Call,
+    describe,
+    error_message,
+    is_throttle,
+    read_failure,
+    throttle_pause,
+    unreachable,
+)
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreAuthenticationError,
+    KoreConfigurationError,
+    KorePermissionError,
+    KoreRequestError,
+    KoreUnavailableError,
+    KoreUnknownRequestError,
+)
+
+NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
+ECHO = "No such user Xq7ZwK9@example.com"
+
+
+def answer(status, retry_after=None):
+    return Answer(status, retry_after, b"")
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "text", "error_type", "words"),
+    [
+        (Call.ERASE, 400, ECHO, KoreRequestError, "owner or member of an account"),
+        (Call.ERASE, 400, "Invalid StreamId", KoreRequestError, "does not know the bot"),
+        (Call.ERASE, 401, "Invalid SDK credentials", KoreAuthenticationError, "invalid SDK credentials"),
+        (Call.ERASE, 401, "error verifying the jwt: possibly a replay", KoreAuthenticationError, "replay"),
+        (
+            Call.ERASE,
+            401,
+            'error verifying the jwt: if "jti" claim "exp" must be <= 1 hour(s)',
+            KoreAuthenticationError,
+            "lives too long",
+        ),
+        (Call.ERASE, 401, "jwt expired", KoreAuthenticationError, "clock"),
+        (Call.STATUS, 401, ECHO, KoreAuthenticationError, "Client ID"),
+        (Call.ERASE, 403, ECHO, KorePermissionError, "does not let it erase"),
+        (Call.STATUS, 403, None, KorePermissionError, "does not let it erase"),
+        (Call.ERASE, 404, ECHO, KoreConfigurationError, "base URL"),
+        (Call.ERASE, 405, "Method Not Allowed", KoreConfigurationError, "method not allowed"),
+        (Call.STATUS, 405, None, KoreConfigurationError, "proxy"),
+        (Call.ERASE, 413, None, KoreRequestError, "refused the request"),
+        (Call.ERASE, 422, ECHO, KoreRequestError, "refused the request"),
+        (Call.STATUS, 422, ECHO, KoreRequestError, "refused the request"),
+        (Call.ERASE, 301, None, KoreConfigurationError, "redirect"),
+        (Call.STATUS, 302, None, KoreConfigurationError, "redirect"),
+        (Call.STATUS, 400, ECHO, KoreUnknownRequestError, "does not know the request id"),
+        (Call.STATUS, 404, ECHO, KoreUnknownRequestError, "does not know the request id"),
+        (Call.STATUS, 400, None, KoreUnavailableError, "does not have the form"),
+        (Call.STATUS, 404, None, KoreUnavailableError, "does not have the form"),
+        (Call.STATUS, 500, ECHO, KoreUnavailableError, "fault"),
+        (Call.STATUS, 503, None, KoreUnavailableError, "fault"),
+    ],
+)
+def test_each_failure_has_its_exception_and_words(call, status, text, error_type, words):
+    error = read_failure(call, answer(status), text, 4002)
+    assert type(error) is error_type
+    assert words in str(error)
+    assert f"{call.value}: HTTP {status}, code 4002" in error.problem
+    assert "Xq7ZwK9" not in f"{error}{error!r}"
+    expected = Consequence.SENT if call is Call.STATUS else Consequence.NOT_ACCEPTED
+    assert error.consequence is expected
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("call", Call)
+def test_a_refused_key_or_scope_names_both_scopes_and_the_admin_console(call, status):
+    remedy = read_failure(call, answer(status), None, None).remedy
+    assert ADMIN_CONSOLE in remedy
+    for words in ("Admin Console", "Profile Management > Delete Users Data", "Bot Analytics > Delete Users Data"):
+        assert words in remedy
+
+
+@given(
+    st.sampled_from(Call),
+    st.integers(300, 599),
+    st.text(min_size=3),
+    st.sampled_from(["", "expired ", "possibly a replay ", "Invalid StreamId "]),
+    st.none() | st.integers() | st.text(max_size=9) | st.booleans(),
+)
+def test_no_text_of_kore_is_ever_shown(call, status, text, known, code):
+    mark = f"Xq7ZwK9{text}"
+    error = read_failure(call, answer(status), known + mark, f"{mark}{code}" if isinstance(code, str) else code)
+    assert "Xq7ZwK9" not in f"{error}{error!r}"
+
+
+def test_a_text_that_is_withheld_is_said_to_be():
+    assert describe(answer(400), "x" * 17, None) == (
+        "HTTP 400, a text of 17 characters that is withheld, since it may name a person"
+    )
+    assert describe(answer(400), None, True) == "HTTP 400"
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"errors": [{"msg": "no", "code": 4002}]}, ("no", 4002)),
+        ({"errors": [{"msg": "no"}, {"msg": "other"}]}, ("no", None)),
+        ({"errors": [{"msg": 7, "code": 4002}]}, (None, 4002)),
+        ({"errors": [{}]}, (None, None)),
+        ({"errors": ["no"]}, (None, None)),
+        ({"errors": []}, (None, None)),
+        ({"errors": "no"}, (None, None)),
+        ({"errors": {"msg": "no"}}, (None, None)),
+        ({"error": "no"}, (None, None)),
+        ([], (None, None)),
+        (None, (None, None)),
+        ("no", (None, None)),
+    ],
+)
+def test_text_and_code_are_read_from_the_usual_shape_only(document, expected):
+    assert error_message(document) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "throttled"),
+    [
+        (429, None, True),
+        (429, "anything", True),
+        (400, "You've exceeded the per-minute rate limit. Please wait.", True),
+        (403, "You've exceeded the hourly rate limit.", True),
+        (401, "Rate limit for this API has been reached. Please try again later", True),
+        (400, "RATE-LIMIT", True),
+        (400, "ratelimit reached", True),
+        (400, "API_RATE_LIMIT_EXCEEDED", True),
+        (400, "Invalid StreamId", False),
+        (400, None, False),
+        (400, "separate limits", False),
+        (400, "not in the corporate limits", False),
+        (200, "rate limit", False),
+        (302, "rate limit", False),
+        (500, "rate limit", False),
+        (503, "rate limit", False),
+    ],
+)
+def test_a_throttle_is_429_or_a_refusal_that_speaks_of_a_rate_limit(status, text, throttled):
+    assert is_throttle(status, text) is throttled
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "text", "seconds"),
+    [
+        (None, None, 60),
+        (None, "per-minute rate limit", 60),
+        (None, "You've exceeded the hourly rate limit.", 300),
+        ("17", "hourly", 17),
+        (" 17 ", None, 17),
+        ("0", None, 1),
+        ("86400", None, LONGEST_THROTTLE_PAUSE),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), None, 90),
+        (format_datetime((NOW + timedelta(seconds=90)).replace(tzinfo=None)), None, 90),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), None, 1),
+        (format_datetime(NOW + timedelta(days=1), usegmt=True), None, LONGEST_THROTTLE_PAUSE),
+        ("soon", None, 60),
+        ("", None, 60),
+        ("-5", None, 60),
+        ("1e3", None, 60),
+        ("99999999999", None, 60),
+        ("١٢", None, 60),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None, 60),
+        ("Mon, 99999999999999999999 Jan 2027 00:00:00 GMT", None, 60),
+        ("1 Jan 2027 00:00 +99999999999999999999", None, 60),
+        ("Mon, 01 Jan 2027 99:99:99 GMT", None, 60),
+    ],
+)
+def test_retry_after_decides_where_it_can_be_read(retry_after, text, seconds):
+    assert throttle_pause(answer(429, retry_after), text, NOW) == seconds
+
+
+dates = st.builds(
+    "{} {} {} {}:{}:{} {}".format,
+    st.integers(),
+    st.sampled_from(["Jan", "Dec", "Foo"]),
+    st.integers(),
+    *[st.integers(-1, 99)] * 3,
+    st.sampled_from(["GMT", "-0000", "+9999", "+0000", ""]) | st.integers().map(str),
+)
+
+
+@given(st.none() | st.text(max_size=30) | dates, st.none() | st.text(max_size=9))
+def test_a_throttle_pause_is_never_shorter_than_a_second_or_longer_than_an_hour(retry_after, text):
+    assert 1 <= throttle_pause(answer(429, retry_after), text) <= LONGEST_THROTTLE_PAUSE
+
+
+@pytest.mark.parametrize(("call", "consequence"), [(Call.ERASE, Consequence.NOT_SENT), (Call.STATUS, Consequence.SENT)])
+def test_who_cannot_be_reached_has_received_nothing(call, consequence):
+    error = unreachable(call, "ConnectError")
+    assert type(error) is KoreUnavailableError
+    assert error.consequence is consequence
+    assert "ConnectError" in error.problem

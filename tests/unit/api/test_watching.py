@@ -1,0 +1,382 @@
+"""Waiting for erasures, with a clock that the test turns and a Kore.ai that answers by script."""
+
+import heapq
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from playing_kore import WALL_START, Clock, Played, error, http, pacing, play, status_of
+
+from airflow_provider_kore.api.calls import ATTEMPTS
+from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.errors import NoAnswer
+from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.watching import (
+    UNKNOWN_ID_GRACE,
+    AcceptedErasure,
+    ErasureWatch,
+    RequestOutcome,
+    total,
+)
+from airflow_provider_kore.exceptions import (
+    KoreAuthenticationError,
+    KoreConfigurationError,
+    KorePermissionError,
+    KoreRequestError,
+)
+
+LOST = NoAnswer(received=True, reason="ReadTimeout")
+UNKNOWN_ID = error(400, "Invalid request Xq7ZwK9")
+UNREADABLE = http(200, {"response": "Xq7ZwK9"})
+
+
+class Kore:
+    """Answers each request id by what its script says for the age of the erasure."""
+
+    def __init__(self, clock, **scripts):
+        self.clock = clock
+        self.scripts = {name.replace("_", "-"): script for name, script in scripts.items()}
+        self.looks = []
+
+    def __call__(self, request):
+        request_id = request.path.rsplit("/", 1)[1]
+        self.looks.append((request_id, self.clock.now - 1000.0))
+        script = self.scripts[request_id]
+        return script(self.clock.now - 1000.0) if callable(script) else script
+
+
+def after(seconds, reply, before=None):
+    return lambda age: reply if age >= seconds else before
+
+
+def settling(request_id, seconds, *words):
+    return after(seconds, status_of(request_id, *words), http(200, {"_id": request_id, "response": []}))
+
+
+def watching(clock, *requests, **more):
+    requests = requests or (AcceptedErasure("eud-1", 1),)
+    budget = more.pop("pacing", None) or pacing(clock)
+    return ErasureWatch(requests, budget, fingerprint_key=b"k", started=WALL_START, clock=clock.wall, **more)
+
+
+def wait(clock, watch, kore, deadline, schedule=None, **more):
+    return play(
+        watch.wait(schedule or PollSchedule(), WALL_START + deadline, **more), kore, clock, played=Played(clock)
+    )
+
+
+def counts(outcome):
+    return (outcome.erased, outcome.open, outcome.not_erased)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_a_request_that_is_done_at_once_takes_one_look(clock):
+    watch = watching(clock)
+    kore = Kore(clock, eud_1=status_of("eud-1", "SUCCESS"))
+    wait(clock, watch, kore, 3600)
+    assert watch.settled
+    assert counts(watch.outcomes[0].outcome) == (1, 0, 0)
+    assert watch.outcomes[0].understood
+    assert watch.outcomes[0].fingerprint
+    assert kore.looks == [("eud-1", 0.0)]
+
+
+@given(st.floats(0, 80_000))
+@settings(max_examples=40)
+def test_a_request_is_seen_done_within_a_fraction_of_its_age_and_with_few_looks(seconds):
+    clock = Clock()
+    watch = watching(clock)
+    kore = Kore(clock, eud_1=settling("eud-1", seconds, "SUCCESS"))
+    wait(clock, watch, kore, 86_400)
+    assert watch.settled
+    assert seconds <= clock.now - 1000.0 <= seconds + min(max(1.0, 0.12 * seconds), 60.0) + 1e-3
+    assert len(kore.looks) <= 70 + seconds / 54
+    assert len(kore.looks) == len(set(kore.looks))
+
+
+@given(st.floats(0.01, 5000), st.floats(0, 20))
+@settings(max_examples=60)
+def test_the_deadline_itself_has_one_last_look_and_none_follows(deadline, takes):
+    clock = Clock()
+    watch = watching(clock)
+    kore = Kore(clock, eud_1=status_of("eud-1", "pending"))
+    play(watch.wait(PollSchedule(), WALL_START + deadline), kore, clock, takes=takes)
+    times = [when for _, when in kore.looks]
+    assert sum(when >= deadline - 1e-3 for when in times) <= 1
+    assert times[-1] + takes >= deadline - 1e-3
+    assert not watch.settled
+    assert counts(watch.outcomes[0].outcome) == (0, 1, 0)
+
+
+def test_what_is_done_between_the_last_pause_and_the_deadline_is_seen(clock):
+    watch = watching(clock)
+    kore = Kore(clock, eud_1=settling("eud-1", 99.9, "SUCCESS"))
+    wait(clock, watch, kore, 100, PollSchedule(longest=600, shortest=600))
+    assert watch.settled
+    assert [when for _, when in kore.looks] == [0, pytest.approx(100)]
+
+
+def test_a_deadline_that_has_passed_still_gives_each_request_one_look(clock):
+    requests = [AcceptedErasure("eud-1", 1), AcceptedErasure("eud-2", 1)]
+    watch = watching(clock, *requests)
+    kore = Kore(clock, eud_1=status_of("eud-1", "queued"), eud_2=status_of("eud-2", "SUCCESS"))
+    wait(clock, watch, kore, -5000)
+    assert sorted(kore.looks) == [("eud-1", 0.0), ("eud-2", 0.0)]
+    assert [counts(outcome.outcome) for outcome in watch.outcomes] == [(0, 1, 0), (1, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("first_look", "deadline", "looked_at"), [(30, 3600, 30), (0, 3600, 0), (-30, 3600, 0), (500, 100, 100)]
+)
+def test_nobody_looks_before_the_first_look_is_due(clock, first_look, deadline, looked_at):
+    watch = watching(clock)
+    kore = Kore(clock, eud_1=status_of("eud-1", "SUCCESS"))
+    wait(clock, watch, kore, deadline, first_look=WALL_START + first_look)
+    assert kore.looks == [("eud-1", float(looked_at))]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LOST,
+        NoAnswer(received=False, reason="ConnectError"),
+        http(500),
+        http(200, b"<html>"),
+        http(404, b"<html>"),
+        error(429, "hourly rate limit"),
+    ],
+)
+def test_a_passing_fault_settles_nothing_however_long_it_stays(clock, fault):
+    watch = watching(clock)
+    wait(clock, watch, Kore(clock, eud_1=after(40_000, status_of("eud-1", "SUCCESS"), fault)), 86_400)
+    assert counts(watch.outcomes[0].outcome) == (1, 0, 0)
+
+
+def test_a_fault_that_lasts_to_the_deadline_leaves_all_open(clock):
+    watch = watching(clock, AcceptedErasure("eud-1", 7))
+    kore = Kore(clock, eud_1=LOST)
+    played = wait(clock, watch, kore, 1000)
+    assert counts(watch.outcomes[0].outcome) == (0, 7, 0)
+    assert not watch.outcomes[0].understood
+    assert len(played.requests) <= ATTEMPTS * 80
+    assert clock.now <= 2010
+
+
+def test_a_throttle_to_the_deadline_and_beyond_ends_soon_after_it(clock):
+    watch = watching(clock)
+    wait(clock, watch, Kore(clock, eud_1=http(429, None, "3600")), 1000)
+    assert not watch.settled
+    assert clock.now <= 2060
+
+
+def test_what_was_known_before_a_fault_stays_known(clock):
+    watch = watching(clock, AcceptedErasure("eud-1", 2))
+    wait(clock, watch, Kore(clock, eud_1=after(5, LOST, status_of("eud-1", "SUCCESS", "queued"))), 100)
+    assert counts(watch.outcomes[0].outcome) == (1, 1, 0)
+
+
+def test_an_id_that_is_unknown_for_a_moment_is_waited_for(clock):
+    watch = watching(clock)
+    wait(clock, watch, Kore(clock, eud_1=after(60, status_of("eud-1", "SUCCESS"), UNKNOWN_ID)), 3600)
+    assert counts(watch.outcomes[0].outcome) == (1, 0, 0)
+
+
+def test_an_id_that_stays_unknown_is_settled_as_not_proven(clock):
+    watch = watching(clock, AcceptedErasure("eud-1", 3), AcceptedErasure("eud-2", None))
+    wait(clock, watch, Kore(clock, eud_1=UNKNOWN_ID, eud_2=UNKNOWN_ID), 3600)
+    assert [counts(outcome.outcome) for outcome in watch.outcomes] == [(0, 0, 3), (0, 0, 1)]
+    assert not any(outcome.understood for outcome in watch.outcomes)
+    assert UNKNOWN_ID_GRACE <= clock.now - 1000.0 <= UNKNOWN_ID_GRACE * 1.12
+    assert "does not know the request id" in watch.outcomes[0].outcome.remarks[0]
+    assert "Xq7ZwK9" not in str(watch.outcomes[0].to_json())
+
+
+def test_an_answer_that_stays_unreadable_is_settled_as_not_proven(clock):
+    watch = watching(clock, AcceptedErasure("eud-1", 3))
+    kore = Kore(clock, eud_1=UNREADABLE)
+    wait(clock, watch, kore, 3600)
+    assert len(kore.looks) == ATTEMPTS
+    (outcome,) = watch.outcomes
+    assert (counts(outcome.outcome), outcome.understood, outcome.fingerprint) == ((0, 0, 3), False, None)
+    assert "Xq7ZwK9" not in str(outcome.to_json())
+
+
+@pytest.mark.parametrize(
+    ("reply", "error_type"),
+    [
+        (error(401, "Invalid SDK credentials"), KoreAuthenticationError),
+        (error(403, "no"), KorePermissionError),
+        (http(302), KoreConfigurationError),
+        (error(422, "no"), KoreRequestError),
+    ],
+)
+def test_an_error_that_waiting_cannot_mend_goes_on_and_leaves_all_open(clock, reply, error_type):
+    watch = watching(clock)
+    with pytest.raises(error_type):
+        wait(clock, watch, Kore(clock, eud_1=after(10, reply, status_of("eud-1", "queued"))), 3600)
+    assert counts(watch.outcomes[0].outcome) == (0, 1, 0)
+
+
+def test_checking_begins_with_the_last_request_and_stops_at_the_first_open_one(clock):
+    requests = [AcceptedErasure(f"eud-{number}", 1) for number in range(4)]
+    watch = watching(clock, *requests)
+    done = {f"eud_{number}": status_of(f"eud-{number}", "SUCCESS") for number in range(4)}
+    kore = Kore(clock, **(done | {"eud_1": status_of("eud-1", "running")}))
+    assert play(watch.check(), kore, clock).result is False
+    assert [request_id for request_id, _ in kore.looks] == ["eud-3", "eud-2", "eud-1"]
+    assert not watch.settled
+
+
+def test_checking_tells_when_all_are_settled(clock):
+    watch = watching(clock, AcceptedErasure("eud-1", 1), AcceptedErasure("eud-2", 1))
+    kore = Kore(clock, eud_1=status_of("eud-1", "FAILED"), eud_2=status_of("eud-2", "SUCCESS"))
+    assert play(watch.check(), kore, clock).result is True
+    assert watch.settled
+    assert total(watch.outcomes).counts() == {"erased": 1, "open": 0, "not_erased": 1}
+
+
+def test_checking_gives_up_a_turn_that_is_more_than_a_minute_away(clock):
+    budget = pacing(clock)
+    budget.budget.close(clock.now, 61)
+    watch = watching(clock, pacing=budget)
+    played = play(watch.check(), [], clock)
+    assert (played.result, played.requests, played.pauses) == (False, [], [])
+
+
+def test_many_requests_are_each_watched_to_their_end(clock):
+    ages = {f"eud-{number}": number * 37 % 900 for number in range(60)}
+    watch = watching(clock, *(AcceptedErasure(request_id, 2) for request_id in ages), pacing=pacing(clock, 60, 1800))
+    scripts = {name.replace("-", "_"): settling(name, age, "SUCCESS", "success") for name, age in ages.items()}
+    kore = Kore(clock, **scripts)
+    wait(clock, watch, kore, 7200)
+    assert watch.settled
+    assert [outcome.request_id for outcome in watch.outcomes] == list(ages)
+    assert total(watch.outcomes).counts() == {"erased": 120, "open": 0, "not_erased": 0}
+    times = sorted(when for _, when in kore.looks)
+    assert all(later - earlier >= 60 - 1e-6 for earlier, later in zip(times, times[60:], strict=False))
+    settled_at = {name: max(when for looked, when in kore.looks if looked == name) for name in ages}
+    assert sum(when > settled_at[name] for name, when in kore.looks) == 0
+
+
+def test_many_open_requests_never_spend_the_hour_so_that_all_would_be_blocked(clock):
+    requests = [AcceptedErasure(f"eud-{number}", 1) for number in range(50)]
+    watch = watching(clock, *requests, pacing=pacing(clock, 60, 1800))
+    kore = Kore(clock, **{f"eud_{number}": status_of(f"eud-{number}", "queued") for number in range(50)})
+    played = wait(clock, watch, kore, 2 * 3600)
+    assert clock.now - 1000.0 <= 2 * 3600 + 120
+    assert len(kore.looks) <= 2 * 1800 + 120
+    last = {request_id: when for request_id, when in kore.looks}
+    times = [when for _, when in kore.looks]
+    assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) <= 600
+    assert len(last) == 50
+    assert min(last.values()) >= 2 * 3600 - 240
+    assert len(played.requests) == len(kore.looks)
+
+
+def test_counts_are_reported_when_they_change_and_only_then(clock):
+    reported = []
+    watch = watching(clock, AcceptedErasure("eud-1", 2), AcceptedErasure("eud-2", 1), report=reported.append)
+    half_then_done = after(300, status_of("eud-1", "SUCCESS", "SUCCESS"), status_of("eud-1", "SUCCESS", "queued"))
+    wait(clock, watch, Kore(clock, eud_1=half_then_done, eud_2=status_of("eud-2", "FAILED")), 3600)
+    assert sorted(map(counts, reported)) == sorted([(1, 2, 0), (1, 1, 1), (2, 0, 1)])
+
+
+def test_the_judge_of_answers_can_be_another(clock):
+    seen = []
+
+    def assess(request, status):
+        seen.append((request, len(status.entries)))
+        return ErasureOutcome(not_erased=5)
+
+    watch = watching(clock, assess=assess)
+    wait(clock, watch, Kore(clock, eud_1=status_of("eud-1", "SUCCESS")), 3600)
+    assert seen == [(AcceptedErasure("eud-1", 1), 1)]
+    assert counts(watch.outcomes[0].outcome) == (0, 0, 5)
+
+
+@pytest.mark.parametrize("user_count", [1, 5, None])
+def test_before_the_first_look_everybody_is_open(clock, user_count):
+    watch = watching(clock, AcceptedErasure("eud-1", user_count))
+    assert counts(watch.outcomes[0].outcome) == (0, user_count or 1, 0)
+    assert not watch.settled
+    assert not watch.outcomes[0].understood
+
+
+def test_a_request_of_unknown_size_without_entries_stays_open(clock):
+    watch = watching(clock, AcceptedErasure("eud-1", None))
+    wait(clock, watch, Kore(clock, eud_1=http(200, {"_id": "eud-1", "response": []})), 100)
+    assert not watch.settled
+
+
+replies = st.sampled_from(
+    [
+        *(status_of("eud-1", *words) for words in (["SUCCESS"], ["queued"], ["FAILED"], ["SUCCESS"] * 2, [])),
+        *(status_of("eud-1", *words) for words in (["SUCCESS"] * 3, ["SUCCESS", "FAILED"], ["SUCCESS", "queued"])),
+        LOST,
+        http(500),
+        http(200, b"<html>"),
+        UNKNOWN_ID,
+        UNREADABLE,
+        http(429, None, "30"),
+        error(401, "no"),
+    ]
+)
+
+
+@given(st.lists(replies, min_size=1, max_size=30), st.integers(1, 400))
+@settings(max_examples=300)
+def test_whatever_kore_answers_all_users_are_accounted_for_and_the_waiting_ends(script, deadline):
+    clock = Clock()
+    watch = watching(clock, AcceptedErasure("eud-1", 2))
+    remaining = iter(script)
+    answered = []
+
+    def kore(request):
+        answered.append(next(remaining, script[-1]))
+        return answered[-1]
+
+    try:
+        wait(clock, watch, kore, deadline)
+    except KoreAuthenticationError:
+        assert error(401, "no") in answered
+    (outcome,) = watch.outcomes
+    assert outcome.outcome.user_count == 2
+    assert min(counts(outcome.outcome)) >= 0
+    assert outcome.outcome.erased < 2 or status_of("eud-1", "SUCCESS", "SUCCESS") == answered[-1]
+    assert clock.now <= 1000 + deadline + 200
+
+
+@given(
+    st.builds(
+        RequestOutcome,
+        st.just("eud-1"),
+        st.builds(ErasureOutcome, st.integers(0), st.integers(0), st.integers(0), st.lists(st.text()).map(tuple)),
+        st.none() | st.text(),
+        st.booleans(),
+    )
+)
+def test_an_outcome_survives_its_json_form(outcome):
+    assert RequestOutcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))))
+def test_the_total_adds_up_all_requests(triples):
+    outcomes = [RequestOutcome(f"eud-{number}", ErasureOutcome(*triple)) for number, triple in enumerate(triples)]
+    assert counts(total(outcomes)) == tuple(map(sum, zip(*triples, strict=True))) if triples else (0, 0, 0)
+
+
+def test_a_script_of_looks_is_fair(clock):
+    """With few turns to go round, no open request is looked at much more often than another."""
+    requests = [AcceptedErasure(f"eud-{number}", 1) for number in range(10)]
+    watch = watching(clock, *requests, pacing=pacing(clock, 5, 100_000))
+    kore = Kore(clock, **{f"eud_{number}": status_of(f"eud-{number}", "queued") for number in range(10)})
+    wait(clock, watch, kore, 1200)
+    looks = Counter(request_id for request_id, _ in kore.looks)
+    assert len(looks) == 10
+    assert heapq.nlargest(1, looks.values())[0] <= min(looks.values()) + 3
