@@ -33,6 +33,7 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreRequestError,
     KoreResumeError,
+    KoreUnexpectedUsersError,
 )
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import BatchFields, BatchRecord, BatchState, ErasureLedger, TaskStateStore, make_plan
@@ -390,12 +391,15 @@ class ErasingTask:
         return output
 
     def _settle(self, record: BatchRecord, outcome: RequestOutcome) -> None:
-        """Record a submission as ended, if it is known who must be submitted again."""
+        """Record a submission as ended, if it is known who must be submitted again, and nothing is alarming."""
         if not outcome.settled or not outcome.understood:
             return
-        if outcome.outcome.not_erased == 0:
+        matched = self._matched.get(outcome.request_id)
+        if matched is not None and matched.alarm:
+            self._failures.append(_unexpected_users(record))
+        elif outcome.outcome.not_erased == 0:
             self._ledger.settled(record, ())
-        elif (matched := self._matched.get(outcome.request_id)) and matched.to_repeat:
+        elif matched is not None and matched.to_repeat:
             self._name_not_erased(record, matched)
             self._ledger.settled(record, matched.to_repeat)
 
@@ -418,6 +422,14 @@ class ErasingTask:
 
 def _of_batch(error: KoreError, name: str) -> KoreError:
     return type(error)(f"{name.capitalize()}: {error.problem}", consequence=error.consequence, remedy=error.remedy)
+
+
+def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:
+    return KoreUnexpectedUsersError(
+        f"ALARM: the answer for {record.requests[-1].request_id} names users that were not submitted.",
+        consequence=Consequence.SENT,
+        remedy="Ask Kore.ai which users were touched. To submit these users again after that, set force=True.",
+    )
 
 
 def _ambiguous_before(name: str) -> KoreResumeError:

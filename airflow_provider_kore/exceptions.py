@@ -75,6 +75,10 @@ class KoreUnreadableAnswerError(KoreError):
     """Kore.ai answered in a form that this provider does not understand, so nothing is proven."""
 
 
+class KoreUnexpectedUsersError(KoreError):
+    """Kore.ai's answer names users that were not submitted: somebody else may have been erased."""
+
+
 class KoreAmbiguousSubmitError(KoreError):
     """An erasure was sent, and whether Kore.ai accepted it cannot be known."""
 

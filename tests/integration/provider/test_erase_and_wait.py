@@ -11,6 +11,7 @@ from airflow_provider_kore.exceptions import (
     KoreRequestError,
     KoreResumeError,
     KoreUnavailableError,
+    KoreUnexpectedUsersError,
 )
 from airflow_provider_kore.user_ids import ChannelUserId
 from tests.integration.provider.conftest import erasures
@@ -116,6 +117,21 @@ def test_users_that_were_never_sent_are_an_alarm_and_nothing_is_submitted_again(
     assert "ALARM" in end.text
     task.clear()
     assert task.run().state == "failed"
+    assert len(erasures(sandbox)) == 1
+
+
+@WAITS
+def test_a_stranger_beside_all_users_is_an_alarm_and_no_success(erase, sandbox, deferrable):
+    entries = [{"userId": user, "status": "SUCCESS"} for user in (*PEOPLE, "stranger@example.com")]
+    sandbox.fail("body", call="status", times=None, status=200, body={"response": entries})
+    task = erase(PEOPLE, deferrable=deferrable)
+    end = task.run()
+    assert isinstance(end.error, KoreUnexpectedUsersError)
+    assert "ALARM" in end.text
+    assert "stranger" not in end.text
+    assert (end.output["erased"], end.output["not_erased"]) == (7, 0)
+    task.clear()
+    assert isinstance(task.run().error, KoreUnexpectedUsersError)
     assert len(erasures(sandbox)) == 1
 
 

@@ -3,6 +3,7 @@
 import heapq
 import json
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -271,9 +272,9 @@ def test_many_open_requests_never_spend_the_hour_so_that_all_would_be_blocked(cl
     played = wait(clock, watch, kore, 2 * 3600)
     assert clock.now - 1000.0 <= 2 * 3600 + 120
     assert len(kore.looks) <= 2 * 1800 + 120
-    last = {request_id: when for request_id, when in kore.looks}
+    last = dict(kore.looks)
     times = [when for _, when in kore.looks]
-    assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) <= 600
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 600
     assert len(last) == 50
     assert min(last.values()) >= 2 * 3600 - 240
     assert len(played.requests) == len(kore.looks)
