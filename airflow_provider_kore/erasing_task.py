@@ -108,7 +108,7 @@ class ErasingTask:
         self._failures = [failure_from_json(fields) for fields in failures]
         waiting = self._waiting()
         try:
-            outcomes, failure = read_event(event, [record.requests[-1].request_id for record in waiting])
+            outcomes, failure = read_event(event, [record.requests[-1] for record in waiting])
         except KoreError as error:
             outcomes, failure = self._unseen(), error
         if failure is not None:
@@ -251,6 +251,8 @@ class ErasingTask:
             give_up_at = client.pacing.clock() + max(self._deadline - time.time(), 0.0)
             try:
                 request_id = client.hold(submit_erasure(ErasureRequest(users, scope), client.pacing, give_up_at))
+                if self._ledger.has_request(request_id):
+                    raise _not_a_new_request(request_id)
             except KoreError as error:
                 self._failures.append(_of_batch(error, name))
                 log.error("%s", self._failures[-1])
@@ -422,6 +424,15 @@ class ErasingTask:
 
 def _of_batch(error: KoreError, name: str) -> KoreError:
     return type(error)(f"{name.capitalize()}: {error.problem}", consequence=error.consequence, remedy=error.remedy)
+
+
+def _not_a_new_request(request_id: str) -> KoreAmbiguousSubmitError:
+    return KoreAmbiguousSubmitError(
+        f"Kore.ai answered with {request_id}, the request id of an earlier submission, so that the two cannot be told "
+        "apart.",
+        consequence=Consequence.UNKNOWN,
+        remedy="Clear the task to submit this batch again; if it stays so, ask Kore.ai.",
+    )
 
 
 def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 RETENTION = timedelta(days=180)
 """Longer than any statutory window for an answer (three months under GDPR, 90 days under CCPA, extended)."""
 
+HEADER_RETENTION = RETENTION + timedelta(days=30)
+"""The header outlives its records, so that records of another plan are never adopted by a new header."""
+
 HEADER_KEY = "kore_erasure"
 
 
@@ -240,7 +243,7 @@ class ErasureLedger:
                 # Records of a forgotten try go first: a header without them would adopt them.
                 for record in fresh if anew else ():
                     ledger._write(record)
-                store.set(HEADER_KEY, cast("JsonValue", plan), retention=RETENTION)
+                store.set(HEADER_KEY, cast("JsonValue", plan), retention=HEADER_RETENTION)
             return ledger
         if not isinstance(earlier, dict):
             raise _changed("something, but its record cannot be read")
@@ -254,18 +257,20 @@ class ErasureLedger:
                 raise _changed(
                     f"other users in batch {record.number}, or in another order: the source of the user ids has changed"
                 )
+        store.set(HEADER_KEY, earlier, retention=HEADER_RETENTION)
         return cls(records, store)
 
     @classmethod
     def load(cls, store: TaskStateStore | None) -> ErasureLedger | None:
         """Read what was recorded, where the users are not at hand; ``None`` if nothing was."""
-        plan = cast("Plan | None", store.get(HEADER_KEY)) if store is not None else None
+        plan = store.get(HEADER_KEY) if store is not None else None
         if store is None or plan is None:
             return None
-        sizes = [
-            min(plan["batch_size"], plan["user_count"] - start)
-            for start in range(0, plan["user_count"], plan["batch_size"])
-        ]
+        match plan:
+            case {"user_count": int(user_count), "batch_size": int(batch_size)} if batch_size > 0:
+                sizes = [min(batch_size, user_count - start) for start in range(0, user_count, batch_size)]
+            case _:
+                raise _changed("something, but its record cannot be read")
         return cls(
             [
                 _read_record(store, BatchRecord(number, BatchState.PLANNED, size, fingerprint=""))
@@ -273,6 +278,10 @@ class ErasureLedger:
             ],
             store,
         )
+
+    def has_request(self, request_id: str) -> bool:
+        """Tell whether some batch already has this request id, which then cannot be another one's too."""
+        return any(request.request_id == request_id for record in self.records for request in record.requests)
 
     @staticmethod
     def forced_by_try(store: TaskStateStore | None) -> int:

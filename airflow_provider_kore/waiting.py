@@ -59,17 +59,19 @@ def failure_from_json(fields: FailureFields) -> KoreError:
     return error_type(fields["problem"], consequence=Consequence[fields["consequence"]], remedy=fields["remedy"])
 
 
-def read_event(event: object, request_ids: Sequence[str]) -> tuple[list[RequestOutcome], KoreError | None]:
+def read_event(event: object, requests: Sequence[AcceptedErasure]) -> tuple[list[RequestOutcome], KoreError | None]:
     """
-    Read what the trigger told, and refuse an event that does not speak of the very requests that were waited for.
+    Read what the trigger told.
 
-    :raises KoreWaitError: if it does not.
+    :param event: the trigger's event.
+    :param requests: what was waited for; an event that does not speak of the very same is refused.
+    :raises KoreWaitError: if the event is refused, since nothing can be learned from it.
     """
     try:
         fields = cast("ErasureEvent", event)
         outcomes = [RequestOutcome.from_json(outcome) for outcome in fields["outcomes"]]
         failure = failure_from_json(fields["failure"]) if fields["failure"] else None
-        understood = [outcome.request_id for outcome in outcomes] == list(request_ids)
+        understood = len(outcomes) == len(requests) and all(map(_is_about, outcomes, requests))
     except (KeyError, TypeError, ValueError):
         understood = False
     if not understood:
@@ -80,6 +82,14 @@ def read_event(event: object, request_ids: Sequence[str]) -> tuple[list[RequestO
             "provider.",
         )
     return outcomes, failure
+
+
+def _is_about(outcome: RequestOutcome, request: AcceptedErasure) -> bool:
+    counts = outcome.outcome.counts().values()
+    if outcome.request_id != request.request_id or not all(type(count) is int and count >= 0 for count in counts):
+        return False
+    user_count = outcome.outcome.user_count
+    return user_count >= 1 if request.user_count is None else user_count == request.user_count
 
 
 def defer(

@@ -84,7 +84,7 @@ class WaitingTask:
     def come_back(self, event: object) -> dict[str, object]:
         """Come back from the triggerer."""
         try:
-            outcomes, failure = read_event(event, [request.request_id for request in self._waited_for.requests])
+            outcomes, failure = read_event(event, self._waited_for.requests)
         except KoreError as error:
             outcomes, failure = self._unseen(), error
         return self._finish(outcomes, failure)
@@ -217,7 +217,10 @@ def _read(value: object) -> WaitedFor:
         return WaitedFor((AcceptedErasure(check_request_id(value["request_id"]), count),))
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         parts = [_read(item) for item in value]
-        by_id = {request.request_id: request for part in parts for request in part.requests}
+        by_id: dict[str, AcceptedErasure] = {}
+        for request in (request for part in parts for request in part.requests):
+            if by_id.setdefault(request.request_id, request) != request:
+                raise _refuse(f"{request.request_id} was given twice, with different numbers of users.")
         missing = sum(part.missing_users for part in parts)
         return WaitedFor(tuple(by_id.values()), missing, any(part.dry_run for part in parts))
     raise _refuse(f"request_id is of type {type(value).__name__}, and not what the operator returns.")

@@ -168,7 +168,7 @@ def read_verdict(status: object) -> Verdict:
     return Verdict.NOT_ERASED
 
 
-_SHOWABLE_WORDING = re.compile(r"[A-Za-z]+([-_ ][A-Za-z]+){0,4}")
+_SHOWABLE_WORDING = re.compile(r"[A-Za-z]+([-_][A-Za-z]+){0,4}")
 
 
 def show_wording(status: object, user_id: UserId) -> str:
@@ -291,8 +291,10 @@ def read_status(document: object, request_id: str) -> ErasureStatus:
     """
     if not isinstance(document, dict):
         raise _unreadable(f"it is of type {type(document).__name__}, not an object")
-    if document.get("errors"):
+    if document.get("errors") or document.get("error"):
         raise _unreadable("it reports errors, although its HTTP status is a success")
+    if read_verdict(document.get("status")) is Verdict.NOT_ERASED:
+        raise _unreadable("it has an overall status that is no success")
     if document.get("_id") not in (None, request_id):
         raise _unreadable("it is about another request id")
     response = document.get("response")
@@ -319,7 +321,8 @@ def _read_entry(value: object) -> ErasureStatusEntry:
     if user_id is None:
         return ErasureStatusEntry(None, Verdict.NOT_ERASED, "an entry without a user id that is understood")
     status = value.get("status")
-    return ErasureStatusEntry(user_id, read_verdict(status), show_wording(status, user_id))
+    verdict = Verdict.NOT_ERASED if value.get("error") or value.get("errors") else read_verdict(status)
+    return ErasureStatusEntry(user_id, verdict, show_wording(status, user_id))
 
 
 def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureStatusEntry]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from packaging.version import Version
 
 from airflow_provider_kore.api.account import ALGORITHMS, LONGEST_TOKEN_LIFE, KoreAccount, read_account
 from airflow_provider_kore.exceptions import KoreConfigurationError
@@ -98,3 +99,19 @@ def test_reading_the_description_imports_nothing_else_of_the_package_or_of_airfl
         "airflow_provider_kore",
         "airflow_provider_kore.get_provider_info",
     }
+
+
+@pytest.mark.skipif(Version(airflow.__version__) < Version("3.2"), reason="Airflow 3.1 knows no such form")
+def test_airflow_builds_the_form_without_importing_the_hook():
+    script = """
+import sys
+from airflow.providers_manager import ProvidersManager
+
+manager = ProvidersManager()
+manager.initialize_providers_hooks()
+widgets = manager._connection_form_widgets  # the public property imports every hook, as the UI does not
+assert "extra__kore__digest_key" in widgets, sorted(widgets)
+assert widgets["extra__kore__digest_key"].is_sensitive
+assert "airflow_provider_kore.hooks.kore" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

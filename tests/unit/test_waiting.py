@@ -83,7 +83,7 @@ request_outcomes = st.lists(
         st.sampled_from(["eud-1", "eud-2", "eud-3"]),
         st.builds(
             ErasureOutcome,
-            st.integers(0, 10**6),
+            st.integers(1, 10**6),
             st.integers(0, 10**6),
             st.integers(0, 10**6),
             st.lists(st.text()).map(tuple),
@@ -96,11 +96,15 @@ request_outcomes = st.lists(
 )
 
 
+def asked(outcome):
+    return AcceptedErasure(outcome.request_id, outcome.outcome.user_count)
+
+
 @given(request_outcomes, st.none() | st.sampled_from(ERROR_TYPES))
 def test_an_event_comes_back_as_it_went(outcomes, error_type):
     failure = error_type and error_type("p", consequence=Consequence.SENT, remedy="r")
     told = through_the_database(event(*outcomes, failure=failure and failure_to_json(failure)))
-    read, back = read_event(told, [outcome.request_id for outcome in outcomes])
+    read, back = read_event(told, [asked(outcome) for outcome in outcomes])
     assert read == outcomes
     assert type(back) is (error_type or type(None))
 
@@ -121,6 +125,11 @@ GOOD = event(ALL_DONE)
         pytest.param(event(), id="no outcome"),
         pytest.param(event(ALL_DONE, ALL_DONE), id="one outcome twice"),
         pytest.param(event(RequestOutcome("eud-2", ErasureOutcome(erased=2))), id="another request"),
+        pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(erased=1))), id="fewer users"),
+        pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(erased=3))), id="more users"),
+        pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(0, 0, 0))), id="no users"),
+        pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(3, -1, 0))), id="negative count"),
+        pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(True, True, 0))), id="count of no number"),
         pytest.param({"outcomes": [None], "failure": None}, id="outcome of no form"),
         pytest.param({"outcomes": None, "failure": None}, id="null outcomes"),
         pytest.param({"outcomes": [{"request_id": "eud-1", "erased": 2}], "failure": None}, id="cut outcome"),
@@ -133,14 +142,19 @@ GOOD = event(ALL_DONE)
 )
 def test_an_event_that_is_not_about_the_very_requests_is_refused(told):
     with pytest.raises(KoreWaitError) as caught:
-        read_event(told, ["eud-1"])
+        read_event(told, [AcceptedErasure("eud-1", 2)])
     assert caught.value.consequence is Consequence.SENT
+
+
+def test_an_event_without_users_is_refused_for_a_request_of_unknown_size():
+    with pytest.raises(KoreWaitError):
+        read_event(event(RequestOutcome("eud-1", ErasureOutcome())), [AcceptedErasure("eud-1", None)])
 
 
 def test_requests_in_another_order_are_not_taken_for_each_other():
     outcomes = [ALL_DONE, RequestOutcome("eud-2", ErasureOutcome(not_erased=1))]
     with pytest.raises(KoreWaitError):
-        read_event(event(*outcomes), ["eud-2", "eud-1"])
+        read_event(event(*outcomes), [asked(outcomes[1]), asked(outcomes[0])])
 
 
 # --- The end ----------------------------------------------------------------------------------------------------

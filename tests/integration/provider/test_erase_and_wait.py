@@ -214,6 +214,17 @@ def test_an_ambiguous_batch_is_not_submitted_again_if_the_author_says_so(erase, 
     assert len(erasures(sandbox)) == 1
 
 
+def test_a_request_id_that_kore_gives_twice_is_ambiguous(erase, sandbox):
+    sandbox.fail("body", call="erase", times=2, status=200, body={"requestId": "eud-same", "status": "in-progress"})
+    task = erase(PEOPLE, batch_size=4, wait_for_completion=False, retries=1)
+    end = task.run()
+    assert isinstance(end.error, KoreAmbiguousSubmitError)
+    assert [request["user_count"] for request in end.output["requests"]] == [4]
+    end = task.run()
+    assert [request["user_count"] for request in end.output["requests"]] == [4, 3]
+    assert [len(users) for users in erasures(sandbox)] == [4, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("fault", "details", "error"),
     [

@@ -209,7 +209,21 @@ def test_a_user_count_goes_with_one_bare_id(wait, submitted):
 
 @pytest.mark.parametrize(
     "request_id",
-    ["", "../../users", "a b", "eud-1?x=1", "{{ x }}", None, 7, [], {}, {"requests": []}, [["eud-1", 3]], b"x"],
+    [
+        "",
+        "../../users",
+        "a b",
+        "eud-1?x=1",
+        "{{ x }}",
+        None,
+        7,
+        [],
+        {},
+        {"requests": []},
+        [["eud-1", 3]],
+        [{"request_id": "eud-1", "user_count": 3}, {"request_id": "eud-1", "user_count": 1}],
+        b"x",
+    ],
 )
 def test_what_is_no_request_is_refused_without_a_call(wait, sandbox, request_id):
     end = wait(request_id).run()

@@ -515,7 +515,7 @@ def test_every_json_document_without_doubled_keys_is_decoded(document):
     assert decode_json(json.dumps(document).encode()) == document
 
 
-@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "Owner of account"])
+@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner"])
 def test_a_status_that_can_only_be_a_code_is_shown(status):
     assert show_wording(status, "u-0001") == status
 
