@@ -5,7 +5,7 @@ import time
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException, WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -41,50 +41,57 @@ class Browser:
         self.driver = driver
         self.airflow = airflow
         self.open("/")
-        self.find("input[name=username]").send_keys(airflow.username)
-        self.find("input[name=password]").send_keys(airflow.password)
-        self.find("button[type=submit]").click()
-        WebDriverWait(driver, 30).until(lambda driver: "/auth/" not in driver.current_url)
+        self.type_into("input[name=username]", airflow.username)
+        self.type_into("input[name=password]", airflow.password)
+        self.click_button("Sign in")
+        self.wait(lambda: "/auth/" not in driver.current_url)
 
     def open(self, path):
         self.driver.get(self.airflow.url + path)
 
+    def wait(self, until, timeout=30):
+        """Wait until something comes true, whatever the page rebuilds meanwhile."""
+        return WebDriverWait(self.driver, timeout, ignored_exceptions=[WebDriverException]).until(lambda _: until())
+
     def find(self, selector) -> WebElement:
-        return WebDriverWait(self.driver, 30).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector))
+        return self.wait(lambda: self.driver.find_element(By.CSS_SELECTOR, selector))
 
-    def find_button(self, label, within="body") -> WebElement:
-        def search(driver):
-            buttons = driver.find_elements(By.CSS_SELECTOR, f"{within} button")
-            return next((button for button in buttons if label in button.text and button.is_enabled()), None)
+    def click_button(self, label, within="body"):
+        def click():
+            buttons = self.driver.find_elements(By.CSS_SELECTOR, f"{within} button")
+            button = next((button for button in buttons if label in button.text and button.is_enabled()), None)
+            if button is not None:
+                self.driver.execute_script("arguments[0].click()", button)
+            return button
 
-        return WebDriverWait(self.driver, 30).until(search)
-
-    def click(self, element):
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", element)
+        self.wait(click)
 
     def type_into(self, selector, text):
         """Type a text, again if the page was still being built and lost a key."""
-        for _ in range(5):
-            field = self.find(selector)
+
+        def type_once():
+            field = self.driver.find_element(By.CSS_SELECTOR, selector)
             field.send_keys(Keys.CONTROL, "a")
             field.send_keys(Keys.DELETE)
             for key in text:
                 field.send_keys(key)
             time.sleep(0.5)
-            if field.get_attribute("value") == text:
-                return
-        pytest.fail(f"{selector} holds {field.get_attribute('value')!r}")
+            return field.get_attribute("value") == text
+
+        self.wait(type_once)
 
     def expand(self, label):
         """Open a part of the dialog that is folded."""
 
-        def is_open(driver):
-            button = self.find_button(label, within="[role=dialog]")
-            if button.get_attribute("aria-expanded") != "true":
-                button.click()
-            return button.get_attribute("aria-expanded") == "true"
+        def is_open():
+            for button in self.driver.find_elements(By.CSS_SELECTOR, "[role=dialog] button"):
+                if label in button.text:
+                    if button.get_attribute("aria-expanded") != "true":
+                        button.click()
+                    return button.get_attribute("aria-expanded") == "true"
+            return False
 
-        WebDriverWait(self.driver, 15, ignored_exceptions=[WebDriverException]).until(is_open)
+        self.wait(is_open)
 
     def wait_for_text(self, *texts):
         """Wait until the open dialog shows all of these texts."""
@@ -94,9 +101,8 @@ class Browser:
             shown = " ".join(dialog.text for dialog in dialogs)
             return [text for text in texts if text not in shown]
 
-        wait = WebDriverWait(self.driver, 15, ignored_exceptions=[StaleElementReferenceException])
         try:
-            wait.until(lambda driver: not missing())
+            self.wait(lambda: not missing(), timeout=15)
         except TimeoutException:
             pytest.fail(f"The dialog does not show {missing()}")
 
@@ -119,11 +125,11 @@ def test_a_person_fills_in_the_form_and_the_people_in_the_file_are_erased(browse
     file.write_text("from-the-form@example.com\n")
     airflow.wait_for_dag(DAG_ID)
     browser.open(f"/dags/{DAG_ID}")
-    browser.click(browser.find_button("Trigger"))
+    browser.click_button("Trigger")
     browser.wait_for_text("Users from", "Bots", "All bots", "Dry run", "Airflow keeps what you type here")
     browser.type_into("input[name=element_users_from]", file.as_uri())
     browser.type_into("textarea[name=element_bot_ids]", "st-1")
-    browser.click(browser.find_button("Trigger", within="[role=dialog]"))
+    browser.click_button("Trigger", within="[role=dialog]")
 
     run_id = first_run(airflow)
     assert airflow.wait_for_run(DAG_ID, run_id) == "success", airflow.task_log(DAG_ID, run_id, "erase_users")
@@ -145,7 +151,7 @@ def first_run(airflow):
 def test_the_connection_form_has_every_field_and_hides_what_is_secret(browser):
     (connection_type,) = get_provider_info()["connection-types"]
     browser.open("/connections")
-    browser.click(browser.find_button("Add"))
+    browser.click_button("Add")
     browser.find("[role=dialog] input[role=combobox]").send_keys("Kore.ai" + Keys.ENTER)
     browser.find("[role=dialog] input[name=host]")
     browser.wait_for_text(*connection_type["ui-field-behaviour"]["relabeling"].values())

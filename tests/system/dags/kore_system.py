@@ -101,6 +101,21 @@ def kore_mortal():
     )
 
 
+@dag(schedule=None, params={"users_from": Param("file:///", type="string")})
+def kore_forced():
+    KoreEraseUserDataOperator(
+        task_id="erase_users",
+        user_ids="{{ params.users_from }}",
+        bot_ids=["st-system"],
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=2,
+        force=True,
+        retries=1,
+        retry_delay=timedelta(seconds=1),
+    )
+
+
 @dag(schedule=None)
 def kore_by_value():
     @task
@@ -118,4 +133,5 @@ def kore_by_value():
 
 
 kore_mortal()
+kore_forced()
 kore_by_value()
