@@ -22,7 +22,7 @@ from airflow_provider_kore.api.erasure import (
     split_into_batches,
 )
 from airflow_provider_kore.api.pacing import PollSchedule
-from airflow_provider_kore.api.users import UserId
+from airflow_provider_kore.api.users import UserId, digest
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome, assess_by_count
 from airflow_provider_kore.arguments import check_flag, check_whole_number
 from airflow_provider_kore.compatibility import AirflowSkipException
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHOWN_USERS = 50
+
 Batches = list[tuple[UserId, ...]]
 
 
@@ -75,6 +77,7 @@ class ErasingTask:
         self._started = time.time()
         self._failures: list[KoreError] = []
         self._matched: dict[str, MatchedOutcome] = {}
+        self._batches: Batches = []
 
     # --- the ways into a try -----------------------------------------------------------------------------------------
 
@@ -168,6 +171,7 @@ class ErasingTask:
             log.info("%d exact duplicates among the user ids were folded.", duplicates)
         batches = split_into_batches(user_ids, self._operator.batch_size)
         log.info("%d users in %d batches.", len(user_ids), len(batches))
+        self._batches = batches
         return batches
 
     def _read_batches_again(self) -> Batches | None:
@@ -179,6 +183,7 @@ class ErasingTask:
             batches = []
         if self._ledger.matches(batches, self._key):
             return batches
+        self._batches = []
         log.warning(
             "The source of the user ids has changed since they were submitted: counts decide, and who is not erased "
             "cannot be told."
@@ -405,21 +410,26 @@ class ErasingTask:
             self._name_not_erased(record, matched)
             self._ledger.settled(record, matched.to_repeat)
 
-    @staticmethod
-    def _name_not_erased(record: BatchRecord, matched: MatchedOutcome) -> None:
-        """Tell the log who is not erased, by position."""
+    def _name_not_erased(self, record: BatchRecord, matched: MatchedOutcome) -> None:
+        """Tell the log who is not erased: by position, and by digest if the connection has a key for it."""
         within = record.positions
-        shown = [(position if within is None else within[position]) + 1 for position in matched.to_repeat]
+        positions = [position if within is None else within[position] for position in matched.to_repeat]
+        shown = [self._name(record, position) for position in positions[:SHOWN_USERS]]
         log.error(
             "Not erased in batch %d (request %s): the users at position %s of the batch%s.",
             record.number,
             record.requests[-1].request_id,
-            ", ".join(map(str, shown[:50])) + (", …" if len(shown) > 50 else ""),
+            ", ".join(shown) + (", …" if len(positions) > SHOWN_USERS else ""),
             ""
             if not matched.suspect_positions
             else f", of whom {matched.outcome.not_erased} are not; since Kore.ai names them by other ids, it cannot be "
             "told which",
         )
+
+    def _name(self, record: BatchRecord, position: int) -> str:
+        key = self._account.digest_key
+        user_id = self._batches[record.number - 1][position] if key and self._batches else None
+        return str(position + 1) if user_id is None else f"{position + 1} ({digest(user_id, key)})"
 
 
 def _of_batch(error: KoreError, name: str) -> KoreError:

@@ -120,8 +120,8 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "digest_key": _field(
         "Digest key",
-        "A secret that keys the fingerprints by which a retry knows that its users are still the same, without storing "
-        "them. Do not change it while a task has not ended. Default: derived from the Client Secret.",
+        "A secret that names people in logs by digests which only its holder can match, and by which a retry knows "
+        "that its users are the same. Do not change it while a task has not ended. Default: no digests.",
         type=["string", "null"],
         format="password",
     ),

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import argparse
+import csv
+import getpass
+import gzip
+import json
+import os
 import re
+import sys
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kore.api.users import (
+    CHANNEL_KEYS,
     ChannelUserId,
     UserId,
     check_user_count,
     check_user_id,
     check_user_ids,
+    digest,
 )
 from airflow_provider_kore.exceptions import KoreInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["ChannelUserId", "FileUserIds", "GivenUserIds", "UserIdSource", "conceal", "read_user_ids"]
+__all__ = [
+    "CallableUserIds",
+    "ChannelUserId",
+    "FileUserIds",
+    "GivenUserIds",
+    "SqlUserIds",
+    "UserIdSource",
+    "conceal",
+    "read_user_ids",
+]
+
+LONGEST_LINE = 1024 * 1024
+"""In bytes: what is longer is no line with a user id, and must not fill the memory."""
+
+ROWS_AT_ONCE = 1000
+
+DIGEST_KEY_VARIABLE = "KORE_DIGEST_KEY"
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 _TEMPLATE = re.compile(r"\{\{|\{%")
@@ -35,48 +63,213 @@ class UserIdSource(ABC):
 
 class FileUserIds(UserIdSource):
     """
-    Read user ids from a text file, one a line.
+    Read user ids from a file, of which Airflow stores the URI and none of the ids.
 
-    Airflow then stores the file's URI, and none of the ids.
+    The name tells the form: ``….csv`` is CSV with a header, ``….jsonl`` and ``….ndjson`` hold a JSON value a line,
+    anything else is text with one user id a line; each may end in ``.gz`` besides. All is UTF-8, read line by line.
 
-    :param uri: where the file is, such as ``s3://bucket/people.txt`` or ``file:///data/people.txt``; anything that
-        ``airflow.sdk.ObjectStoragePath`` reads. UTF-8; templated.
+    Without ``column``, CSV must have the columns ``channel_id`` and ``channel_user_id``, and a line of JSON must be a
+    user id by itself: a string, or an object with exactly these two keys.
+
+    :param uri: where the file is, such as ``s3://bucket/people.txt`` or ``file:///data/people.csv``; anything that
+        ``airflow.sdk.ObjectStoragePath`` reads. Templated.
+    :param column: the CSV column, or the key of each JSON object, that holds the user id. Templated.
     """
 
-    template_fields: Sequence[str] = ("uri",)
+    template_fields: Sequence[str] = ("uri", "column")
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, column: str | None = None) -> None:
         self.uri = uri
+        self.column = column
 
     def __repr__(self) -> str:
-        return f"user ids in {self.uri}"
+        return f"user ids in {self.uri}" + (f", column {self.column}" if self.column is not None else "")
 
-    def read(self) -> Iterator[str]:
+    def read(self) -> Iterator[object]:
         """
         Read the file, line by line.
 
-        :raises KoreInputError: if it cannot be read, or is not UTF-8.
+        :raises KoreInputError: if it cannot be read as what its name says it is; the error names the line, never its
+            content.
         """
+        form = _form_of(self.uri)
+        if form == ".csv":
+            yield from self._read_csv()
+        elif form in (".jsonl", ".ndjson"):
+            for number, line in enumerate(self._lines(), start=1):
+                yield self._read_json(line, number)
+        elif self.column is not None:
+            raise self._fault("it is plain text by its name, which has no columns", remedy="Leave out column.")
+        else:
+            for line in self._lines():
+                yield line.removesuffix("\n").removesuffix("\r")
+
+    def _read_csv(self) -> Iterator[object]:
+        rows = csv.reader(self._lines(), strict=True)
+        try:
+            columns = _Columns(next(rows, []), self.column, self._fault)
+            for row in rows:
+                yield columns.pick(row, f"line {rows.line_num}")
+        except csv.Error:
+            raise self._fault(f"line {rows.line_num} is not CSV") from None
+
+    def _read_json(self, line: str, number: int) -> object:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            raise self._fault(f"line {number} is not JSON") from None
+        if self.column is None:
+            return value
+        if not isinstance(value, dict) or self.column not in value:
+            raise self._fault(f"line {number} has no key {self.column}")
+        return value[self.column]
+
+    def _lines(self) -> Iterator[str]:
         from airflow.sdk import ObjectStoragePath
 
+        number = 1
         try:
-            path = ObjectStoragePath(self.uri)
-            with path.open("r", encoding="utf-8-sig", newline=None) as file:  # type: ignore[no-untyped-call]
-                for line in file:
-                    yield line.rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise self._unreadable(f"it is not UTF-8 text (byte {error.start} of a block)") from None
+            with closing(ObjectStoragePath(self.uri).open("rb")) as raw:  # type: ignore[no-untyped-call]
+                file = gzip.GzipFile(fileobj=raw) if self.uri.lower().endswith(".gz") else raw
+                while line := file.readline(LONGEST_LINE + 1):
+                    if len(line) > LONGEST_LINE:
+                        raise self._fault(f"line {number} is longer than {LONGEST_LINE} bytes")
+                    if text := line.decode("utf-8-sig" if number == 1 else "utf-8"):
+                        yield text
+                    number += 1
+        except UnicodeDecodeError:
+            raise self._fault(f"line {number} is not UTF-8") from None
         except FileNotFoundError:
-            raise self._unreadable("there is no such file") from None
-        except (OSError, ValueError, ImportError) as error:
-            raise self._unreadable(f"{type(error).__name__}") from None
+            raise self._fault("there is no such file") from None
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            raise self._fault(f"it is not a whole gzip file; it breaks off at line {number}") from None
+        except KoreInputError:
+            raise
+        except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
+            raise self._fault(f"{type(error).__name__} at line {number}") from None
 
-    def _unreadable(self, reason: str) -> KoreInputError:
-        return KoreInputError(
-            f"The file of user ids cannot be read: {reason}.",
-            remedy="Check its URI, the rights of the worker to read it, and that the provider of its file system is "
-            "installed.",
-        )
+    @staticmethod
+    def _fault(
+        reason: str,
+        remedy: str = "Check its URI, its form, the rights of the worker to read it, and that the provider of its file "
+        "system is installed.",
+    ) -> KoreInputError:
+        return KoreInputError(f"The file of user ids cannot be read: {reason}.", remedy=remedy)
+
+
+class SqlUserIds(UserIdSource):
+    """
+    Read user ids by a query, of which Airflow stores the text and none of the ids.
+
+    Rows are fetched in batches, from a cursor at the server where the database has such. The order must be the same
+    each time, or a retry cannot go on where the try before it ended: end the query with ``ORDER BY``.
+
+    :param conn_id: an Airflow connection to a database whose hook is a ``DbApiHook``. Templated.
+    :param sql: the query. Templated; put no person's name into it.
+    :param column: the column that holds the user id. Without it the query must give that column alone, or the columns
+        ``channel_id`` and ``channel_user_id``. Templated.
+    """
+
+    template_fields: Sequence[str] = ("conn_id", "sql", "column")
+
+    def __init__(self, conn_id: str, sql: str, column: str | None = None) -> None:
+        self.conn_id = conn_id
+        self.sql = sql
+        self.column = column
+
+    def __repr__(self) -> str:
+        return f"user ids by a query through {self.conn_id}"
+
+    def read(self) -> Iterator[object]:
+        """
+        Run the query and read its rows.
+
+        :raises KoreInputError: if the query fails or gives other columns; the error names the kind of failure, and not
+            the database's own text, which may hold a person's id.
+        """
+        number = 0
+        try:
+            for number, row in enumerate(self._rows(), start=1):  # noqa: B007 # told if the next row fails
+                yield row
+        except KoreInputError:
+            raise
+        except Exception as error:  # noqa: BLE001 # each database has exceptions of its own
+            raise self._fault(f"{type(error).__name__} after row {number}") from None
+
+    def _rows(self) -> Iterator[object]:
+        from airflow.sdk import BaseHook
+
+        hook: Any = BaseHook.get_hook(self.conn_id)
+        if not hasattr(hook, "get_sqlalchemy_engine"):
+            raise self._fault(f"the connection {self.conn_id} is not one to an SQL database")
+        engine = hook.get_sqlalchemy_engine()
+        try:
+            with engine.connect() as connection:
+                result = connection.execution_options(yield_per=ROWS_AT_ONCE).exec_driver_sql(self.sql)
+                names = list(result.keys())
+                # A lone column is the one that is meant; of a file it could be a header that is missing.
+                column = names[0] if len(names) == 1 and self.column is None else self.column
+                columns = _Columns(names, column, self._fault)
+                for number, row in enumerate(result, start=1):
+                    yield columns.pick(row, f"row {number}")
+        finally:
+            engine.dispose()
+
+    @staticmethod
+    def _fault(reason: str, remedy: str = "Check the connection and the query.") -> KoreInputError:
+        return KoreInputError(f"The user ids cannot be queried: {reason}.", remedy=remedy)
+
+
+class CallableUserIds(UserIdSource):
+    """
+    Read user ids from what a function returns, which is called without arguments while the task runs.
+
+    :param function: returns an iterable of user ids, in an order that is the same each time.
+    """
+
+    def __init__(self, function: Callable[[], Iterable[object]]) -> None:
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"user ids that {getattr(self.function, '__qualname__', type(self.function).__qualname__)} returns"
+
+    def read(self) -> Iterator[object]:
+        """
+        Call the function and read what it returns.
+
+        :raises KoreInputError: if what it returns is a string, a mapping or a set, or cannot be iterated.
+        """
+        returned = self.function()
+        if isinstance(returned, str | bytes | bytearray | Mapping | Set) or not isinstance(returned, Iterable):
+            raise KoreInputError(
+                f"The function for user ids returned a value of type {type(returned).__name__}.",
+                remedy="Let it return a list of user ids, or yield them.",
+            )
+        yield from returned
+
+
+class _Columns:
+    """Find the user id in a row."""
+
+    def __init__(self, names: Sequence[str], column: str | None, fault: Callable[..., KoreInputError]) -> None:
+        self._count = len(names)
+        self._fault = fault
+        wanted = sorted(CHANNEL_KEYS) if column is None else [column]
+        if missing := [name for name in wanted if names.count(name) != 1]:
+            raise fault(
+                f"there must be one column {' and one '.join(missing)}", remedy="Name the column of the user ids."
+            )
+        self._positions = [names.index(name) for name in wanted]
+
+    def pick(self, row: Sequence[object], place: str) -> object:
+        if len(row) != self._count:
+            raise self._fault(f"{place} has {len(row)} fields and not {self._count}")
+        values = [row[position] for position in self._positions]
+        return values[0] if len(values) == 1 else dict(zip(sorted(CHANNEL_KEYS), values, strict=True))
+
+
+def _form_of(uri: str) -> str:
+    return PurePosixPath(uri.lower().removesuffix(".gz")).suffix
 
 
 class GivenUserIds(UserIdSource):
@@ -127,6 +320,8 @@ def conceal(value: object) -> object:
         return value
     if isinstance(value, str) and (_URI.match(value) or _TEMPLATE.search(value)):
         return value
+    if callable(value) and not _resolves_later(value):
+        return CallableUserIds(value)
     if _resolves_later(value) or (isinstance(value, list | tuple) and any(_resolves_later(item) for item in value)):
         return value
     return GivenUserIds(value)
@@ -150,6 +345,8 @@ def read_user_ids(value: object, most: int) -> tuple[list[UserId], int]:
         source = value
     elif isinstance(value, str) and _URI.match(value):
         source = FileUserIds(value)
+    elif callable(value):
+        source = CallableUserIds(value)
     else:
         source = GivenUserIds(value)
     user_ids: dict[UserId, None] = {}
@@ -159,3 +356,41 @@ def read_user_ids(value: object, most: int) -> tuple[list[UserId], int]:
         user_ids[check_user_id(user_id, read)] = None
         check_user_count(len(user_ids), most)
     return list(user_ids), read - len(user_ids)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Print the digests by which logs name people, for user ids from standard input.
+
+    Neither the ids nor the key are arguments, which other users of the machine could see.
+    """
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_kore.user_ids", description=main.__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser(
+        "digest",
+        help="print the digest of each user id on standard input",
+        description="Print the digest of each user id on standard input: one id a line, or a JSON object with the keys "
+        "channel_id and channel_user_id. The key is taken from the environment variable "
+        f"{DIGEST_KEY_VARIABLE}, or asked for.",
+    )
+    parser.parse_args(arguments)
+    key = os.environ.get(DIGEST_KEY_VARIABLE) or getpass.getpass("digest_key of the connection: ")
+    if not key:
+        print("There is no digest key.", file=sys.stderr)
+        return 1
+    for position, line in enumerate(sys.stdin, start=1):
+        text = line.rstrip("\r\n")
+        try:
+            value = json.loads(text) if text.startswith("{") else text
+            print(digest(check_user_id(value, position), key))
+        except ValueError:
+            print(f"Line {position} is not JSON.", file=sys.stderr)
+            return 1
+        except KoreInputError as error:
+            print(error.problem, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

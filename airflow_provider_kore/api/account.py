@@ -43,7 +43,7 @@ class KoreAccount:
     :param allow_all_bots: whether people may be erased from all bots of the organisation at once.
     :param allowed_bot_ids: the only bots to erase from; ``None`` for any.
     :param max_users: most users that one task may erase.
-    :param digest_key: the key of fingerprints, which stand for people in records without showing them.
+    :param digest_key: the key of digests and fingerprints, which stand for people in logs and records.
     """
 
     base_url: str

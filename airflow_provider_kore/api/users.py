@@ -145,6 +145,16 @@ def check_user_count(user_count: int, max_users: int) -> None:
         )
 
 
+def digest(user_id: UserId, digest_key: str) -> str:
+    """
+    Give a short name that stands for a user in logs, and that only the holder of the key can match to the user.
+
+    :param digest_key: the secret of the connection; whoever has it can make the digest of a user and look for it.
+    """
+    name = json.dumps(user_id_to_json(user_id), sort_keys=True)
+    return f"kd:{hmac.new(digest_key.encode(), name.encode(), hashlib.sha256).hexdigest()[:16]}"
+
+
 def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
     """
     Tell whether two sets of users are the same, without telling who they are.

@@ -34,9 +34,10 @@ class KoreEraseUserDataOperator(BaseOperator):
     folded), ``batch_count``, and after waiting also ``erased``, ``open`` and ``not_erased``, which add up to
     ``user_count``. Before the task fails, the same dict is pushed to the XCom ``return_value``.
 
-    :param user_ids: a list of user ids (e-mail addresses, ``u-…`` ids, channel user ids, ``ChannelUserId`` or mappings
-        with exactly its two keys), an XCom or a template that gives one, or the URI of a text file with one id a line.
-        By URI no id enters Airflow's database; by value it stands wherever the DAG's author put it. Templated.
+    :param user_ids: a source of user ids from :mod:`airflow_provider_kore.user_ids`, the URI of a file, or a function,
+        all of which are read while the task runs, so that no id enters Airflow's database. Or a list of user ids
+        (e-mail addresses, ``u-…`` ids, channel user ids, ``ChannelUserId`` or mappings with exactly its two keys), an
+        XCom or a template that gives one, which stand wherever the DAG's author put them. Templated.
     :param bot_ids: the bots to erase from; templated.
     :param remove_data_from_all_bots: ``True`` to erase from all bots of the organisation instead; the connection must
         allow it with ``allow_all_bots``. A real bool; templated.

@@ -139,7 +139,7 @@ def test_a_source_is_not_read_beyond_the_limit():
 def test_a_file_names_its_uri_only(people):
     uri = people(PERSON)
     assert repr(FileUserIds(uri)) == f"user ids in {uri}"
-    assert FileUserIds.template_fields == ("uri",)
+    assert FileUserIds.template_fields == ("uri", "column")
 
 
 # --- Values -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import pytest
 
+from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import (
     KoreAmbiguousSubmitError,
     KoreAuthenticationError,
@@ -474,6 +475,18 @@ def test_neither_store_nor_xcom_nor_deferral_names_a_user_or_a_secret(erase, san
     assert not any(person in kept for person in PEOPLE)
     assert sandbox.settings.client_secret not in kept
     assert "eyJ" not in kept
+
+
+@WAITS
+def test_who_is_not_erased_is_named_by_digest_for_the_holder_of_the_key(
+    erase, sandbox, connection, deferrable, capsys, caplog
+):
+    connection(extra__digest_key="held apart")
+    sandbox.configure(refuse=PEOPLE[4:5])
+    erase(PEOPLE, batch_size=3, deferrable=deferrable).run()
+    log = caplog.text + capsys.readouterr().out
+    assert f"position 2 ({digest(PEOPLE[4], 'held apart')}) of the batch" in log
+    assert "held apart" not in log
 
 
 def test_records_are_kept_past_the_statutory_window(erase):
