@@ -22,13 +22,15 @@ demo: .venv/ready ## Erase 250 made-up people on a real Airflow; REFUSED=2 lets 
 test: .venv/ready browser ## Run all tests: unit, integration and, on a real Airflow, system
 	@$(TEST) $(PYTEST_ARGUMENTS)
 
-test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests on Airflow 3.1 and 3.2
+test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests, and the demo, on Airflow 3.1 and 3.2
 
 test-3.1: .venv-3.1/ready
 	@$(TEST) tests/unit tests/integration $(PYTEST_ARGUMENTS)
+	@exec $(<D)/bin/python -m demo.run
 
 test-3.2: .venv-3.2/ready
 	@$(TEST) tests/unit tests/integration $(PYTEST_ARGUMENTS)
+	@exec $(<D)/bin/python -m demo.run
 
 browser:
 	@for program in chromium chromedriver; do \
