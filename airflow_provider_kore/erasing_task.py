@@ -43,6 +43,7 @@ from airflow_provider_kore.waiting import (
     defer,
     failure_from_json,
     failure_to_json,
+    log_progress,
     log_remarks,
     push_outcome,
     read_event,
@@ -349,9 +350,7 @@ class ErasingTask:
             fingerprint_key=self._key,
             started=self._started,
             assess=assess,
-            report=lambda outcome: log.info(
-                "%d erased, %d open, %d not erased.", outcome.erased, outcome.open, outcome.not_erased
-            ),
+            report=log_progress,
         )
 
     def _look(self, records: Sequence[BatchRecord], batches: Batches | None) -> list[RequestOutcome]:

@@ -133,6 +133,17 @@ def push_outcome(operator: BaseOperator, context: Context, output: Mapping[str, 
         context["ti"].xcom_push(key="return_value", value=dict(output))
 
 
+def log_progress(outcome: ErasureOutcome) -> None:
+    """Write how far the requests that are waited for have come."""
+    log.info(
+        "%d of %d users erased, %d open, %d not erased.",
+        outcome.erased,
+        outcome.user_count,
+        outcome.open,
+        outcome.not_erased,
+    )
+
+
 def log_remarks(outcome: ErasureOutcome) -> None:
     """Write what the reader of the log should know."""
     for remark in outcome.remarks:

@@ -23,6 +23,7 @@ from airflow_provider_kore.exceptions import KoreError, KoreInputError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.waiting import (
     defer,
+    log_progress,
     log_remarks,
     push_outcome,
     read_event,
@@ -119,9 +120,7 @@ class WaitingTask:
             client.pacing,
             fingerprint_key=self._hook.account.fingerprint_key(),
             started=self._started,
-            report=lambda outcome: log.info(
-                "%d erased, %d open, %d not erased.", outcome.erased, outcome.open, outcome.not_erased
-            ),
+            report=log_progress,
         )
 
     def _unseen(self) -> list[RequestOutcome]:

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
 from airflow_provider_kore.exceptions import KoreError
-from airflow_provider_kore.waiting import ErasureEvent, failure_to_json
+from airflow_provider_kore.waiting import ErasureEvent, failure_to_json, log_progress
 
 
 class KoreErasureTrigger(BaseTrigger):
@@ -71,7 +70,7 @@ class KoreErasureTrigger(BaseTrigger):
                     client.pacing,
                     fingerprint_key=account.fingerprint_key(),
                     started=self.started,
-                    report=self._report,
+                    report=log_progress,
                 )
                 schedule = PollSchedule(longest=self.poll_interval)
                 # The task has just looked before it handed over.
@@ -85,15 +84,6 @@ class KoreErasureTrigger(BaseTrigger):
             "failure": failure_to_json(failure) if failure is not None else None,
         }
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
-
-    def _report(self, outcome: ErasureOutcome) -> None:
-        self.log.info(
-            "%d of %d users erased, %d open, %d not erased.",
-            outcome.erased,
-            outcome.user_count,
-            outcome.open,
-            outcome.not_erased,
-        )
 
 
 def _count(value: str | int | None) -> int | None:
