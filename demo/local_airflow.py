@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -19,7 +19,7 @@ import psutil  # type: ignore[import-untyped]
 from cryptography.fernet import Fernet
 
 from demo.airflow_client import NOT_MAPPED, POLL_INTERVAL, AirflowClient
-from demo.database_text import database_text
+from demo.database_text import database_text, database_values
 from demo.process_sessions import ProcessSessions, clean_environment
 
 COMPONENTS: Mapping[str, Sequence[str]] = {
@@ -116,6 +116,20 @@ class LocalAirflow(AirflowClient):
     def database_dump(self) -> str:
         """Write out the metadata database, every column of every table."""
         return database_text(self._database, self._fernet_key)
+
+    def database_values(self) -> Iterator[tuple[str, str, str]]:
+        """Read every value of the metadata database: its table, its column, and the value as text."""
+        return database_values(self._database, self._fernet_key)
+
+    def file_texts(self) -> Iterator[tuple[str, str]]:
+        """Read all files that this Airflow has written, its logs and its database among them: name and text."""
+        for path in sorted(self.home.rglob("*")):
+            if path.is_file():
+                yield str(path.relative_to(self.home)), path.read_text(errors="replace")
+
+    def add_connection(self, conn_id: str, **fields: object) -> None:
+        """Add a connection, as the form of the UI does."""
+        self._call("POST", "/connections", json={"connection_id": conn_id, **fields})
 
     @property
     def _database(self) -> Path:

@@ -1,0 +1,220 @@
+"""Airflow keeps no users that a task is given by reference, and others only where the author put them."""
+
+import json
+import re
+import secrets
+import sqlite3
+import time
+import uuid
+from collections import defaultdict
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.testing import running_sandbox
+
+BY_REFERENCE = {
+    "text": None,
+    "csv": None,
+    "sql": None,
+    "called": None,
+    "not_deferred": None,
+    "dry_run": None,
+    "submitted": None,
+    "sensor": None,
+    "refused": "KoreNotErasedError",
+    "echoed": "KoreRequestError",
+    "truncated": "AirflowSensorTimeout",
+    "timed_out": "AirflowSensorTimeout",
+    "not_utf8": "KoreInputError",
+    "not_json": "KoreInputError",
+}
+"""The error with which each task ends."""
+
+BY_VALUE = {
+    "literal": None,
+    "mapped_literal": None,
+    "typed": "KoreNotErasedError",
+    "pulled": None,
+    "mapped": None,
+}
+
+DAGS = {"kore_leaks_by_reference": BY_REFERENCE, "kore_leaks_by_value": BY_VALUE}
+
+RETURNED = {"xcom.value", "log: Returned value was", "log: msg=SetXCom("}
+KEPT = {
+    "literal": {"dag_code.source_code"},
+    "mapped_literal": {"dag_code.source_code", "serialized_dag.data"},
+    "typed": {"dag_run.conf", "log.extra", "log: Updating task params", "log: msg=StartupDetails("},
+    "pulled": RETURNED,
+    "mapped": RETURNED,
+}
+"""Where Airflow itself keeps users given by value: where the author put them, and in these messages of its logs."""
+
+AIRFLOWS_MESSAGES = (
+    "Returned value was",  # of a Python task about itself, at INFO
+    "msg=SetXCom(",  # these at DEBUG
+    "Updating task params",
+    "msg=StartupDetails(",
+)
+
+SHOWING_REQUEST_IDS = {
+    "rendered_task_instance_fields.rendered_fields",
+    "task_instance.next_kwargs",
+    "task_state_store.value",
+    "trigger.kwargs",
+    "xcom.value",
+}
+
+DURATION = 10.0
+"""Of an erasure, in seconds. A busy Airflow may fail a task that comes back from the triggerer within 5 s."""
+
+TRUNCATIONS = (
+    {"kind": "truncated-json", "call": "erase"},
+    {"kind": "truncated-json", "call": "status", "times": None},
+)
+"""The first try does not learn whether Kore accepted, and the second not what became of it."""
+
+MARK = re.compile("leak[0-9a-f]{12}", re.IGNORECASE)
+LITERAL = re.compile(r'^(\w*LITERAL) = "(\w+)@', re.MULTILINE)
+
+
+class Found(NamedTuple):
+    """The places of each mark, which are the local part of one task's addresses, and the columns with request ids."""
+
+    marks: dict[str, str]
+    runs: dict[str, str]
+    places: dict[str, set[str]]
+    request_ids: set[str]
+
+
+def marks_in(text):
+    """Find the local parts of addresses, which are in every form of them."""
+    return {mark.lower() for mark in MARK.findall(text)}
+
+
+def make_marks():
+    source = Path(__file__).with_name("dags") / "kore_leaks.py"
+    literals = {name.lower(): mark for name, mark in LITERAL.findall(source.read_text())}
+    channels = [task for tasks in DAGS.values() for task in tasks]
+    return {channel: literals.get(channel) or f"leak{uuid.uuid4().hex[:12]}" for channel in channels}
+
+
+def write_sources(folder, marks):
+    for channel, mark in marks.items():
+        (folder / f"{channel}.txt").write_text(f"{mark}@example.com\nu-{mark}\n")
+    (folder / "csv.csv").write_text(f"name,email\nSomebody,{marks['csv']}@example.com\n")
+    (folder / "not_utf8.txt").write_bytes(b"%s@example.com\n%s\xff@example.com\n" % ((marks["not_utf8"].encode(),) * 2))
+    (folder / "not_json.jsonl").write_text(f'"{marks["not_json"]}@example.com"\n"{marks["not_json"]}@example.com\n')
+    with closing(sqlite3.connect(folder / "people.db")) as database, database:
+        database.execute("CREATE TABLE people (email TEXT)")
+        database.execute("INSERT INTO people VALUES (?)", (f"{marks['sql']}@example.com",))
+
+
+def add_kore(airflow, stack, conn_id, faults=(), **settings):
+    """Start a sandbox that misbehaves for nobody else, with a secret of its own, and make it a connection."""
+    settings = {"duration": DURATION, "requests_per_minute": 0, "client_secret": secrets.token_hex(32)} | settings
+    sandbox = stack.enter_context(running_sandbox(Settings(**settings)))
+    for fault in faults:
+        sandbox.fail(**fault)
+    fields = {name: sandbox.connection[name] for name in ("conn_type", "host", "login", "password")}
+    extra = {"requests_per_minute": 600, "digest_key": secrets.token_hex(16)}
+    airflow.add_connection(conn_id, **fields, extra=json.dumps(extra))
+
+
+def scan_database(airflow, found):
+    for table, column, text in airflow.database_values():
+        place = f"{table}.{column}"
+        for mark in marks_in(text):
+            found.places[mark].add(place)
+        if "eud-" in text:
+            found.request_ids.add(place)
+
+
+def scan_files(airflow, found):
+    for name, text in airflow.file_texts():
+        if not marks_in(text):
+            continue
+        if name.startswith("airflow.db"):
+            for mark in marks_in(text):
+                found.places[mark].add("database file")
+        else:
+            for line in text.splitlines():
+                message = next((message for message in AIRFLOWS_MESSAGES if message in line), f"{name}: {line}")
+                for mark in marks_in(line):
+                    found.places[mark].add(f"log: {message}")
+
+
+@pytest.fixture(scope="module")
+def found(airflow, tmp_path_factory):
+    """Run all tasks, and look for their users in all that Airflow keeps, meanwhile and afterwards."""
+    marks = make_marks()
+    folder = tmp_path_factory.mktemp("leaks")
+    write_sources(folder, marks)
+    with ExitStack() as stack:
+        refuse = (f"*{marks['refused']}*", f"*{marks['typed']}*")
+        add_kore(airflow, stack, "leaks_kore")
+        add_kore(airflow, stack, "leaks_kore_refusing", refuse=refuse)
+        add_kore(airflow, stack, "leaks_kore_echoing", [{"kind": "echo", "call": "erase", "times": None}])
+        add_kore(airflow, stack, "leaks_kore_truncating", TRUNCATIONS)
+        add_kore(airflow, stack, "leaks_kore_slow", duration=600.0)
+        airflow.add_connection("leaks_people", conn_type="sqlite", host=str(folder / "people.db"))
+
+        conf = {"folder": folder.as_uri()}
+        by_reference, by_value = DAGS
+        runs = {
+            by_reference: airflow.trigger(by_reference, conf),
+            by_value: airflow.trigger(by_value, conf | {"users": [f"{marks['typed']}@example.com"]}),
+        }
+        found = Found(marks, runs, defaultdict(set), set())
+        deadline = time.monotonic() + 120
+        while not {airflow.run_state(*run) for run in runs.items()} <= {"success", "failed"}:
+            assert time.monotonic() < deadline
+            scan_database(airflow, found)
+            time.sleep(1)
+    scan_database(airflow, found)
+    scan_files(airflow, found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "leak0123456789ab@example.com",
+        "LEAK0123456789AB@EXAMPLE.COM",
+        "leak0123456789ab%40example.com",
+        "u-leak0123456789ab",
+    ],
+)
+def test_a_user_is_found_in_every_form(form):
+    assert marks_in(f"…{form}…") == {"leak0123456789ab"}
+
+
+def test_what_triggers_events_records_and_rendered_fields_hold_can_be_read(found):
+    assert found.request_ids >= SHOWING_REQUEST_IDS
+
+
+@pytest.mark.parametrize(("dag_id", "task_id"), [(dag_id, task_id) for dag_id in DAGS for task_id in DAGS[dag_id]])
+def test_a_task_ends_as_it_is_meant_to_and_returns_nobody(airflow, found, dag_id, task_id):
+    run_id, error = found.runs[dag_id], DAGS[dag_id][task_id]
+    instances = [instance for instance in airflow.task_instances(dag_id, run_id) if instance["task_id"] == task_id]
+    assert instances
+    for instance in instances:
+        of_instance = {"map_index": instance["map_index"]}
+        entries = airflow.task_log_entries(dag_id, run_id, task_id, instance["try_number"], **of_instance)
+        errors = [detail["exc_type"] for entry in entries for detail in entry.get("error_detail") or []]
+        assert (instance["state"], errors[-1:]) == (("failed", [error]) if error else ("success", []))
+        assert marks_in(json.dumps(airflow.xcoms(dag_id, run_id, task_id, **of_instance))) == set()
+
+
+@pytest.mark.parametrize("task_id", BY_REFERENCE)
+def test_users_by_reference_are_nowhere(found, task_id):
+    assert found.places[found.marks[task_id]] == set()
+
+
+@pytest.mark.parametrize("task_id", BY_VALUE)
+def test_users_by_value_are_only_where_the_author_put_them(found, task_id):
+    assert found.places[found.marks[task_id]] == KEPT[task_id] | {"database file"}
