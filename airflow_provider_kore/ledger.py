@@ -103,11 +103,6 @@ class BatchRecord:
         return self.user_count if self.positions is None else len(self.positions)
 
     @property
-    def finished(self) -> bool:
-        """Whether all of its users are erased."""
-        return self.state is BatchState.SETTLED and self.unerased == 0
-
-    @property
     def must_be_sent(self) -> bool:
         """Whether a submission is due: none was made yet, one ended unclear, or one left users not erased."""
         return self.state in (BatchState.PLANNED, BatchState.SENDING) or (

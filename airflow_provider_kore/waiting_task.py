@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureOutcome, check_request_id
 from airflow_provider_kore.api.pacing import PollSchedule
@@ -58,22 +59,26 @@ class WaitingTask:
     def start(self) -> dict[str, object]:
         """Look, and then wait in the way that was asked for."""
         deadline = self._started + self._sensor.timeout
-        outcomes, failure, settled = self._look(deadline)
-        if failure is None and not settled and time.time() < deadline:
-            if self._sensor.deferrable:
-                defer(
-                    self._sensor,
-                    self._waited_for.requests,
-                    kore_conn_id=self._sensor.kore_conn_id,
-                    started=self._started,
-                    deadline=deadline,
-                    poll_interval=self._sensor.poke_interval,
-                    kwargs={},
-                )
-            pause = PollSchedule(longest=self._sensor.poke_interval).pause(time.time() - self._started)
-            look_again = datetime.fromtimestamp(min(time.time() + pause, deadline), UTC)
-            raise AirflowRescheduleException(look_again)  # type: ignore[no-untyped-call]
-        return self._finish(outcomes, failure)
+        in_worker = not self._sensor.deferrable and not self._sensor.reschedule
+        if in_worker or time.time() >= deadline:
+            return self._wait(deadline)
+        outcomes, failure, settled = self._look(ErasureWatch.check)
+        if failure is not None or settled:
+            return self._finish(outcomes, failure)
+        # Even if the deadline has come meanwhile: this look has not seen every request, and the next one will.
+        if self._sensor.deferrable:
+            defer(
+                self._sensor,
+                self._waited_for.requests,
+                kore_conn_id=self._sensor.kore_conn_id,
+                started=self._started,
+                deadline=deadline,
+                poll_interval=self._sensor.poke_interval,
+                kwargs={},
+            )
+        pause = PollSchedule(longest=self._sensor.poke_interval).pause(time.time() - self._started)
+        look_again = datetime.fromtimestamp(min(time.time() + pause, deadline), UTC)
+        raise AirflowRescheduleException(look_again)  # type: ignore[no-untyped-call]
 
     def poke(self) -> dict[str, object] | None:
         """Look once, and return the outcome if there is one."""
@@ -92,24 +97,26 @@ class WaitingTask:
 
     def miss_deadline(self) -> dict[str, object]:
         """Come back after the triggerer missed the deadline: look for the last time."""
-        outcomes, failure, _ = self._look(deadline=0.0)
-        return self._finish(outcomes, failure)
+        return self._wait(deadline=0.0)
 
     def break_off(self) -> dict[str, object]:
         """Come back after the trigger failed, which says nothing about the erasure."""
         return self._finish(self._unseen(), waiting_broke_off())
 
-    def _look(self, deadline: float) -> tuple[list[RequestOutcome], KoreError | None, bool]:
-        """Look until the deadline in mode poke, and else once: at each request if it is the last time."""
-        in_worker = not self._sensor.deferrable and not self._sensor.reschedule
+    def _wait(self, deadline: float) -> dict[str, object]:
+        """Look until the deadline, and at each open request once more when it has come."""
+        schedule = PollSchedule(longest=self._sensor.poke_interval)
+        outcomes, failure, _ = self._look(lambda watch: watch.wait(schedule, deadline))
+        return self._finish(outcomes, failure)
+
+    def _look(
+        self, conversation: Callable[[ErasureWatch], Conversation[object]]
+    ) -> tuple[list[RequestOutcome], KoreError | None, bool]:
         failure: KoreError | None = None
         with self._hook.get_conn() as client:
             watch = self._watch(client)
             try:
-                if in_worker or time.time() >= deadline:
-                    client.hold(watch.wait(PollSchedule(longest=self._sensor.poke_interval), deadline))
-                else:
-                    client.hold(watch.check())
+                client.hold(conversation(watch))
             except KoreError as error:
                 failure = error
         return watch.outcomes, failure, watch.settled

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypedDict, TypeVar
 
 import httpx
 
@@ -55,6 +55,25 @@ def tls_context(account: KoreAccount) -> ssl.SSLContext | bool:
         ) from None
 
 
+class _Options(TypedDict):
+    base_url: str
+    auth: KoreAuth
+    verify: ssl.SSLContext | bool
+    timeout: float
+    follow_redirects: bool
+
+
+def _options(account: KoreAccount) -> _Options:
+    """Say what holds for every call of either client."""
+    return {
+        "base_url": account.base_url,
+        "auth": KoreAuth(account),
+        "verify": tls_context(account),
+        "timeout": account.timeout,
+        "follow_redirects": False,  # the token would go along
+    }
+
+
 def _http_request(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
     headers = {"Content-Type": "application/json"} if request.body is not None else {}
     return client.build_request(request.method, request.path, content=request.body, headers=headers)
@@ -87,14 +106,7 @@ class KoreClient:
     def __init__(self, account: KoreAccount, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.pacing = Pacing(shared_budget(account))
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=account.base_url,
-            auth=KoreAuth(account),
-            verify=tls_context(account),
-            timeout=account.timeout,
-            follow_redirects=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._http = httpx.Client(**_options(account), limits=httpx.Limits(max_keepalive_connections=0))
 
     def __enter__(self) -> Self:
         return self
@@ -173,13 +185,7 @@ class AsyncKoreClient:
         """
 
         def build() -> httpx.AsyncClient:
-            return httpx.AsyncClient(
-                base_url=account.base_url,
-                auth=KoreAuth(account),
-                verify=tls_context(account),
-                timeout=account.timeout,
-                follow_redirects=False,
-            )
+            return httpx.AsyncClient(**_options(account))
 
         # The TLS context alone takes 50 to 100 ms of CPU.
         return cls(account, await asyncio.to_thread(build), sleep=sleep)

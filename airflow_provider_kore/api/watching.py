@@ -198,10 +198,12 @@ class ErasureWatch:
             request = self._requests[number]
             if (seconds := look_at - self._clock()) > 0:
                 yield Pause(seconds)
+            began = self._clock()
             # The look at the deadline itself still gets the turn that the shorter window can make it wait for.
-            yield from self._look(request, self._pacing.clock() + max(deadline - self._clock(), 0.0) + MINUTE)
+            yield from self._look(request, self._pacing.clock() + max(deadline - began, 0.0) + MINUTE)
             now = self._clock()
-            if request.request_id in self._open and now < deadline:
+            # What was asked before the deadline and answered after it is no look at the deadline.
+            if request.request_id in self._open and began < deadline:
                 turns_of_others = (len(self._open) - 1) * self._pacing.budget.seconds_per_call
                 pause = max(schedule.pause(now - self._started), turns_of_others)
                 heapq.heappush(looks, (min(now + pause, deadline), number))

@@ -83,6 +83,11 @@ def accept(ledger, number, request_id):
     return ledger.accepted(send(ledger, number), request_id)
 
 
+def finished(record):
+    """Whether all users of a batch are erased, so that it is never sent again."""
+    return record.state is BatchState.SETTLED and record.unerased == 0 and not record.must_be_sent
+
+
 def states(ledger):
     return [record.state for record in ledger.records]
 
@@ -95,7 +100,7 @@ def test_a_new_ledger_has_everything_to_send(store):
     assert states(ledger) == [BatchState.PLANNED] * 3
     assert [record.number for record in ledger.records] == [1, 2, 3]
     assert [record.user_count for record in ledger.records] == [3, 3, 1]
-    assert all(record.must_be_sent and not record.finished for record in ledger.records)
+    assert all(record.must_be_sent and not finished(record) for record in ledger.records)
 
 
 def test_an_intent_without_a_request_id_is_found_as_such(store):
@@ -133,7 +138,7 @@ def test_a_finished_batch_is_finished_for_good(store):
     ledger = opened(store)
     ledger.settled(accept(ledger, 1, "eud-1"), ())
     record = opened(store).records[0]
-    assert record.finished
+    assert finished(record)
     assert not record.must_be_sent
     assert record.unerased == 0
     assert record.users_to_send(USERS[:3]) == ()
@@ -145,7 +150,7 @@ def test_after_a_partial_end_only_those_who_are_not_erased_are_due(store):
     ledger = opened(store)
     record = ledger.records[0]
     assert record.must_be_sent
-    assert not record.finished
+    assert not finished(record)
     assert record.users_to_send(USERS[:3]) == (USERS[0], USERS[2])
     record = ledger.settled(accept(ledger, 1, "eud-2"), (1,))
     assert record.users_to_send(USERS[:3]) == (USERS[2],)
@@ -329,7 +334,7 @@ def test_records_can_be_loaded_without_the_users(store):
     assert loaded.records[2] == ledger.records[2]
     assert (loaded.records[1].state, loaded.records[1].user_count) == (BatchState.PLANNED, 3)
     loaded.settled(loaded.records[2], ())
-    assert opened(store).records[2].finished
+    assert finished(opened(store).records[2])
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
@@ -500,7 +505,7 @@ class Tries(RuleBasedStateMachine):
             assert record.user_count == len(batch)
             assert record.users_to_send(batch) == tuple(remaining)
             assert record.unerased == len(remaining)
-            assert record.finished == (state is BatchState.SETTLED and not remaining)
+            assert finished(record) == (state is BatchState.SETTLED and not remaining)
             assert tuple((request.request_id, request.user_count) for request in record.requests) == ids
             if state is BatchState.ACCEPTED:
                 assert not record.must_be_sent

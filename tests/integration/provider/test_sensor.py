@@ -81,6 +81,18 @@ def test_people_not_erased_fail_the_task_even_if_others_are_open_at_the_deadline
 
 
 @ALL_MODES
+def test_a_look_that_outlasts_the_deadline_hides_nobody_who_is_not_erased(wait, submitted, sandbox, mode):
+    sandbox.configure(refuse=PEOPLE[:1])
+    first = submitted(PEOPLE[:3])
+    sandbox.configure(duration=60)
+    second = submitted(PEOPLE[3:])
+    sandbox.fail("latency", call="status", seconds=0.8)
+    end = wait([first, second], timeout=0.5, soft_fail=True, **mode).run()
+    assert isinstance(end.error, KoreNotErasedError)
+    assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (2, 4, 1)
+
+
+@ALL_MODES
 @pytest.mark.parametrize(
     ("fault", "details"),
     [
