@@ -1,19 +1,18 @@
 """
 What a task has submitted so far, kept in Airflow's task state store so that no retry submits it twice.
 
-Each batch has a record of its own, written before its DELETE and again right after. No record holds a user id: users
-are positions in their batch, and a keyed fingerprint tells whether the batch is still the same.
+Each batch has a record, written before its DELETE and again right after. No record holds a user id: users are positions
+in their batch, and a keyed fingerprint tells whether the batch is still the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, TypedDict, cast
@@ -22,11 +21,7 @@ from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.erasure import ErasureScope
-from airflow_provider_kore.api.users import (
-    UserId,
-    fingerprint,
-    user_id_to_json,
-)
+from airflow_provider_kore.api.users import UserId, fingerprint, fingerprint_in_order
 from airflow_provider_kore.api.watching import AcceptedErasure, AcceptedErasureFields
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
 
@@ -40,6 +35,12 @@ HEADER_RETENTION = RETENTION + timedelta(days=30)
 
 HEADER_KEY = "kore_erasure"
 
+BATCHES_TOGETHER = 50
+"""
+How many batches have their records in one value of the store: few enough for the 64 kB from which Airflow warns, many
+enough that a retry finds ten thousand batches in two hundred reads.
+"""
+
 
 class TaskStateStore(Protocol):
     """What is used of Airflow's ``context["task_state_store"]``, which exists since Airflow 3.3."""
@@ -51,6 +52,41 @@ class TaskStateStore(Protocol):
     def set(self, key: str, value: JsonValue, *, retention: timedelta | None = None) -> None:
         """Write a value."""
         ...
+
+
+class RecordStore:
+    """
+    Keep values in Airflow's task state store, and at hand what that does not hold.
+
+    That is everything before Airflow 3.3, which has no such store, and later on what could not be written to it. The
+    task carries it along when it defers; a retry does not see it.
+
+    :param store: Airflow's; ``None`` if there is none.
+    :param carried: what is not in it.
+    """
+
+    def __init__(self, store: TaskStateStore | None, carried: Mapping[str, JsonValue] | None = None) -> None:
+        self._store = store
+        self.carried = dict(carried or {})
+
+    @property
+    def survives_the_try(self) -> bool:
+        """Whether a retry will find what is written."""
+        return self._store is not None
+
+    def get(self, key: str) -> JsonValue:
+        """Read a value; ``None`` if there is none."""
+        if key in self.carried or self._store is None:
+            return self.carried.get(key)
+        return self._store.get(key)
+
+    def set(self, key: str, value: JsonValue, retention: timedelta) -> None:
+        """Write a value, to where a retry finds it."""
+        if self._store is None:
+            self.carried[key] = value
+        else:
+            self._store.set(key, value, retention=retention)
+            self.carried.pop(key, None)
 
 
 class BatchState(StrEnum):
@@ -97,10 +133,24 @@ class BatchRecord:
     sent_fingerprint: str = ""
     requests: tuple[AcceptedErasure, ...] = ()
 
+    @classmethod
+    def planned(cls, number: int, batch: Sequence[UserId], key: bytes) -> BatchRecord:
+        """Begin the record of a batch of which nothing was sent."""
+        return cls(number, BatchState.PLANNED, len(batch), fingerprint_in_order(batch, key))
+
+    def is_about(self, batch: Sequence[UserId], key: bytes) -> bool:
+        """Tell whether these are the very users of the batch, in the same order."""
+        return self.fingerprint == fingerprint_in_order(batch, key)
+
     @property
     def unerased(self) -> int:
         """How many of its users are not known to be erased."""
         return self.user_count if self.positions is None else len(self.positions)
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether it was ever about to be sent, so that there is something to remember."""
+        return self.sent_fingerprint != ""
 
     @property
     def must_be_sent(self) -> bool:
@@ -196,117 +246,108 @@ def _changed(what: str) -> KoreResumeError:
     )
 
 
-@dataclass(slots=True)
 class ErasureLedger:
     """
     Keep the records of a task's batches, and write each change through to the store.
 
     :param records: one for each batch, in order.
-    :param store: Airflow's task state store; ``None`` before Airflow 3.3, and then a retry starts from nothing.
+    :param store: where they are kept.
     """
 
-    records: list[BatchRecord]
-    store: TaskStateStore | None = field(default=None, repr=False)
+    def __init__(self, records: Sequence[BatchRecord], store: RecordStore) -> None:
+        self._records = list(records)
+        self._store = store
+        self._request_ids = {request.request_id for record in records for request in record.requests}
+
+    @property
+    def records(self) -> Sequence[BatchRecord]:
+        """What is known of each batch, in order."""
+        return self._records
+
+    @property
+    def user_count(self) -> int:
+        """All users."""
+        return sum(record.user_count for record in self._records)
 
     @classmethod
     def open(
-        cls,
-        store: TaskStateStore | None,
-        plan: Plan,
-        batches: Sequence[Sequence[UserId]],
-        key: bytes,
-        *,
-        anew: bool = False,
+        cls, store: RecordStore, plan: Plan, planned: Sequence[BatchRecord], *, anew: bool = False
     ) -> ErasureLedger:
         """
         Take up the records of earlier tries, or begin new ones.
 
+        :param store: where they are kept.
         :param plan: what this try is about to do.
-        :param batches: the users.
-        :param key: makes fingerprints.
+        :param planned: a record for each batch of which nothing was sent.
         :param anew: forget earlier tries.
         :raises KoreResumeError: if an earlier try did something else, above all for other users.
         """
-        fresh = [
-            BatchRecord(number, BatchState.PLANNED, len(batch), _fingerprint_in_order(batch, key))
-            for number, batch in enumerate(batches, start=1)
-        ]
-        earlier = None if store is None or anew else store.get(HEADER_KEY)
+        earlier = None if anew else store.get(HEADER_KEY)
         if earlier is None:
-            ledger = cls(fresh, store)
-            if store is not None:
-                # Records of a forgotten try go first: a header without them would adopt them.
-                for record in fresh if anew else ():
-                    ledger._write(record)
-                store.set(HEADER_KEY, cast("JsonValue", plan), retention=HEADER_RETENTION)
-            return ledger
+            # Records of a forgotten try go first: a header without them would adopt them.
+            for key in _keys(len(planned)) if anew else ():
+                store.set(key, [], RETENTION)
+            store.set(HEADER_KEY, cast("JsonValue", plan), HEADER_RETENTION)
+            return cls(planned, store)
         if not isinstance(earlier, dict):
             raise _changed("something, but its record cannot be read")
         for name, difference in _DIFFERENCES:
             if earlier.get(name) != plan[name]:  # type: ignore[literal-required]
                 raise _changed(difference)
-        assert store is not None  # noqa: S101
-        records = [_read_record(store, record) for record in fresh]
-        for record, wanted in zip(records, fresh, strict=True):
+        records = _read_records(store, planned)
+        for record, wanted in zip(records, planned, strict=True):
             if record.fingerprint != wanted.fingerprint:
                 raise _changed(
                     f"other users in batch {record.number}, or in another order: the source of the user ids has changed"
                 )
-        store.set(HEADER_KEY, earlier, retention=HEADER_RETENTION)
+        store.set(HEADER_KEY, earlier, HEADER_RETENTION)
         return cls(records, store)
 
     @classmethod
-    def load(cls, store: TaskStateStore | None) -> ErasureLedger | None:
+    def load(cls, store: RecordStore) -> ErasureLedger | None:
         """Read what was recorded, where the users are not at hand; ``None`` if nothing was."""
-        plan = store.get(HEADER_KEY) if store is not None else None
-        if store is None or plan is None:
-            return None
-        match plan:
+        match store.get(HEADER_KEY):
+            case None:
+                return None
             case {"user_count": int(user_count), "batch_size": int(batch_size)} if batch_size > 0:
                 sizes = [min(batch_size, user_count - start) for start in range(0, user_count, batch_size)]
             case _:
                 raise _changed("something, but its record cannot be read")
-        return cls(
-            [
-                _read_record(store, BatchRecord(number, BatchState.PLANNED, size, fingerprint=""))
-                for number, size in enumerate(sizes, start=1)
-            ],
-            store,
-        )
+        unread = [
+            BatchRecord(number, BatchState.PLANNED, size, fingerprint="") for number, size in enumerate(sizes, start=1)
+        ]
+        return cls(_read_records(store, unread), store)
 
     def has_request(self, request_id: str) -> bool:
         """Tell whether some batch already has this request id, which then cannot be another one's too."""
-        return any(request.request_id == request_id for record in self.records for request in record.requests)
+        return request_id in self._request_ids
 
     @staticmethod
-    def forced_by_try(store: TaskStateStore | None) -> int:
+    def forced_by_try(store: RecordStore) -> int:
         """Give the try that last began anew on the author's word; 0 for none."""
-        header = store.get(HEADER_KEY) if store is not None else None
+        header = store.get(HEADER_KEY)
         number = header.get("forced_by_try") if isinstance(header, dict) else None
         return number if isinstance(number, int) else 0
 
-    def matches(self, batches: Sequence[Sequence[UserId]], key: bytes) -> bool:
-        """Tell whether these are the very users that the records are about, in the same order."""
-        return [record.fingerprint for record in self.records] == [
-            _fingerprint_in_order(batch, key) for batch in batches
-        ]
-
     def sending(self, record: BatchRecord, users: Sequence[UserId], key: bytes) -> BatchRecord:
         """Write the intent to submit, before the DELETE."""
-        return self._put(
-            replace(record, state=BatchState.SENDING, sent_fingerprint=fingerprint(users, key)), required=True
-        )
+        sending = replace(record, state=BatchState.SENDING, sent_fingerprint=fingerprint(users, key))
+        self._put(sending, required=True)
+        return sending
 
-    def not_accepted(self, record: BatchRecord) -> BatchRecord:
+    def not_accepted(self, record: BatchRecord) -> None:
         """Write that a submission certainly was not accepted."""
-        return self._put(replace(record, state=BatchState.PLANNED))
+        self._put(replace(record, state=BatchState.PLANNED))
 
     def accepted(self, record: BatchRecord, request_id: str) -> BatchRecord:
         """Write the request id, right after the DELETE."""
+        self._request_ids.add(request_id)
         request = AcceptedErasure(request_id, record.unerased)
-        return self._put(replace(record, state=BatchState.ACCEPTED, requests=(*record.requests, request)))
+        accepted = replace(record, state=BatchState.ACCEPTED, requests=(*record.requests, request))
+        self._put(accepted)
+        return accepted
 
-    def settled(self, record: BatchRecord, repeat: Sequence[int]) -> BatchRecord:
+    def settled(self, record: BatchRecord, repeat: Sequence[int]) -> None:
         """
         Write the end of a submission.
 
@@ -314,21 +355,41 @@ class ErasureLedger:
         """
         within = record.positions
         positions = tuple(repeat) if within is None else tuple(within[position] for position in repeat)
-        return self._put(replace(record, state=BatchState.SETTLED, positions=positions))
+        self._put(replace(record, state=BatchState.SETTLED, positions=positions))
 
-    def _put(self, record: BatchRecord, *, required: bool = False) -> BatchRecord:
-        self.records[record.number - 1] = record
+    def erased(self, records: Sequence[BatchRecord]) -> None:
+        """Write the end of submissions after which everybody is erased."""
+        self._put(*(replace(record, state=BatchState.SETTLED, positions=()) for record in records))
+
+    def _put(self, *records: BatchRecord, required: bool = False) -> None:
+        written: dict[str, list[BatchRecord]] = {}
+        for record in records:
+            self._records[record.number - 1] = record
+            written.setdefault(_key(record.number), []).append(record)
+        for key, changed in written.items():
+            first = (changed[0].number - 1) // BATCHES_TOGETHER * BATCHES_TOGETHER
+            together = self._records[first : first + BATCHES_TOGETHER]
+            value = cast("JsonValue", [record.to_json() for record in together if record.was_sent])
+            if required:
+                self._store.set(key, value, RETENTION)
+            elif not self._try_to_store(key, value):
+                self._report_not_stored(changed)
+
+    def _try_to_store(self, key: str, value: JsonValue) -> bool:
+        """Store what was done at Kore.ai, and so cannot be undone by failing here: the task goes on without."""
         for attempt in range(4):
             try:
-                self._write(record)
-                break
+                self._store.set(key, value, RETENTION)
+                return True
             except Exception:
-                if required:
-                    raise
-                # What was done at Kore.ai cannot be undone by failing here, so the task goes on without the record.
-                log.warning("The record of batch %d could not be stored; trying again.", record.number, exc_info=True)
+                log.warning("Records could not be stored; trying again.", exc_info=True)
                 time.sleep(2.0**attempt)
-        else:
+        self._store.carried[key] = value
+        return False
+
+    @staticmethod
+    def _report_not_stored(records: Sequence[BatchRecord]) -> None:
+        for record in records:
             log.error(
                 "The record of batch %d could not be stored. It is %s, its requests are %s. A retry of this task "
                 "would submit it again.",
@@ -336,27 +397,27 @@ class ErasureLedger:
                 record.state,
                 [request.request_id for request in record.requests],
             )
-        return record
-
-    def _write(self, record: BatchRecord) -> None:
-        if self.store is not None:
-            self.store.set(_batch_key(record.number), cast("JsonValue", record.to_json()), retention=RETENTION)
 
 
-def _fingerprint_in_order(users: Sequence[UserId], key: bytes) -> str:
-    names = json.dumps([user_id_to_json(user_id) for user_id in users], sort_keys=True)
-    return hmac.new(key, names.encode(), hashlib.sha256).hexdigest()[:32]
+def _key(number: int) -> str:
+    return f"{HEADER_KEY}_batches_{(number - 1) // BATCHES_TOGETHER + 1}"
 
 
-def _batch_key(number: int) -> str:
-    return f"{HEADER_KEY}_batch_{number}"
+def _keys(batch_count: int) -> Iterator[str]:
+    return (_key(number) for number in range(1, batch_count + 1, BATCHES_TOGETHER))
 
 
-def _read_record(store: TaskStateStore, fresh: BatchRecord) -> BatchRecord:
-    fields = store.get(_batch_key(fresh.number))
-    if fields is None:
-        return fresh
-    try:
-        return BatchRecord.from_json(cast("BatchFields", fields))
-    except (KeyError, TypeError, ValueError):
-        raise _changed(f"batch {fresh.number}, but its record cannot be read") from None
+def _read_records(store: RecordStore, planned: Sequence[BatchRecord]) -> list[BatchRecord]:
+    records = list(planned)
+    for number, key in enumerate(_keys(len(planned))):
+        try:
+            for fields in cast("list[BatchFields]", store.get(key) or []):
+                record = BatchRecord.from_json(fields)
+                if _key(record.number) != key:
+                    raise ValueError("a record at the wrong place")
+                records[record.number - 1] = record
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise _changed(
+                f"batches from {number * BATCHES_TOGETHER + 1} on, but their record cannot be read"
+            ) from None
+    return records

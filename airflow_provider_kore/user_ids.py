@@ -21,7 +21,6 @@ from airflow_provider_kore.api.users import (
     CHANNEL_KEYS,
     ChannelUserId,
     UserId,
-    check_user_count,
     check_user_id,
     check_user_ids,
     digest,
@@ -39,7 +38,7 @@ __all__ = [
     "SqlUserIds",
     "UserIdSource",
     "conceal",
-    "read_user_ids",
+    "source_of",
 ]
 
 LONGEST_LINE = 1024 * 1024
@@ -331,31 +330,19 @@ def _resolves_later(value: object) -> bool:
     return not isinstance(value, str) and callable(getattr(value, "resolve", None))
 
 
-def read_user_ids(value: object, most: int) -> tuple[list[UserId], int]:
+def source_of(value: object) -> UserIdSource:
     """
-    Read the user ids that an operator was given, fold exact duplicates, and stop at one more than are allowed.
+    Tell what the user ids that an operator was given are read from.
 
-    :param value: a source, the URI of a file, or a list.
-    :param most: how many may be returned at most.
-    :return: the user ids, and how many duplicates were folded.
-    :raises KoreInputError: if there are more, or they cannot be read, or one of them is not a user id.
+    :param value: a source, the URI of a file, a function, or a list.
     """
-    source: UserIdSource
     if isinstance(value, UserIdSource):
-        source = value
-    elif isinstance(value, str) and _URI.match(value):
-        source = FileUserIds(value)
-    elif callable(value):
-        source = CallableUserIds(value)
-    else:
-        source = GivenUserIds(value)
-    user_ids: dict[UserId, None] = {}
-    read = 0
-    for user_id in source.read():
-        read += 1
-        user_ids[check_user_id(user_id, read)] = None
-        check_user_count(len(user_ids), most)
-    return list(user_ids), read - len(user_ids)
+        return value
+    if isinstance(value, str) and _URI.match(value):
+        return FileUserIds(value)
+    if callable(value):
+        return CallableUserIds(value)
+    return GivenUserIds(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRIGGERER_GRACE = timedelta(minutes=15)
+TRIGGERER_GRACE = timedelta(hours=1)
 """How long after the deadline Airflow ends a wait whose triggerer has not: a last look can wait for its turn."""
 
 SHOWN_IDS = 20
@@ -98,6 +98,8 @@ def defer(
     *,
     kore_conn_id: str,
     started: float,
+    first_look: float,
+    round_ends: float,
     deadline: float,
     poll_interval: float,
     kwargs: Mapping[str, object],
@@ -107,7 +109,9 @@ def defer(
 
     :param requests: what to wait for.
     :param started: when the waiting began, in seconds since the epoch.
-    :param deadline: when it ends, in seconds since the epoch.
+    :param first_look: when to look first, in seconds since the epoch.
+    :param round_ends: when the trigger stops, in seconds since the epoch.
+    :param deadline: when the whole wait ends, in seconds since the epoch.
     :param poll_interval: longest pause between two looks at one request, in seconds.
     :param kwargs: what ``execute_complete`` is given beside the event.
     """
@@ -118,8 +122,9 @@ def defer(
             requests=[[request.request_id, request.user_count] for request in requests],
             kore_conn_id=kore_conn_id,
             started=started,
-            deadline=deadline,
+            deadline=round_ends,
             poll_interval=poll_interval,
+            first_look=first_look,
         ),
         method_name="execute_complete",
         kwargs=dict(kwargs),
@@ -156,6 +161,7 @@ def require_erased(
     failures: Sequence[KoreError],
     *,
     remedy: str,
+    named: Sequence[str] = (),
 ) -> None:
     """
     Let a task succeed only if everybody is erased.
@@ -164,12 +170,15 @@ def require_erased(
     :param open_request_ids: requests that were not settled when the deadline came.
     :param failures: what else went wrong.
     :param remedy: what to do about people who are not erased.
+    :param named: who some of them are, by place or digest.
     :raises KoreNotErasedError: if somebody is not proven erased.
     :raises AirflowSensorTimeout: if nothing is wrong, but the deadline came first.
     """
     counts = f"{outcome.erased} erased, {outcome.open} open, {outcome.not_erased} not erased, of {outcome.user_count}"
     if outcome.not_erased:
         reasons = [*dict.fromkeys(str(failure) for failure in failures), *outcome.remarks]
+        if named:
+            reasons.insert(0, f"Among them: {', '.join(named)}.")
         raise KoreNotErasedError(
             " ".join([f"Not everybody is proven erased: {counts}.", *reasons[:5]]),
             consequence=Consequence.PARTLY_DONE,

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from airflow_provider_kore.api.calls import Conversation
-from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureOutcome, check_request_id
 from airflow_provider_kore.api.pacing import PollSchedule
-from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome, total
+from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
 from airflow_provider_kore.arguments import check_whole_number
 from airflow_provider_kore.compatibility import (
     AirflowRescheduleException,
@@ -22,10 +21,10 @@ from airflow_provider_kore.compatibility import (
 )
 from airflow_provider_kore.exceptions import KoreError, KoreInputError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
 from airflow_provider_kore.waiting import (
     defer,
     log_progress,
-    log_remarks,
     push_outcome,
     read_event,
     require_erased,
@@ -40,113 +39,149 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class CarriedFields(TypedDict):
+    """What a task takes along when it defers."""
+
+    started: float
+    progress: ProgressFields
+
+
 class WaitingTask:
     """
     Conduct one try of a task that waits.
 
     :param sensor: what the author of the DAG asked for, rendered.
     :param context: of the running task.
+    :param carried: what the task took along when it deferred before.
     """
 
-    def __init__(self, sensor: KoreErasureSensor, context: Context) -> None:
+    def __init__(self, sensor: KoreErasureSensor, context: Context, carried: CarriedFields | None = None) -> None:
         self._sensor = sensor
         self._context = context
         self._hook = KoreHook(sensor.kore_conn_id)
         self._waited_for = read_requests(sensor.request_id, sensor.user_count)
-        earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
-        self._started: float = earlier.timestamp() if earlier is not None else time.time()
+        if carried is not None:
+            self._started = carried["started"]
+            self._progress = Progress.from_json(carried["progress"])
+        else:
+            earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
+            self._started = earlier.timestamp() if earlier is not None else time.time()
+            self._progress = Progress(list(range(len(self._requests))), self._waited_for.never_submitted())
+        self._deadline: float = self._started + sensor.timeout
 
     def start(self) -> dict[str, object]:
         """Look, and then wait in the way that was asked for."""
-        deadline = self._started + self._sensor.timeout
         in_worker = not self._sensor.deferrable and not self._sensor.reschedule
-        if in_worker or time.time() >= deadline:
-            return self._wait(deadline)
-        outcomes, failure, settled = self._look(ErasureWatch.check)
-        if failure is not None or settled:
-            return self._finish(outcomes, failure)
+        if in_worker or time.time() >= self._deadline:
+            return self._wait()
+        if self._sensor.reschedule or len(self._requests) <= LOOKED_AT_FIRST:
+            outcomes, failure, settled = self._look(ErasureWatch.check)
+            if failure is not None or settled:
+                return self._end(outcomes, failure)
         # Even if the deadline has come meanwhile: this look has not seen every request, and the next one will.
         if self._sensor.deferrable:
-            defer(
-                self._sensor,
-                self._waited_for.requests,
-                kore_conn_id=self._sensor.kore_conn_id,
-                started=self._started,
-                deadline=deadline,
-                poll_interval=self._sensor.poke_interval,
-                kwargs={},
-            )
+            self._defer()
         pause = PollSchedule(longest=self._sensor.poke_interval).pause(time.time() - self._started)
-        look_again = datetime.fromtimestamp(min(time.time() + pause, deadline), UTC)
+        look_again = datetime.fromtimestamp(min(time.time() + pause, self._deadline), UTC)
         raise AirflowRescheduleException(look_again)  # type: ignore[no-untyped-call]
 
     def poke(self) -> dict[str, object] | None:
         """Look once, and return the outcome if there is one."""
-        with self._hook.get_conn() as client:
-            watch = self._watch(client)
-            client.hold(watch.check())
-        return self._finish(watch.outcomes, None) if watch.settled else None
+        outcomes, failure, settled = self._look(ErasureWatch.check)
+        if failure is not None:
+            raise failure
+        return self._end(outcomes, None) if settled else None
 
     def come_back(self, event: object) -> dict[str, object]:
-        """Come back from the triggerer."""
+        """Come back from the triggerer, and hand over the next requests if there are more."""
+        numbers = self._progress.left[:REQUESTS_AT_ONCE]
+        failure: KoreError | None
         try:
-            outcomes, failure = read_event(event, self._waited_for.requests)
+            outcomes, failure = read_event(event, [self._requests[number] for number in numbers])
         except KoreError as error:
-            outcomes, failure = self._unseen(), error
-        return self._finish(outcomes, failure)
+            outcomes, failure = [self._unseen(number) for number in numbers], error
+        seen = dict(zip(numbers, outcomes, strict=True))
+        self._progress.end_round(seen, self._deadline)
+        if failure is not None:
+            self._progress.give_up(lambda number: seen.get(number) or self._unseen(number))
+        if self._progress.left:
+            self._defer()
+        return self._finish(failure)
 
     def miss_deadline(self) -> dict[str, object]:
         """Come back after the triggerer missed the deadline: look for the last time."""
-        return self._wait(deadline=0.0)
+        self._deadline = 0.0
+        return self._wait()
 
     def break_off(self) -> dict[str, object]:
         """Come back after the trigger failed, which says nothing about the erasure."""
-        return self._finish(self._unseen(), waiting_broke_off())
+        self._progress.give_up(self._unseen)
+        return self._finish(waiting_broke_off())
 
-    def _wait(self, deadline: float) -> dict[str, object]:
+    @property
+    def _requests(self) -> tuple[AcceptedErasure, ...]:
+        return self._waited_for.requests
+
+    def _wait(self) -> dict[str, object]:
         """Look until the deadline, and at each open request once more when it has come."""
         schedule = PollSchedule(longest=self._sensor.poke_interval)
-        outcomes, failure, _ = self._look(lambda watch: watch.wait(schedule, deadline))
-        return self._finish(outcomes, failure)
+        outcomes, failure, _ = self._look(lambda watch: watch.wait(schedule, self._deadline))
+        return self._end(outcomes, failure)
 
     def _look(
         self, conversation: Callable[[ErasureWatch], Conversation[object]]
     ) -> tuple[list[RequestOutcome], KoreError | None, bool]:
         failure: KoreError | None = None
         with self._hook.get_conn() as client:
-            watch = self._watch(client)
+            watch = ErasureWatch(
+                self._requests,
+                client.pacing,
+                fingerprint_key=self._hook.account.fingerprint_key(),
+                started=self._started,
+                report=log_progress,
+            )
             try:
                 client.hold(conversation(watch))
             except KoreError as error:
                 failure = error
         return watch.outcomes, failure, watch.settled
 
-    def _watch(self, client: KoreClient) -> ErasureWatch:
-        return ErasureWatch(
-            self._waited_for.requests,
-            client.pacing,
-            fingerprint_key=self._hook.account.fingerprint_key(),
+    def _defer(self) -> NoReturn:
+        numbers = self._progress.begin_round(self._deadline, REQUESTS_AT_ONCE)
+        carried: CarriedFields = {"started": self._started, "progress": self._progress.to_json()}
+        defer(
+            self._sensor,
+            [self._requests[number] for number in numbers],
+            kore_conn_id=self._sensor.kore_conn_id,
             started=self._started,
-            report=log_progress,
+            first_look=time.time() + 1.0,
+            round_ends=self._progress.round_ends,
+            deadline=self._deadline,
+            poll_interval=self._sensor.poke_interval,
+            kwargs={"carried": carried},
         )
 
-    def _unseen(self) -> list[RequestOutcome]:
-        return [RequestOutcome.unseen(request) for request in self._waited_for.requests]
+    def _unseen(self, number: int) -> RequestOutcome:
+        return RequestOutcome.unseen(self._requests[number])
 
-    def _finish(self, outcomes: Sequence[RequestOutcome], failure: KoreError | None) -> dict[str, object]:
+    def _end(self, outcomes: Sequence[RequestOutcome], failure: KoreError | None) -> dict[str, object]:
+        """End the waiting with what was seen last of each request."""
+        self._progress.give_up(outcomes.__getitem__)
+        return self._finish(failure)
+
+    def _finish(self, failure: KoreError | None) -> dict[str, object]:
         """Let the task succeed only if everybody is erased."""
-        outcome = total(outcomes) + self._waited_for.never_submitted()
+        outcome = self._progress.outcome
         output: dict[str, object] = {
-            "requests": [request.to_json() for request in self._waited_for.requests],
+            "requests": [request.to_json() for request in self._requests],
             "user_count": outcome.user_count,
-            "batch_count": len(self._waited_for.requests),
+            "batch_count": len(self._requests),
             **outcome.counts(),
         }
-        log_remarks(outcome)
         try:
             require_erased(
                 outcome,
-                [request.request_id for request in outcomes if not request.settled],
+                self._progress.open_ids,
                 [failure] if failure is not None else [],
                 remedy="Find out why, and submit them again: by a new run, or by clearing the task that submitted "
                 "them, if it waits (wait_for_completion=True), since it then submits only those who are not erased.",

@@ -132,11 +132,6 @@ class ErasureRequest:
         return json.dumps(document).encode()
 
 
-def split_into_batches(user_ids: Sequence[UserId], batch_size: int) -> list[tuple[UserId, ...]]:
-    """Cut users into batches of at most ``batch_size``, in order."""
-    return [tuple(user_ids[start : start + batch_size]) for start in range(0, len(user_ids), batch_size)]
-
-
 # --- What Kore.ai answers ------------------------------------------------------------------------------------
 
 

@@ -145,14 +145,18 @@ def check_user_count(user_count: int, max_users: int) -> None:
         )
 
 
+def canonical_name(user_id: UserId) -> bytes:
+    """Write a user id in the one form of which hashes are made; no line break is in it."""
+    return json.dumps(user_id_to_json(user_id), sort_keys=True).encode()
+
+
 def digest(user_id: UserId, digest_key: str) -> str:
     """
     Give a short name that stands for a user in logs, and that only the holder of the key can match to the user.
 
     :param digest_key: the secret of the connection; whoever has it can make the digest of a user and look for it.
     """
-    name = json.dumps(user_id_to_json(user_id), sort_keys=True)
-    return f"kd:{hmac.new(digest_key.encode(), name.encode(), hashlib.sha256).hexdigest()[:16]}"
+    return f"kd:{hmac.new(digest_key.encode(), canonical_name(user_id), hashlib.sha256).hexdigest()[:16]}"
 
 
 def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
@@ -162,5 +166,13 @@ def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
     :param user_ids: the users, in any order.
     :param key: without it, the fingerprint can neither be made nor matched to a person.
     """
-    names = sorted({json.dumps(user_id_to_json(user_id), sort_keys=True) for user_id in user_ids})
-    return hmac.new(key, json.dumps(names).encode(), hashlib.sha256).hexdigest()[:32]
+    return _fingerprint(sorted({canonical_name(user_id) for user_id in user_ids}), key)
+
+
+def fingerprint_in_order(user_ids: Iterable[UserId], key: bytes) -> str:
+    """Tell whether two lists of users are the same, also in their order, without telling who they are."""
+    return _fingerprint(map(canonical_name, user_ids), key)
+
+
+def _fingerprint(names: Iterable[bytes], key: bytes) -> str:
+    return hmac.new(key, b"\n".join(names), hashlib.sha256).hexdigest()[:32]

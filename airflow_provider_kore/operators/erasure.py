@@ -16,9 +16,8 @@ from airflow_provider_kore.user_ids import conceal
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.erasing_task import ErasingTask
-    from airflow_provider_kore.ledger import BatchFields
-    from airflow_provider_kore.waiting import FailureFields
+    from airflow_provider_kore.erasing_task import CarriedFields, ErasingTask
+    from airflow_provider_kore.progress import ProgressFields
 
 
 class KoreEraseUserDataOperator(BaseOperator):
@@ -120,16 +119,10 @@ class KoreEraseUserDataOperator(BaseOperator):
         return self._erasing(context).start()
 
     def execute_complete(
-        self,
-        context: Context,
-        event: object = None,
-        *,
-        started: float,
-        records: list[BatchFields],
-        failures: list[FailureFields],
+        self, context: Context, event: object = None, *, carried: CarriedFields, progress: ProgressFields
     ) -> dict[str, object]:
         """Come back from the triggerer."""
-        return self._erasing(context).come_back(event, started, records, failures)
+        return self._erasing(context, carried).come_back(event, progress)
 
     def resume_execution(
         self,
@@ -149,7 +142,7 @@ class KoreEraseUserDataOperator(BaseOperator):
         """Say what killing the task does not do."""
         self.log.warning("The task was killed. Kore.ai goes on with every erasure that it has accepted.")
 
-    def _erasing(self, context: Context) -> ErasingTask:
+    def _erasing(self, context: Context, carried: CarriedFields | None = None) -> ErasingTask:
         from airflow_provider_kore.erasing_task import ErasingTask  # what erases is not needed to read a DAG
 
-        return ErasingTask(self, context)
+        return ErasingTask(self, context, carried)

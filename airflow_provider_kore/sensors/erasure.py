@@ -14,7 +14,7 @@ from airflow_provider_kore.exceptions import KoreInputError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.waiting_task import WaitingTask
+    from airflow_provider_kore.waiting_task import CarriedFields, WaitingTask
 
 
 class KoreErasureSensor(BaseSensorOperator):
@@ -74,9 +74,9 @@ class KoreErasureSensor(BaseSensorOperator):
         output = self._waiting(context).poke()
         return PokeReturnValue(is_done=output is not None, xcom_value=output)
 
-    def execute_complete(self, context: Context, event: object = None) -> dict[str, object]:
+    def execute_complete(self, context: Context, event: object = None, *, carried: CarriedFields) -> dict[str, object]:
         """Come back from the triggerer."""
-        return self._waiting(context).come_back(event)
+        return self._waiting(context, carried).come_back(event)
 
     def resume_execution(
         self,
@@ -96,7 +96,7 @@ class KoreErasureSensor(BaseSensorOperator):
         except TaskDeferralError:
             return self._waiting(context).break_off()
 
-    def _waiting(self, context: Context) -> WaitingTask:
+    def _waiting(self, context: Context, carried: CarriedFields | None = None) -> WaitingTask:
         from airflow_provider_kore.waiting_task import WaitingTask  # what waits is not needed to read a DAG
 
-        return WaitingTask(self, context)
+        return WaitingTask(self, context, carried)

@@ -24,6 +24,7 @@ class KoreErasureTrigger(BaseTrigger):
     :param started: when the waiting began, in seconds since the epoch; the pauses grow with the time since.
     :param deadline: when it ends, in seconds since the epoch: wall-clock time, since it crosses processes.
     :param poll_interval: longest pause between two looks at one request, in seconds.
+    :param first_look: when to look first, in seconds since the epoch; at once if left out.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class KoreErasureTrigger(BaseTrigger):
         started: float,
         deadline: float,
         poll_interval: float,
+        first_look: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.requests = requests
@@ -40,6 +42,7 @@ class KoreErasureTrigger(BaseTrigger):
         self.started = started
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.first_look = first_look
 
     def serialize(self) -> tuple[str, dict[str, object]]:
         """Give class path and arguments, all of them primitives."""
@@ -51,6 +54,7 @@ class KoreErasureTrigger(BaseTrigger):
                 "started": self.started,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                "first_look": self.first_look,
             },
         )
 
@@ -73,9 +77,7 @@ class KoreErasureTrigger(BaseTrigger):
                     report=log_progress,
                 )
                 schedule = PollSchedule(longest=self.poll_interval)
-                # The task has just looked before it handed over.
-                first_look = self.started + schedule.pause(age=0.0)
-                await client.hold(watch.wait(schedule, self.deadline, first_look))
+                await client.hold(watch.wait(schedule, self.deadline, self.first_look))
         except KoreError as error:
             failure = error
         outcomes = watch.outcomes if watch is not None else [RequestOutcome.unseen(request) for request in requests]

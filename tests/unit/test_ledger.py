@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.erasure import (
     ErasureScope,
-    split_into_batches,
 )
 from airflow_provider_kore.api.users import (
     ChannelUserId,
@@ -22,7 +21,15 @@ from airflow_provider_kore.api.users import (
 )
 from airflow_provider_kore.api.watching import AcceptedErasure
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
-from airflow_provider_kore.ledger import HEADER_KEY, BatchRecord, BatchState, ErasureLedger, make_plan
+from airflow_provider_kore.ledger import (
+    BATCHES_TOGETHER,
+    HEADER_KEY,
+    BatchRecord,
+    BatchState,
+    ErasureLedger,
+    RecordStore,
+    make_plan,
+)
 
 KEY = b"key"
 USERS = [f"Xq7ZwK9-{number}" for number in range(6)] + [ChannelUserId("rtm", "Xq7ZwK9-channel")]
@@ -68,14 +75,27 @@ def plan(users=USERS, batch_size=3, *, account=ACCOUNT, scope=ONE_BOT, forced_by
     return make_plan(account, scope, user_count=len(users), batch_size=batch_size, forced_by_try=forced_by_try)
 
 
-def opened(store, users=USERS, batch_size=3, *, key=KEY, anew=False, **more):
-    batches = split_into_batches(users, batch_size)
-    return ErasureLedger.open(store, plan(users, batch_size, **more), batches, key, anew=anew)
+def batches(users=USERS, batch_size=3):
+    return [tuple(users[start : start + batch_size]) for start in range(0, len(users), batch_size)]
+
+
+def opened(store, users=USERS, batch_size=3, *, key=KEY, anew=False, carried=None, **more):
+    planned = [
+        BatchRecord.planned(number, batch, key) for number, batch in enumerate(batches(users, batch_size), start=1)
+    ]
+    return ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned, anew=anew)
+
+
+def matches(ledger, users, batch_size=3, key=KEY):
+    cut = batches(users, batch_size)
+    return len(cut) == len(ledger.records) and all(
+        record.is_about(batch, key) for record, batch in zip(ledger.records, cut, strict=True)
+    )
 
 
 def send(ledger, number, users=USERS, batch_size=3):
     record = ledger.records[number - 1]
-    batch = split_into_batches(users, batch_size)[number - 1]
+    batch = batches(users, batch_size)[number - 1]
     return ledger.sending(record, record.users_to_send(batch), KEY)
 
 
@@ -152,7 +172,8 @@ def test_after_a_partial_end_only_those_who_are_not_erased_are_due(store):
     assert record.must_be_sent
     assert not finished(record)
     assert record.users_to_send(USERS[:3]) == (USERS[0], USERS[2])
-    record = ledger.settled(accept(ledger, 1, "eud-2"), (1,))
+    ledger.settled(accept(ledger, 1, "eud-2"), (1,))
+    record = ledger.records[0]
     assert record.users_to_send(USERS[:3]) == (USERS[2],)
     assert record.requests == (AcceptedErasure("eud-1", 3), AcceptedErasure("eud-2", 2))
     assert opened(store).records[0] == record
@@ -166,7 +187,7 @@ def test_a_retry_with_the_users_of_a_batch_in_another_order_does_not_go_on(store
     with pytest.raises(KoreResumeError) as caught:
         opened(store, mixed)
     assert "batch 1" in caught.value.problem
-    assert not ledger.matches(split_into_batches(mixed, 3), KEY)
+    assert not matches(ledger, mixed, 3, KEY)
 
 
 CHANGES = {
@@ -213,7 +234,7 @@ def test_a_batch_that_was_never_sent_may_hold_other_users(store):
     other = [*USERS[:-1], "u-1"]
     ledger = opened(store, other)
     assert states(ledger) == [BatchState.ACCEPTED, BatchState.PLANNED, BatchState.PLANNED]
-    assert ledger.matches(split_into_batches(other, 3), KEY)
+    assert matches(ledger, other, 3, KEY)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +243,11 @@ def test_a_batch_that_was_never_sent_may_hold_other_users(store):
         (HEADER_KEY, "garbage"),
         (HEADER_KEY, []),
         (HEADER_KEY, {}),
-        (f"{HEADER_KEY}_batch_1", {}),
-        (f"{HEADER_KEY}_batch_1", "garbage"),
-        (f"{HEADER_KEY}_batch_1", ["accepted"]),
+        (f"{HEADER_KEY}_batches_1", {"number": 1}),
+        (f"{HEADER_KEY}_batches_1", "garbage"),
+        (f"{HEADER_KEY}_batches_1", ["accepted"]),
+        (f"{HEADER_KEY}_batches_1", [{}]),
+        (f"{HEADER_KEY}_batches_1", 1),
     ],
 )
 def test_a_record_that_cannot_be_read_is_refused(store, key_and_value):
@@ -236,11 +259,21 @@ def test_a_record_that_cannot_be_read_is_refused(store, key_and_value):
 
 
 @pytest.mark.parametrize(
-    "broken", [{"state": "done"}, {"requests": [{"id": "eud-1"}]}, {"requests": None}, {"positions": 3}]
+    "broken",
+    [
+        {"state": "done"},
+        {"requests": [{"id": "eud-1"}]},
+        {"requests": None},
+        {"positions": 3},
+        {"number": 0},
+        {"number": 4},
+        {"number": BATCHES_TOGETHER + 1},
+        {"number": "1"},
+    ],
 )
 def test_a_record_with_a_field_that_cannot_be_read_is_refused(store, broken):
     accept(opened(store), 1, "eud-1")
-    store.values[f"{HEADER_KEY}_batch_1"] |= broken
+    store.values[f"{HEADER_KEY}_batches_1"][0] |= broken
     with pytest.raises(KoreResumeError):
         opened(store)
 
@@ -251,7 +284,7 @@ def test_the_wish_to_begin_anew_forgets_what_earlier_tries_recorded(store):
     send(ledger, 2)
     assert states(opened(store, anew=True, forced_by_try=2)) == [BatchState.PLANNED] * 3
     assert states(opened(store, forced_by_try=0)) == [BatchState.PLANNED] * 3
-    assert ErasureLedger.forced_by_try(store) == 2
+    assert ErasureLedger.forced_by_try(RecordStore(store)) == 2
 
 
 def test_what_a_forced_try_submitted_is_taken_up_by_the_next(store):
@@ -287,7 +320,7 @@ def test_a_crash_while_beginning_anew_never_leaves_an_old_record_under_a_new_hea
 def test_the_header_outlives_every_record(store):
     ledger = opened(store)
     accept(ledger, 1, "eud-1")
-    assert store.retentions[HEADER_KEY] > store.retentions[f"{HEADER_KEY}_batch_1"]
+    assert store.retentions[HEADER_KEY] > store.retentions[f"{HEADER_KEY}_batches_1"]
     store.retentions.clear()
     opened(store)
     assert HEADER_KEY in store.retentions
@@ -305,15 +338,15 @@ def test_a_request_id_belongs_to_one_batch(store):
 def test_records_without_a_header_that_can_be_read_are_not_loaded(store, header):
     store.values[HEADER_KEY] = header
     with pytest.raises(KoreResumeError):
-        ErasureLedger.load(store)
+        ErasureLedger.load(RecordStore(store))
 
 
 @pytest.mark.parametrize("header", [None, "garbage", [], {}, {"forced_by_try": "2"}, {"forced_by_try": None}])
 def test_a_header_that_tells_of_no_force_counts_as_none(store, header):
     if header is not None:
         store.values[HEADER_KEY] = header
-    assert ErasureLedger.forced_by_try(store) == 0
-    assert ErasureLedger.forced_by_try(None) == 0
+    assert ErasureLedger.forced_by_try(RecordStore(store)) == 0
+    assert ErasureLedger.forced_by_try(RecordStore(None)) == 0
 
 
 def test_without_a_store_each_try_begins_from_nothing():
@@ -321,15 +354,15 @@ def test_without_a_store_each_try_begins_from_nothing():
     accept(ledger, 1, "eud-1")
     assert ledger.records[0].state is BatchState.ACCEPTED
     assert states(opened(None)) == [BatchState.PLANNED] * 3
-    assert ErasureLedger.load(None) is None
+    assert ErasureLedger.load(RecordStore(None)) is None
 
 
 def test_records_can_be_loaded_without_the_users(store):
-    assert ErasureLedger.load(store) is None
+    assert ErasureLedger.load(RecordStore(store)) is None
     ledger = opened(store)
     ledger.settled(accept(ledger, 1, "eud-1"), (2,))
     accept(ledger, 3, "eud-3")
-    loaded = ErasureLedger.load(store)
+    loaded = ErasureLedger.load(RecordStore(store))
     assert loaded.records[0] == ledger.records[0]
     assert loaded.records[2] == ledger.records[2]
     assert (loaded.records[1].state, loaded.records[1].user_count) == (BatchState.PLANNED, 3)
@@ -341,7 +374,7 @@ def test_records_can_be_loaded_without_the_users(store):
 def test_loaded_batches_have_the_sizes_of_those_that_were_planned(user_count, batch_size):
     store, users = Store(), [str(number) for number in range(user_count)]
     sizes = [record.user_count for record in opened(store, users, batch_size).records]
-    assert [record.user_count for record in ErasureLedger.load(store).records] == sizes
+    assert [record.user_count for record in ErasureLedger.load(RecordStore(store)).records] == sizes
 
 
 def test_everything_is_kept_longer_than_the_statutory_window(store):
@@ -366,11 +399,11 @@ def test_a_request_id_that_cannot_be_stored_is_tried_again_and_then_logged(store
 
 def test_the_users_are_recognised_by_users_order_batches_and_key(store):
     ledger = opened(store)
-    assert ledger.matches(split_into_batches(USERS, 3), KEY)
-    assert not ledger.matches(split_into_batches(USERS, 4), KEY)
-    assert not ledger.matches(split_into_batches(USERS[:-1], 3), KEY)
-    assert not ledger.matches(split_into_batches(USERS, 3), b"other")
-    assert not ledger.matches([], KEY)
+    assert matches(ledger, USERS, 3, KEY)
+    assert not matches(ledger, USERS, 4, KEY)
+    assert not matches(ledger, USERS[:-1], 3, KEY)
+    assert not matches(ledger, USERS, 3, b"other")
+    assert not matches(ledger, [])
 
 
 @given(
@@ -400,18 +433,24 @@ class Tries(RuleBasedStateMachine):
     who are not known to be erased, and the ids of the accepted requests.
     """
 
-    batches = split_into_batches(USERS, 3)
+    batches = batches()
+    together = ((0, 1), (0, 1), (2,))
 
     def __init__(self):
         super().__init__()
-        self.patch = mock.patch("airflow_provider_kore.ledger.time.sleep")
-        self.patch.start()
+        self.patches = [
+            mock.patch("airflow_provider_kore.ledger.time.sleep"),
+            mock.patch("airflow_provider_kore.ledger.BATCHES_TOGETHER", 2),
+        ]
+        for patch in self.patches:
+            patch.start()
         self.store = Store()
         self.stored = [(BatchState.PLANNED, batch, ()) for batch in self.batches]
         self.ids = 0
 
     def teardown(self):
-        self.patch.stop()
+        for patch in self.patches:
+            patch.stop()
 
     @initialize()
     def begin_the_first_try(self):
@@ -431,7 +470,12 @@ class Tries(RuleBasedStateMachine):
     def written(self, index, after, attempts):
         self.here[index] = after
         if any(failure != "before" for failure in [*attempts, *[None] * 4][:4]):
-            self.stored[index] = after
+            self.store_together(index)
+
+    def store_together(self, index):
+        """A write takes what other writes of the same value had left undone along."""
+        for each in self.together[index]:
+            self.stored[each] = self.here[each]
 
     def pick(self, index, *wanted):
         return self.ledger.records[index] if self.here[index][0] in wanted else None
@@ -451,12 +495,14 @@ class Tries(RuleBasedStateMachine):
             record = self.ledger.sending(record, users, KEY)
         except ConnectionError:
             assert failure is not None
+            self.here[index] = (BatchState.SENDING, remaining, ids)
             if failure == "after":
-                self.stored[index] = (BatchState.SENDING, remaining, ids)
+                self.store_together(index)
             self.begin_a_try()
             return
         assert failure is None
-        self.here[index] = self.stored[index] = (BatchState.SENDING, remaining, ids)
+        self.here[index] = (BatchState.SENDING, remaining, ids)
+        self.store_together(index)
         attempts = list(self.store.failures)
         if fate == "accepted":
             self.ids += 1

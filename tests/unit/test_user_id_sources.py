@@ -13,6 +13,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading_users import read_user_ids
 
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreInputError
@@ -23,7 +24,6 @@ from airflow_provider_kore.user_ids import (
     SqlUserIds,
     conceal,
     main,
-    read_user_ids,
 )
 
 PERSON = "Xq7ZwK9@example.com"

@@ -7,6 +7,7 @@ import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading_users import read_user_ids
 
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.user_ids import (
@@ -15,7 +16,6 @@ from airflow_provider_kore.user_ids import (
     GivenUserIds,
     UserIdSource,
     conceal,
-    read_user_ids,
 )
 
 PERSON = "Xq7ZwK9@example.com"

@@ -250,6 +250,8 @@ def test_what_is_handed_over_is_the_requests_and_when_to_end():
         [AcceptedErasure("eud-1", 2), AcceptedErasure("eud-2", None)],
         kore_conn_id="kore_other",
         started=1.0,
+        first_look=2.0,
+        round_ends=3.0,
         deadline=deadline,
         poll_interval=30.0,
         kwargs={"a": 1},
@@ -263,14 +265,25 @@ def test_what_is_handed_over_is_the_requests_and_when_to_end():
         "requests": [["eud-1", 2], ["eud-2", None]],
         "kore_conn_id": "kore_other",
         "started": 1.0,
-        "deadline": deadline,
+        "deadline": 3.0,
         "poll_interval": 30.0,
+        "first_look": 2.0,
     }
 
 
 def test_a_deadline_in_the_past_leaves_the_grace():
     operator = Operator()
-    defer(operator, [], kore_conn_id="k", started=0.0, deadline=1.0, poll_interval=1.0, kwargs={})
+    defer(
+        operator,
+        [],
+        kore_conn_id="k",
+        started=0.0,
+        first_look=0.0,
+        round_ends=1.0,
+        deadline=1.0,
+        poll_interval=1.0,
+        kwargs={},
+    )
     assert operator.deferred["timeout"] == TRIGGERER_GRACE
 
 

@@ -101,8 +101,8 @@ class TaskRunner:
                 deferrals.append(json.loads(json.dumps({"trigger": trigger_kwargs, "kwargs": deferred.kwargs})))
                 event = asyncio.run(_first_event(class_path, deferrals[-1]["trigger"]))
                 next_kwargs = {**deferrals[-1]["kwargs"], "event": event}
-                step = lambda operator, context, kwargs=next_kwargs: operator.resume_execution(  # noqa: E731
-                    "execute_complete", kwargs, context
+                step = lambda operator, context, method=deferred.method_name, kwargs=next_kwargs: (  # noqa: E731
+                    operator.resume_execution(method, kwargs, context)
                 )
             except AirflowRescheduleException as rescheduled:
                 instance.first_reschedule = instance.first_reschedule or datetime.now(UTC)

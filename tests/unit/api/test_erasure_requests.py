@@ -11,7 +11,6 @@ from airflow_provider_kore.api.erasure import (
     ErasureRequest,
     ErasureScope,
     check_scope,
-    split_into_batches,
 )
 from airflow_provider_kore.api.users import (
     ChannelUserId,
@@ -173,14 +172,6 @@ def test_a_mapping_of_channel_and_user_is_the_same_as_a_channel_user_id():
 def test_exact_duplicates_are_folded_in_order(user_ids):
     folded = fold_duplicates(user_ids)
     assert list(folded) == [user_id for position, user_id in enumerate(user_ids) if user_id not in user_ids[:position]]
-
-
-@given(st.lists(st.integers().map(str)), st.integers(1, 9))
-def test_batches_hold_everybody_once_and_in_order(user_ids, batch_size):
-    batches = split_into_batches(user_ids, batch_size)
-    assert [user_id for batch in batches for user_id in batch] == user_ids
-    assert all(len(batch) == batch_size for batch in batches[:-1])
-    assert all(0 < len(batch) <= batch_size for batch in batches)
 
 
 def test_the_body_for_listed_bots():

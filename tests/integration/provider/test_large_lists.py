@@ -1,0 +1,247 @@
+"""Lists of many batches: read twice, submitted one by one, waited for in rounds; against a sandbox."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_kore import erasing_task, progress, waiting_task
+from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
+from airflow_provider_kore.user_ids import UserIdSource
+from tests.integration.provider.conftest import erasures
+
+PEOPLE = [f"person{number}@example.com" for number in range(1, 12)]
+
+
+@pytest.fixture
+def small_rounds(monkeypatch):
+    """Let a trigger take two requests at once."""
+    for module in (erasing_task, waiting_task):
+        monkeypatch.setattr(module, "REQUESTS_AT_ONCE", 2)
+        monkeypatch.setattr(module, "LOOKED_AT_FIRST", 2)
+
+
+class ChangingUserIds(UserIdSource):
+    """Give other users at each reading."""
+
+    def __init__(self, *readings):
+        self.readings = list(readings)
+
+    def __repr__(self):
+        return "users that change"
+
+    def read(self):
+        reading = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        for user_id in reading:
+            if isinstance(user_id, Exception):
+                raise user_id
+            yield user_id
+
+
+def counts(output):
+    return (output["erased"], output["open"], output["not_erased"])
+
+
+# --- rounds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["new", None], ids=["with a store", "before Airflow 3.3"])
+def test_many_requests_are_waited_for_in_rounds(erase, sandbox, small_rounds, store):
+    task = erase(PEOPLE, batch_size=2, deferrable=True, store=store)
+    end = task.run()
+    assert end.state == "success", end.text
+    assert counts(end.output) == (11, 0, 0)
+    assert [len(deferral["trigger"]["requests"]) for deferral in end.deferrals] == [2, 2, 2]
+    assert len(erasures(sandbox)) == 6
+    assert sorted(user.user_id for user in sandbox.state().erased) == sorted(PEOPLE)
+
+
+def test_the_sensor_waits_for_many_requests_in_rounds(wait, submitted, small_rounds):
+    output = submitted(PEOPLE, batch_size=2)
+    end = wait(output, deferrable=True).run()
+    assert end.state == "success", end.text
+    assert end.output == output | {"erased": 11, "open": 0, "not_erased": 0}
+    assert [len(deferral["trigger"]["requests"]) for deferral in end.deferrals] == [2, 2, 2]
+
+
+def test_a_request_that_stays_open_does_not_keep_the_others_waiting(erase, sandbox, small_rounds, monkeypatch):
+    """It goes to the back of the queue when its round ends."""
+    monkeypatch.setattr(progress, "ROUND", timedelta(seconds=0.3))
+    sandbox.configure(duration=2)
+
+    def users():
+        yield PEOPLE[0]
+        sandbox.configure(duration=2 if not erasures(sandbox) else 0.1)
+        yield from PEOPLE[1:5]
+
+    end = erase(users, batch_size=1, deferrable=True).run()
+    assert end.state == "success", end.text
+    slow, *quick = [request["request_id"] for request in end.output["requests"]]
+    rounds = [[request_id for request_id, _ in deferral["trigger"]["requests"]] for deferral in end.deferrals]
+    assert rounds[0] == [slow, quick[0]]
+    assert rounds[1] == quick[1:3]
+    assert rounds[2] == [quick[3], slow]
+
+
+@pytest.mark.parametrize("task_waits", [True, False], ids=["operator", "sensor"])
+def test_at_the_deadline_every_request_of_every_round_was_looked_at(
+    erase, wait, submitted, sandbox, small_rounds, monkeypatch, task_waits
+):
+    monkeypatch.setattr(progress, "ROUND", timedelta(seconds=0.2))
+    sandbox.configure(duration=60)
+    if task_waits:
+        end = erase(PEOPLE, batch_size=3, deferrable=True, timeout=1.5).run()
+    else:
+        end = wait(submitted(PEOPLE, batch_size=3), deferrable=True, timeout=1.5).run()
+    assert type(end.error).__name__ == "AirflowSensorTimeout"
+    assert counts(end.output) == (0, 11, 0)
+    assert all(request["request_id"] in end.text for request in end.output["requests"])
+    looks = [entry.path.rsplit("/", 1)[1] for entry in sandbox.log() if entry.call == "status"]
+    last_looks = looks[-4:]
+    assert sorted(last_looks) == sorted(request["request_id"] for request in end.output["requests"])
+
+
+def test_people_not_erased_in_an_early_round_fail_the_task_after_the_last(erase, sandbox, connection, small_rounds):
+    connection(extra__digest_key="held apart")
+    sandbox.configure(refuse=[PEOPLE[0], PEOPLE[9]])
+    task = erase(PEOPLE, batch_size=2, deferrable=True, retries=1)
+    end = task.run()
+    assert isinstance(end.error, KoreNotErasedError)
+    assert counts(end.output) == (9, 0, 2)
+    assert end.output["not_erased_users"] == [
+        {"batch": 1, "position": 1, "digest": digest(PEOPLE[0], "held apart")},
+        {"batch": 5, "position": 2, "digest": digest(PEOPLE[9], "held apart")},
+    ]
+    assert f"batch 5 position 2 ({digest(PEOPLE[9], 'held apart')})" in end.text
+    sandbox.configure(refuse=[])
+    assert task.run().state == "success"
+    assert erasures(sandbox)[6:] == [[PEOPLE[0]], [PEOPLE[9]]]
+
+
+def test_without_a_digest_key_people_are_named_by_place(erase, sandbox):
+    sandbox.configure(refuse=PEOPLE[4:5])
+    end = erase(PEOPLE, batch_size=3).run()
+    assert end.output["not_erased_users"] == [{"batch": 2, "position": 2}]
+    assert "batch 2 position 2." in end.text
+    assert not any(person in json.dumps(end.output) + end.text for person in PEOPLE)
+
+
+def test_a_wait_that_breaks_off_counts_the_rounds_that_did_not_come(wait, submitted, connection, small_rounds):
+    output = submitted(PEOPLE, batch_size=2)
+    task = wait(output, deferrable=True)
+    make = task._make_operator
+    made = []
+
+    def make_with_another_key():
+        made.append(None)
+        if len(made) == 2:
+            connection(password="wrong")
+        return make()
+
+    task._make_operator = make_with_another_key
+    end = task.run()
+    assert type(end.error).__name__ == "KoreAuthenticationError"
+    assert counts(end.output) == (4, 7, 0)
+
+
+def test_requests_that_are_not_those_of_the_round_are_refused(erase, sandbox, small_rounds):
+    task = erase(PEOPLE, batch_size=2, deferrable=True)
+    make = task._make_operator
+
+    class Forgetful(type(make())):
+        def execute_complete(self, context, event=None, **carried):
+            event["outcomes"].pop()
+            return super().execute_complete(context, event, **carried)
+
+    def forgetful():
+        operator = make()
+        operator.__class__ = Forgetful
+        return operator
+
+    task._make_operator = forgetful
+    end = task.run()
+    assert isinstance(end.error, KoreWaitError)
+    assert counts(end.output) == (0, 11, 0)
+
+
+# --- what a store that fails leaves to carry -------------------------------------------------------------------------
+
+
+def test_a_record_that_could_not_be_stored_goes_along_to_the_triggerer_and_back(erase, sandbox, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    task = erase(PEOPLE, batch_size=4, deferrable=True, retries=1)
+    write = task.store.set
+
+    def fail_once_accepted(key, value, **retention):
+        if "batches" in key and value[-1]["state"] == "accepted":
+            raise ConnectionError("the API server is away")
+        write(key, value, **retention)
+
+    task.store.set = fail_once_accepted
+    end = task.run()
+    assert end.state == "success", end.text
+    assert len(end.deferrals) == 1
+    assert counts(end.output) == (11, 0, 0)
+    assert task.run().output["requests"] == end.output["requests"]
+    assert len(erasures(sandbox)) == 3
+
+
+# --- sources that change ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "second_reading",
+    [
+        [*PEOPLE[:4], "somebody@example.com", *PEOPLE[5:]],
+        [*PEOPLE[:4], *PEOPLE[5:], "somebody@example.com"],
+        PEOPLE[:4],
+        [*PEOPLE[:5], ""],
+        [*PEOPLE[:5], KoreInputError("The file of user ids cannot be read: line 6 is not UTF-8.", remedy="")],
+    ],
+    ids=["another user", "one moved", "too short", "a blank one", "unreadable"],
+)
+def test_a_source_that_changes_after_the_check_ends_the_submission_and_says_how_far_it_came(
+    erase, sandbox, second_reading
+):
+    source = ChangingUserIds(PEOPLE, second_reading, PEOPLE)
+    task = erase(source, batch_size=2, retries=1)
+    end = task.run()
+    assert erasures(sandbox) == [PEOPLE[:2], PEOPLE[2:4]]
+    assert isinstance(end.error, KoreNotErasedError)
+    assert counts(end.output) == (4, 0, 7)
+    assert "No batch from number 3 on was sent in this try." in end.text
+    assert "somebody" not in end.text
+    again = task.run()
+    assert again.state == "success", again.text
+    assert [len(users) for users in erasures(sandbox)] == [2, 2, 2, 2, 2, 1]
+
+
+def test_a_source_that_changes_before_the_first_batch_sends_nothing(erase, sandbox):
+    end = erase(ChangingUserIds(PEOPLE, PEOPLE[::-1]), batch_size=2, wait_for_completion=False).run()
+    assert isinstance(end.error, KoreInputError)
+    assert "Nothing was sent" in end.text
+    assert erasures(sandbox) == []
+
+
+def test_a_source_that_changes_between_tries_sends_nothing(erase, sandbox):
+    sandbox.configure(refuse=PEOPLE[:1])
+    task = erase(ChangingUserIds(PEOPLE, PEOPLE, PEOPLE, PEOPLE[:-1]), batch_size=2, retries=1)
+    task.run()
+    before = len(sandbox.log())
+    assert isinstance(task.run().error, KoreResumeError)
+    assert len(sandbox.log()) == before
+
+
+def test_nothing_is_read_again_where_nothing_is_to_be_sent(erase, sandbox):
+    readings = []
+
+    def users():
+        readings.append(None)
+        return PEOPLE
+
+    task = erase(users, batch_size=2, retries=1)
+    assert task.run().state == "success"
+    assert len(readings) == 2
+    assert task.run().state == "success"
+    assert len(readings) == 3
