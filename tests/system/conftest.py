@@ -1,5 +1,6 @@
 """A sandbox and a real Airflow that talks to it, shared by all system tests of a session."""
 
+import json
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -22,7 +23,11 @@ def sandbox() -> Iterator[LocalSandbox]:
 @pytest.fixture(scope="session")
 def airflow(sandbox: LocalSandbox) -> Iterator[LocalAirflow]:
     """An Airflow with the example DAGs and those of the system tests, that logs all it can."""
-    environment = sandbox.environment | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+    fast = sandbox.connection | {"extra": {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000}}
+    environment = sandbox.environment | {
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        "AIRFLOW_CONN_KORE_FAST": json.dumps(fast),
+    }
     with LocalAirflow(*DAG_FOLDERS, environment=environment) as airflow:
         yield airflow
 

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections import Counter
 from datetime import UTC, datetime
 
 import jwt
@@ -51,7 +52,7 @@ def people(tmp_path):
 @pytest.fixture(autouse=True)
 def forget_settings(sandbox):
     yield
-    sandbox.change_settings(refuse=[], duration=2)
+    sandbox.change_settings(refuse=[], duration=2, requests_per_minute=60, requests_per_hour=1800)
 
 
 def run(airflow: LocalAirflow, people: People, dag_id=ON_REQUEST, **conf):
@@ -236,6 +237,32 @@ def test_a_worker_that_dies_between_batches_goes_on_at_the_next(airflow, sandbox
     assert airflow.wait_for_run(MORTAL, run_id) == "success"
     assert [len(users) for users in many.requests(sandbox)] == [100, 100, 50]
     assert counts(airflow.xcom(MORTAL, run_id, TASK)) == (250, 0, 0)
+
+
+def test_a_worker_that_is_killed_ten_times_loses_nobody_and_repeats_only_what_it_announces(
+    airflow, sandbox, people, tmp_path
+):
+    sandbox.change_settings(requests_per_minute=0, requests_per_hour=0)
+    many = people(10_000)
+    grave = tmp_path / "grave"
+    run_id = airflow.trigger("kore_often_killed", {"users_from": many.uri, "grave": str(grave)})
+    assert airflow.wait_for_run("kore_often_killed", run_id) == "success"
+    deaths = grave.read_text().splitlines()
+    assert len(deaths) == 10
+    assert airflow.task_instance("kore_often_killed", run_id, TASK)["try_number"] == 11
+
+    batches = [tuple(many.ids[start : start + 100]) for start in range(0, 10_000, 100)]
+    received = Counter(map(tuple, many.requests(sandbox)))
+    assert received.keys() == set(batches)
+    twice = [batches.index(batch) + 1 for batch, times in received.items() if times > 1]
+    assert received.total() - 100 == deaths.count("before accepted")
+
+    logs = "".join(airflow.task_log("kore_often_killed", run_id, TASK, number) for number in range(1, 12))
+    announced = re.findall(r"AMBIGUOUS: an earlier try sent batch (\d+) of 100", logs)
+    assert len(announced) == deaths.count("before accepted") + deaths.count("after sending")
+    assert set(map(str, twice)) <= set(announced)
+    assert set(many.erased(sandbox)) == set(many.ids)
+    assert counts(airflow.xcom("kore_often_killed", run_id, TASK)) == (10_000, 0, 0)
 
 
 def test_a_worker_whose_machine_dies_while_it_waits_loses_nothing(airflow, sandbox, people):

@@ -1,6 +1,8 @@
 """Lists of many batches: read twice, submitted one by one, waited for in rounds; against a sandbox."""
 
 import json
+import time
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from airflow_provider_kore import erasing_task, progress, waiting_task
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
+from airflow_provider_kore.ledger import BATCHES_TOGETHER
+from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 from airflow_provider_kore.user_ids import UserIdSource
 from tests.integration.provider.conftest import erasures
 
@@ -163,6 +167,25 @@ def test_requests_that_are_not_those_of_the_round_are_refused(erase, sandbox, sm
     end = task.run()
     assert isinstance(end.error, KoreWaitError)
     assert counts(end.output) == (0, 11, 0)
+
+
+def test_what_a_trigger_is_made_of_fits_into_the_smallest_column_for_it():
+    """MySQL's holds 64 kB, and what is in it is encrypted."""
+    from airflow.models.trigger import Trigger
+
+    requests = [[f"eud-{uuid.uuid4()}", 100] for _ in range(progress.REQUESTS_AT_ONCE)]
+    _, arguments = KoreErasureTrigger(requests, "kore_default", time.time(), time.time(), 60.0, time.time()).serialize()
+    assert len(Trigger.encrypt_kwargs(arguments)) < 65_535
+
+
+def test_the_records_of_batches_of_a_hundred_fit_into_what_the_store_takes(erase, sandbox, connection):
+    connection(extra__max_users=100_000)
+    sandbox.configure(duration=0, refuse=["owner-*"])
+    task = erase([f"{('person', 'owner')[number % 2]}-{number}" for number in range(100 * (BATCHES_TOGETHER + 1))])
+    task.run()
+    sizes = {key: len(value) for key, value in task.store.values.items()}
+    assert len(sizes) == 3
+    assert max(sizes.values()) < 65_535
 
 
 # --- what a store that fails leaves to carry -------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from datetime import timedelta
@@ -12,13 +13,16 @@ from airflow.sdk import Param, dag, task
 
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 
+DEATHS = 10
+
 
 class MortalErasure(KoreEraseUserDataOperator):
     """
     Erase, and die once by SIGKILL, as a task dies that the kernel takes for lack of memory.
 
-    :param dies: the moment, one of the branches of ``_set_trap``; ``"never"`` lets it live.
-    :param grave: a file that remembers that it has died.
+    :param dies: the moment, one of the branches of ``_set_trap``; ``"never"`` lets it live, and ``"at random"`` lets it
+        die ten times, each at a moment and a batch that chance picks.
+    :param grave: a file with a line for each death.
     :param defer: whether to wait in the triggerer.
     """
 
@@ -41,6 +45,10 @@ class MortalErasure(KoreEraseUserDataOperator):
         from airflow_provider_kore.ledger import ErasureLedger
 
         match self.dies:
+            case "at random":
+                chance = random.Random(f"{self.grave} {self._deaths()}")
+                name, before = chance.choice(["sending", "accepted"]), chance.random() < 0.5
+                self._die_around(ErasureLedger, name, before=before, batches=chance.randrange(9), deaths=DEATHS)
             case "before the intent":
                 self._die_around(ErasureLedger, "sending", before=True)
             case "before the DELETE":
@@ -52,26 +60,34 @@ class MortalErasure(KoreEraseUserDataOperator):
             case "while waiting":
                 KoreHook.get_conn = lambda hook: KoreClient(hook.account, sleep=self._die_or_sleep)
 
-    def _die_around(self, owner, name, *, before):
+    def _die_around(self, owner, name, *, before, batches=0, deaths=1):
+        """Die before or after a step, once it has been done for some batches."""
         original = getattr(owner, name)
+        left = [batches]
 
         def deadly(*arguments, **keywords):
-            if before:
-                self._die_once()
+            if before and not left[0]:
+                self._die(f"before {name}", deaths)
             result = original(*arguments, **keywords)
-            self._die_once()
+            if not before and not left[0]:
+                self._die(f"after {name}", deaths)
+            left[0] -= 1
             return result
 
         setattr(owner, name, deadly)
 
     def _die_or_sleep(self, seconds):
-        self._die_once()
+        self._die("asleep")
         time.sleep(seconds)
 
-    def _die_once(self):
+    def _deaths(self):
         grave = Path(self.grave)
-        if not grave.exists():
-            grave.touch()
+        return len(grave.read_text().splitlines()) if grave.exists() else 0
+
+    def _die(self, moment, deaths=1):
+        if self._deaths() < deaths:
+            with Path(self.grave).open("a") as grave:
+                grave.write(f"{moment}\n")
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -98,6 +114,27 @@ def kore_mortal():
         defer_wait="{{ params.defer }}",
         retries=1,
         retry_delay=timedelta(seconds=1),
+    )
+
+
+@dag(
+    schedule=None,
+    params={"users_from": Param("file:///", type="string"), "grave": Param("", type="string")},
+)
+def kore_often_killed():
+    MortalErasure(
+        task_id="erase_users",
+        user_ids="{{ params.users_from }}",
+        bot_ids=["st-system"],
+        batch_size=100,
+        wait_for_completion=True,
+        poll_interval=2,
+        dies="at random",
+        grave="{{ params.grave }}",
+        defer_wait=True,
+        retries=DEATHS,
+        retry_delay=timedelta(seconds=1),
+        kore_conn_id="kore_fast",
     )
 
 
@@ -133,5 +170,6 @@ def kore_by_value():
 
 
 kore_mortal()
+kore_often_killed()
 kore_forced()
 kore_by_value()

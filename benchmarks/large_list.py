@@ -1,0 +1,187 @@
+"""
+Erase a large list from a compressed CSV file, and measure what memory the task takes over one with 100 users.
+
+Each task runs in a process of its own against a sandbox without rate limits, so that the figures are those of the
+provider alone. Its records go to a file, as Airflow's go to its database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import logging
+import os
+import resource
+import shelve
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from demo.local_sandbox import LocalSandbox
+
+FEW = 100
+MOST_MEMORY = 60.0
+"""In MB: what a large list may take over a small one."""
+
+
+def write_people(path: Path, user_count: int) -> None:
+    """Write a compressed CSV of made-up people."""
+    with gzip.open(path, "wt", newline="", compresslevel=1) as file:
+        rows = csv.writer(file)
+        rows.writerow(["name", "email"])
+        rows.writerows((f"Person {number}", f"person-{number:07}@example.com") for number in range(user_count))
+
+
+class FileStore:
+    """Stand in for Airflow's task state store, outside the memory of the task."""
+
+    def __init__(self, path: Path) -> None:
+        self._values = shelve.open(str(path))  # noqa: SIM115 # for as long as the process lives
+
+    def get(self, key: str, default: object = None) -> object:
+        """Read a value."""
+        return json.loads(self._values[key]) if key in self._values else default
+
+    def set(self, key: str, value: object, **_: object) -> None:
+        """Write a value; how long it is kept does not matter here."""
+        self._values[key] = json.dumps(value)
+
+    def sizes(self) -> list[int]:
+        """Give the bytes of each value."""
+        return [len(text) for text in self._values.values()]
+
+
+def timed(step: Callable[..., object], times: dict[str, float], name: str) -> Callable[..., object]:
+    """Note how long a step takes."""
+
+    def run(*arguments: object) -> object:
+        began = time.perf_counter()
+        try:
+            return step(*arguments)
+        finally:
+            times[name] = time.perf_counter() - began
+
+    return run
+
+
+def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, object]:
+    """Run the operator as a task does, and say what it took."""
+    from airflow_provider_kore.erasing_task import ErasingTask
+    from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+    from airflow_provider_kore.user_ids import FileUserIds
+
+    times: dict[str, float] = {}
+    for name, step in (("checking", "_plan_batches"), ("submitting", "_submit")):
+        setattr(ErasingTask, step, timed(getattr(ErasingTask, step), times, name))
+    operator = KoreEraseUserDataOperator(
+        task_id="erase",
+        user_ids=FileUserIds(uri, column="email"),
+        bot_ids=["st-1"],
+        batch_size=batch_size,
+        wait_for_completion=True,
+    )
+    store = FileStore(folder / "store")
+    context: Any = {
+        "ti": SimpleNamespace(try_number=1, max_tries=0, xcom_push=lambda **_: None),
+        "task_state_store": store,
+    }
+    output: Any = timed(operator.execute, times, "all")(context)
+    times["waiting"] = times["all"] - times["checking"] - times["submitting"]
+    return {
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "seconds": times,
+        "counts": [output["user_count"], output["erased"], output["open"], output["not_erased"]],
+        "store_values": len(store.sizes()),
+        "store_largest": max(store.sizes()),
+        "xcom": len(json.dumps(output)),
+    }
+
+
+def measure(user_count: int, batch_size: int) -> dict[str, Any]:
+    """Run a task in a process of its own, beside a sandbox of its own."""
+    limits = ("--requests-per-minute", "0", "--requests-per-hour", "0", "--duration", "0")
+    with tempfile.TemporaryDirectory() as name, LocalSandbox(*limits) as sandbox:
+        folder = Path(name)
+        people = folder / "people.csv.gz"
+        write_people(people, user_count)
+        connection = sandbox.connection
+        connection["extra"] = (connection.get("extra") or {}) | {
+            "requests_per_minute": 1_000_000,
+            "requests_per_hour": 1_000_000,
+            "max_users": user_count,
+        }
+        environment = os.environ | {
+            "AIRFLOW_HOME": name,
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(connection),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.large_list",
+            "--task",
+            people.as_uri(),
+            "--batch-size",
+            str(batch_size),
+        ]
+        result = subprocess.run(command, env=environment, cwd=Path.cwd(), stdout=subprocess.PIPE, check=True, text=True)
+        measured: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        return measured
+
+
+def main() -> int:
+    """Run both tasks and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=1_000_000, help="users of the large list (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=100, help="users in a request (default: %(default)s)")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.task:
+        logging.disable(logging.INFO)
+        print(json.dumps(run_task(arguments.task, arguments.batch_size, Path(os.environ["AIRFLOW_HOME"]))))
+        return 0
+
+    few = measure(FEW, arguments.batch_size)
+    many = measure(arguments.users, arguments.batch_size)
+    over = many["memory"] - few["memory"]
+    columns = (
+        "users",
+        "peak MB",
+        "checking s",
+        "submitting s",
+        "waiting s",
+        "users/s",
+        "store values",
+        "largest B",
+        "XCom B",
+    )
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for user_count, result in ((FEW, few), (arguments.users, many)):
+        seconds = result["seconds"]
+        row = [
+            f"{user_count:,}",
+            f"{result['memory']:.0f}",
+            *(f"{seconds[name]:.1f}" for name in ("checking", "submitting", "waiting")),
+            f"{user_count / seconds['all']:,.0f}",
+            *(f"{result[name]:,}" for name in ("store_values", "store_largest", "xcom")),
+        ]
+        print(f"| {' | '.join(row)} |")
+    print(f"\nThe large list takes {over:.0f} MB more than the small one; at most {MOST_MEMORY:.0f} MB are allowed.")
+    everybody = all(
+        result["counts"] == [user_count, user_count, 0, 0]
+        for user_count, result in ((FEW, few), (arguments.users, many))
+    )
+    if not everybody:
+        print("Not everybody was erased.")
+    return 0 if everybody and over <= MOST_MEMORY else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
