@@ -179,7 +179,7 @@ def test_what_a_trigger_is_made_of_fits_into_the_smallest_column_for_it():
 
 
 def test_the_records_of_batches_of_a_hundred_fit_into_what_the_store_takes(erase, sandbox, connection):
-    connection(extra__max_users=100_000)
+    connection(extra__max_users=100_000, extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000)
     sandbox.configure(duration=0, refuse=["owner-*"])
     task = erase([f"{('person', 'owner')[number % 2]}-{number}" for number in range(100 * (BATCHES_TOGETHER + 1))])
     task.run()
