@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from airflow_provider_kore.api.users import UserId, canonical_name, check_user_count, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.ledger import BatchRecord
 from airflow_provider_kore.user_ids import source_of
+
+log = logging.getLogger(__name__)
 
 Batch = tuple[UserId, ...]
 
@@ -57,6 +61,45 @@ class UserBatches:
                     batch.clear()
         if batch:
             yield tuple(batch)
+
+    def plan(self, key: bytes) -> list[BatchRecord]:
+        """
+        Read and check all users, so that nobody of a bad list is submitted, and begin a record for each batch.
+
+        :param key: makes fingerprints.
+        :raises KoreInputError: see :meth:`__iter__`.
+        """
+        planned = [BatchRecord.planned(number, batch, key) for number, batch in enumerate(self, start=1)]
+        if self.duplicates:
+            log.info("%d exact duplicates among the user ids were folded.", self.duplicates)
+        log.info("%d users in %d batches.", sum(record.user_count for record in planned), len(planned))
+        return planned
+
+    def again(self, records: Sequence[BatchRecord], key: bytes) -> Iterator[tuple[BatchRecord, Batch]]:
+        """
+        Read the users of some batches again, each with its record.
+
+        :param records: of the batches, in their order.
+        :param key: makes fingerprints.
+        :raises KoreInputError: at the first batch that is not what it was.
+        """
+        wanted = {record.number: record for record in records}
+        for number, batch in enumerate(self if wanted else (), start=1):
+            if (record := wanted.pop(number, None)) is not None:
+                if not record.is_about(batch, key):
+                    raise _source_changed(number)
+                yield record, batch
+            if not wanted:
+                return
+        if wanted:
+            raise _source_changed(min(wanted))
+
+
+def _source_changed(number: int) -> KoreInputError:
+    return KoreInputError(
+        f"The source of the user ids has changed: batch {number} is not what it was.",
+        remedy="Put the source back as it was and clear the task.",
+    )
 
 
 class _UsersRead:

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.calls import submit_erasure
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import (
     ErasureOutcome,
-    ErasureRequest,
     ErasureScope,
-    ErasureStatus,
-    MatchedOutcome,
     check_scope,
-    match_outcome,
 )
 from airflow_provider_kore.api.pacing import PollSchedule
-from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
 from airflow_provider_kore.arguments import check_flag, check_whole_number
-from airflow_provider_kore.batches import Batch, UserBatches
+from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
 from airflow_provider_kore.exceptions import (
     Consequence,
-    KoreAmbiguousSubmitError,
     KoreError,
     KoreInputError,
-    KoreRequestError,
     KoreResumeError,
-    KoreUnexpectedUsersError,
+    KoreWaitError,
 )
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import (
@@ -47,6 +41,8 @@ from airflow_provider_kore.ledger import (
     make_plan,
 )
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
+from airflow_provider_kore.settling import NotErasedUserFields, Settling, place_of
+from airflow_provider_kore.submission import Submission, submission_broke_off
 from airflow_provider_kore.waiting import (
     FailureFields,
     defer,
@@ -56,6 +52,7 @@ from airflow_provider_kore.waiting import (
     push_outcome,
     read_event,
     require_erased,
+    until_triggerer_is_late,
     waiting_broke_off,
 )
 
@@ -66,20 +63,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAMED_IN_LOG = 50
-"""How many users of a batch the log names who are not erased."""
-
-NAMED_IN_OUTPUT = 1000
-
-NAMED_IN_ERROR = 20
-
-
-class NotErasedUserFields(TypedDict):
-    """Name a user who is not erased, for those who hold the source or the key of digests; both count from 1."""
-
-    batch: int
-    position: int
-    digest: NotRequired[str]
+PATIENCE = 120.0
+"""Seconds for which a worker is held for the account's next turn."""
 
 
 class CarriedFields(TypedDict):
@@ -89,6 +74,14 @@ class CarriedFields(TypedDict):
     failures: list[FailureFields]
     records: dict[str, JsonValue]
     not_erased_users: list[NotErasedUserFields]
+
+
+class PauseFields(TypedDict):
+    """What a task takes along besides when it leaves its worker in the midst of its submission."""
+
+    next_batch: int
+    calls: Sequence[Sequence[int]]
+    began: float
 
 
 class ErasingTask:
@@ -118,25 +111,42 @@ class ErasingTask:
 
     def start(self) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        scope = check_scope(
-            self._operator.bot_ids,
-            self._operator.remove_data_from_all_bots,
-            allow_all_bots=self._account.allow_all_bots,
-            allowed_bot_ids=self._account.allowed_bot_ids,
-        )
+        scope = self._check_scope()
         dry_run = check_flag("dry_run", self._operator.is_dry_run)
-        planned = self._plan_batches()
+        planned = self._batches.plan(self._key)
         if not planned:
             return self._end_empty()
         with self._hook.get_conn() as client:
             if dry_run:
                 return self._show_plan(planned, scope)
             self._ledger = self._open_ledger(planned, scope)
-            self._submit(client, scope)
-        if self._operator.wait_for_completion and any(record.requests for record in self._ledger.records):
-            self._progress = self._begin_to_wait()
-            return self._wait(look_first=True)
-        return self._end_submission()
+            submission = self._submission(scope)
+            submission.begin()
+            self._submit(client, submission)
+        return self._begin_to_wait()
+
+    def submit_rest(self, pause: PauseFields) -> dict[str, object]:
+        """
+        Go on with a submission, once the account's budget is no longer spent.
+
+        :param pause: with what the task left its worker.
+        """
+        try:
+            scope = self._check_scope()
+            self._ledger = self._open_ledger(self._batches.plan(self._key), scope)
+        except (KoreInputError, KoreResumeError) as error:
+            if not self._load_ledger():
+                raise
+            self._failures.append(submission_broke_off(error, self._ledger, pause["next_batch"]))
+            log.error("%s", self._failures[-1])
+        else:
+            with self._hook.get_conn() as client:
+                pacing = client.pacing
+                pacing.budget.take_over(pause["calls"], pacing.clock() - (time.time() - pause["began"]))
+                submission = self._submission(scope)
+                submission.next_batch = pause["next_batch"]
+                self._submit(client, submission)
+        return self._begin_to_wait()
 
     def come_back(self, event: object, progress: ProgressFields) -> dict[str, object]:
         """Come back from the triggerer, with how far the wait was when it was handed over."""
@@ -153,21 +163,40 @@ class ErasingTask:
 
     def miss_deadline(self) -> dict[str, object]:
         """Come back after the triggerer missed the deadline: look for the last time."""
-        if not self._load_ledger():
-            raise waiting_broke_off()
         self._deadline = 0.0
-        self._progress = self._begin_to_wait()
+        failure = self._take_up()
+        self._failures = [failure] if self._unsent else []
+        if not self._operator.wait_for_completion:
+            return self._end_submission()
         self._wait_in_worker()
         return self._finish()
 
     def break_off(self) -> dict[str, object]:
         """Come back after the trigger failed, which says nothing about the erasure."""
-        if not self._load_ledger():
-            raise waiting_broke_off()
-        self._failures = [waiting_broke_off()]
-        self._progress = self._begin_to_wait()
+        self._failures = [self._take_up()]
+        if not self._operator.wait_for_completion:
+            return self._end_submission()
         self._progress.give_up(self._unseen)
         return self._finish()
+
+    def _take_up(self) -> KoreWaitError:
+        """Take up what is recorded, where nothing came back from the triggerer, and say what that means."""
+        if not self._load_ledger():
+            raise waiting_broke_off()
+        self._progress = self._everybody()
+        if not self._unsent:
+            return waiting_broke_off()
+        accepted = any(record.requests for record in self._ledger.records)
+        return KoreWaitError(
+            f"The triggerer did not bring back the task, which had {self._unsent} batches left to submit; its log says "
+            "why.",
+            consequence=Consequence.PARTLY_DONE if accepted else Consequence.NOT_SENT,
+            remedy="Clear the task to go on.",
+        )
+
+    @property
+    def _unsent(self) -> int:
+        return sum(record.state in (BatchState.PLANNED, BatchState.SENDING) for record in self._ledger.records)
 
     # --- what is asked for -------------------------------------------------------------------------------------------
 
@@ -186,30 +215,13 @@ class ErasingTask:
             most = min(most, check_whole_number("max_users", self._operator.max_users))
         return UserBatches(self._operator.user_ids, self._operator.batch_size, most)
 
-    def _plan_batches(self) -> list[BatchRecord]:
-        """Read and check all users, so that nobody of a bad list is submitted."""
-        planned = [BatchRecord.planned(number, batch, self._key) for number, batch in enumerate(self._batches, start=1)]
-        if self._batches.duplicates:
-            log.info("%d exact duplicates among the user ids were folded.", self._batches.duplicates)
-        log.info("%d users in %d batches.", sum(record.user_count for record in planned), len(planned))
-        return planned
-
-    def _users_of(self, records: Sequence[BatchRecord]) -> Iterator[tuple[BatchRecord, Batch]]:
-        """
-        Read the users of some batches again, one batch at a time.
-
-        :raises KoreInputError: at the first that is not what it was.
-        """
-        wanted = {record.number: record for record in records}
-        for number, batch in enumerate(self._batches if wanted else (), start=1):
-            if (record := wanted.pop(number, None)) is not None:
-                if not record.is_about(batch, self._key):
-                    raise _source_changed(number)
-                yield record, batch
-            if not wanted:
-                return
-        if wanted:
-            raise _source_changed(min(wanted))
+    def _check_scope(self) -> ErasureScope:
+        return check_scope(
+            self._operator.bot_ids,
+            self._operator.remove_data_from_all_bots,
+            allow_all_bots=self._account.allow_all_bots,
+            allowed_bot_ids=self._account.allowed_bot_ids,
+        )
 
     def _end_empty(self) -> dict[str, object]:
         if self._operator.on_empty == "skip":
@@ -259,69 +271,46 @@ class ErasingTask:
 
     # --- submitting --------------------------------------------------------------------------------------------------
 
-    def _submit(self, client: KoreClient, scope: ErasureScope) -> None:
-        """Submit every batch that is due; give up the rest at the first error that concerns more than its batch."""
-        due = []
-        for record in self._ledger.records:
-            if record.state is BatchState.SENDING and self._operator.on_ambiguous_submit == "fail":
-                self._failures.append(_ambiguous_before(self._name(record)))
-            elif record.must_be_sent:
-                due.append(record)
-        number = due[0].number if due else 0
-        try:
-            for record, batch in self._users_of(due):
-                number = record.number
-                if not self._submit_batch(client, scope, record, batch):
-                    break
-                number += 1
-        except KoreInputError as error:
-            self._failures.append(self._reading_broke_off(error, number))
-            log.error("%s", self._failures[-1])
-
-    def _reading_broke_off(self, error: KoreInputError, number: int) -> KoreInputError:
-        sent = any(record.requests for record in self._ledger.records)
-        return KoreInputError(
-            f"{error.problem} All user ids had been read and checked before. No batch from number {number} on was sent "
-            "in this try.",
-            consequence=Consequence.PARTLY_DONE if sent else Consequence.NOT_SENT,
-            remedy="Put the source back as it was and clear the task, which then goes on where this try ended.",
+    def _submission(self, scope: ErasureScope) -> Submission:
+        return Submission(
+            self._ledger,
+            self._batches,
+            scope,
+            self._key,
+            deadline=self._deadline,
+            resubmit_ambiguous=self._operator.on_ambiguous_submit == "resubmit",
         )
 
-    def _submit_batch(self, client: KoreClient, scope: ErasureScope, record: BatchRecord, batch: Batch) -> bool:
-        """Submit one batch, and tell whether to go on with the next."""
-        name = self._name(record)
-        self._announce(record, name)
-        users = record.users_to_send(batch)
-        sending = self._ledger.sending(record, users, self._key)
-        give_up_at = client.pacing.clock() + max(self._deadline - time.time(), 0.0)
-        try:
-            request_id = client.hold(submit_erasure(ErasureRequest(users, scope), client.pacing, give_up_at))
-            if self._ledger.has_request(request_id):
-                raise _not_a_new_request(request_id)
-        except KoreError as error:
-            self._failures.append(_of_batch(error, name))
-            log.error("%s", self._failures[-1])
-            if not isinstance(error, KoreAmbiguousSubmitError):
-                self._ledger.not_accepted(sending)
-            return isinstance(error, KoreRequestError)
-        self._ledger.accepted(sending, request_id)
-        log.info("Submitted %d users of %s as %s.", len(users), name, request_id)
-        return True
-
-    def _name(self, record: BatchRecord) -> str:
-        return f"batch {record.number} of {len(self._ledger.records)}"
-
-    @staticmethod
-    def _announce(record: BatchRecord, name: str) -> None:
-        if record.state is BatchState.SENDING:
-            log.warning(
-                "AMBIGUOUS: an earlier try sent %s, and whether Kore.ai accepted it is not known. Its %d users are "
-                "submitted again; erasing twice ends in the same state.",
-                name,
-                record.unerased,
+    def _submit(self, client: KoreClient, submission: Submission) -> None:
+        """Submit what is due, and leave the worker if the account's budget is spent for long."""
+        seconds = submission.go_on(client, PATIENCE if self._operator.deferrable else math.inf)
+        self._failures += submission.failures
+        if seconds > 0:
+            log.info(
+                "The account's budget is spent for %.0f s: the task leaves its worker, and goes on with batch %d then.",
+                seconds,
+                submission.next_batch,
             )
-        elif record.state is BatchState.SETTLED:
-            log.info("%d users of %s were not erased and are submitted again.", record.unerased, name)
+            calls = client.pacing.budget.recent_calls(client.pacing.clock())
+            self._pause(seconds, {"next_batch": submission.next_batch, "calls": calls, "began": time.time()})
+
+    def _pause(self, seconds: float, pause: PauseFields) -> NoReturn:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        self._operator.defer(
+            trigger=DateTimeTrigger(moment=datetime.fromtimestamp(time.time() + seconds, UTC)),
+            method_name="submit_rest",
+            kwargs={"carried": self._carried(), "pause": pause},
+            timeout=until_triggerer_is_late(self._deadline),
+        )
+
+    def _carried(self) -> CarriedFields:
+        return {
+            "started": self._started,
+            "failures": [failure_to_json(failure) for failure in self._failures],
+            "records": self._store.carried,
+            "not_erased_users": self._not_erased_users,
+        }
 
     def _end_submission(self) -> dict[str, object]:
         output = self._output()
@@ -342,8 +331,17 @@ class ErasingTask:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    def _begin_to_wait(self) -> Progress:
-        """Count those who are not waited for, and wait for all others."""
+    def _begin_to_wait(self) -> dict[str, object]:
+        """Wait if asked to, and if there is something to wait for."""
+        if not self._operator.wait_for_completion or not any(record.requests for record in self._ledger.records):
+            return self._end_submission()
+        self._progress = self._everybody()
+        if self._operator.deferrable and len(self._progress.left) <= LOOKED_AT_FIRST:
+            self._look_first()
+        return self._wait()
+
+    def _everybody(self) -> Progress:
+        """Count those who are not waited for, and put all others into the queue."""
         waiting, erased, not_erased = [], 0, 0
         for record in self._ledger.records:
             erased += record.user_count - record.unerased
@@ -353,13 +351,10 @@ class ErasingTask:
                 not_erased += record.unerased
         return Progress(waiting, ErasureOutcome(erased=erased, not_erased=not_erased))
 
-    def _wait(self, *, look_first: bool = False) -> dict[str, object]:
+    def _wait(self) -> dict[str, object]:
         """Wait in rounds until nothing is left to wait for."""
-        if self._operator.deferrable:
-            if look_first and len(self._progress.left) <= LOOKED_AT_FIRST:
-                self._look_first()
-            if self._progress.left:
-                self._defer()
+        if self._operator.deferrable and self._progress.left:
+            self._defer()
         while self._progress.left:
             self._wait_in_worker()
         return self._finish()
@@ -371,7 +366,7 @@ class ErasingTask:
         with self._hook.get_conn() as client:
             watch = self._watch(client, numbers)
             try:
-                client.hold(watch.check())
+                client.hold(watch.check(patience=0.0))
             except KoreError as error:
                 failure = error
         if failure is not None or watch.settled:
@@ -391,12 +386,6 @@ class ErasingTask:
 
     def _defer(self) -> NoReturn:
         numbers = self._progress.begin_round(self._deadline, REQUESTS_AT_ONCE)
-        carried: CarriedFields = {
-            "started": self._started,
-            "failures": [failure_to_json(failure) for failure in self._failures],
-            "records": self._store.carried,
-            "not_erased_users": self._not_erased_users,
-        }
         defer(
             self._operator,
             [self._request(number) for number in numbers],
@@ -406,7 +395,7 @@ class ErasingTask:
             round_ends=self._progress.round_ends,
             deadline=self._deadline,
             poll_interval=self._operator.poll_interval,
-            kwargs={"carried": carried, "progress": self._progress.to_json()},
+            kwargs={"carried": self._carried(), "progress": self._progress.to_json()},
         )
 
     def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = assess_by_count) -> ErasureWatch:
@@ -431,69 +420,18 @@ class ErasingTask:
     def _end_round(self, numbers: Sequence[int], outcomes: Sequence[RequestOutcome], failure: KoreError | None) -> None:
         """Settle what is settled of a round; a failure ends the waiting."""
         by_number = dict(zip(numbers, outcomes, strict=True))
-        erased: list[BatchRecord] = []
-        unclear: list[BatchRecord] = []
-        for number, outcome in by_number.items():
-            if outcome.settled and outcome.understood:
-                record = self._record(number)
-                very_users = outcome.fingerprint == record.sent_fingerprint
-                (erased if very_users and not outcome.outcome.not_erased else unclear).append(record)
-        self._ledger.erased(erased)
-        if unclear and failure is None:
-            failure = self._look_by_name(unclear, by_number)
+        settling = Settling(self._hook, self._ledger, self._batches, self._watch, self._not_erased_users)
+        try:
+            if settling.settle(by_number, by_name=failure is None):
+                self._first_look = time.time() + self._operator.poll_interval
+        except KoreError as error:
+            failure = error
+        self._not_erased_users = settling.not_erased_users
+        self._failures += settling.alarms
         self._progress.end_round(by_number, self._deadline)
         if failure is not None:
             self._failures.append(failure)
             self._progress.give_up(lambda number: by_number.get(number) or self._unseen(number))
-
-    def _look_by_name(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> KoreError | None:
-        """
-        Look again where numbers do not tell who is not erased, or whether the very users are named that were sent.
-
-        :param records: the batches.
-        :param outcomes: is given what was seen; what came of a batch that cannot be looked at stays as it is.
-        """
-        unseen = {record.number for record in records}
-        failure: KoreError | None = None
-        try:
-            with self._hook.get_conn() as client:
-                for record, batch in self._users_of(records):
-                    outcomes[record.number] = self._look_at_batch(client, record, batch)
-                    unseen.remove(record.number)
-        except KoreInputError as error:
-            log.warning(
-                "Counts decide, and who is not erased cannot be told, since the users cannot be read any more as they "
-                "were submitted: %s",
-                error.problem,
-            )
-            self._ledger.erased([self._record(number) for number in unseen if not outcomes[number].outcome.not_erased])
-        except KoreError as error:
-            failure = error
-        return failure
-
-    def _look_at_batch(self, client: KoreClient, record: BatchRecord, batch: Batch) -> RequestOutcome:
-        matched: MatchedOutcome | None = None
-
-        def assess(_: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
-            nonlocal matched
-            matched = match_outcome(status, record.users_to_send(batch))
-            return matched.outcome
-
-        watch = self._watch(client, [record.number], assess)
-        client.hold(watch.wait(PollSchedule(), deadline=0.0))
-        outcome = watch.outcomes[0]
-        if not outcome.settled:
-            # By number it was settled: only time can tell, and not at once.
-            self._first_look = time.time() + self._operator.poll_interval
-        elif outcome.understood and matched is not None:
-            if matched.alarm:
-                self._failures.append(_unexpected_users(record))
-            elif not outcome.outcome.not_erased:
-                self._ledger.erased([record])
-            elif matched.to_repeat:
-                self._name_not_erased(record, batch, matched)
-                self._ledger.settled(record, matched.to_repeat)
-        return outcome
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -508,7 +446,7 @@ class ErasingTask:
                 result,
                 self._progress.open_ids,
                 self._failures,
-                named=[_named(user) for user in self._not_erased_users[:NAMED_IN_ERROR]],
+                named=[f"batch {user['batch']} position {place_of(user)}" for user in self._not_erased_users[:20]],
                 remedy="Clear the task, or let it retry: it submits only those who are not erased. Owners and members "
                 "of an account and developers of a bot must first lose that role in Kore.ai.",
             )
@@ -517,75 +455,3 @@ class ErasingTask:
             raise
         log.info("All %d users are erased.", result.user_count)
         return output
-
-    def _name_not_erased(self, record: BatchRecord, batch: Batch, matched: MatchedOutcome) -> None:
-        """Tell who is not erased: by position, and by digest if the connection has a key for it."""
-
-        def users(positions: Sequence[int], most: int) -> list[NotErasedUserFields]:
-            within = record.positions
-            in_batch = (position if within is None else within[position] for position in positions[:most])
-            return [self._not_erased_user(record.number, batch, position) for position in in_batch]
-
-        shown = users(matched.to_repeat, NAMED_IN_LOG)
-        log.error(
-            "Not erased in batch %d (request %s): the users at position %s of the batch%s.",
-            record.number,
-            record.requests[-1].request_id,
-            ", ".join(map(_place, shown)) + (", …" if len(matched.to_repeat) > NAMED_IN_LOG else ""),
-            ""
-            if not matched.suspect_positions
-            else f", of whom {matched.outcome.not_erased} are not; since Kore.ai names them by other ids, it cannot be "
-            "told which",
-        )
-        room = NAMED_IN_OUTPUT - len(self._not_erased_users)
-        self._not_erased_users += users(matched.not_erased_positions, max(room, 0))
-
-    def _not_erased_user(self, number: int, batch: Batch, position: int) -> NotErasedUserFields:
-        user: NotErasedUserFields = {"batch": number, "position": position + 1}
-        if key := self._account.digest_key:
-            user["digest"] = digest(batch[position], key)
-        return user
-
-
-def _place(user: NotErasedUserFields) -> str:
-    return f"{user['position']} ({user['digest']})" if "digest" in user else str(user["position"])
-
-
-def _named(user: NotErasedUserFields) -> str:
-    return f"batch {user['batch']} position {_place(user)}"
-
-
-def _source_changed(number: int) -> KoreInputError:
-    return KoreInputError(
-        f"The source of the user ids has changed: batch {number} is not what it was.",
-        remedy="Put the source back as it was and clear the task.",
-    )
-
-
-def _of_batch(error: KoreError, name: str) -> KoreError:
-    return type(error)(f"{name.capitalize()}: {error.problem}", consequence=error.consequence, remedy=error.remedy)
-
-
-def _not_a_new_request(request_id: str) -> KoreAmbiguousSubmitError:
-    return KoreAmbiguousSubmitError(
-        f"Kore.ai answered with {request_id}, the request id of an earlier submission, so that the two cannot be told "
-        "apart.",
-        consequence=Consequence.UNKNOWN,
-        remedy="Clear the task to submit this batch again; if it stays so, ask Kore.ai.",
-    )
-
-
-def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:
-    return KoreUnexpectedUsersError(
-        f"ALARM: the answer for {record.requests[-1].request_id} names users that were not submitted.",
-        consequence=Consequence.SENT,
-        remedy="Ask Kore.ai which users were touched. To submit these users again after that, set force=True.",
-    )
-
-
-def _ambiguous_before(name: str) -> KoreResumeError:
-    return KoreResumeError(
-        f"An earlier try sent {name}, and whether Kore.ai accepted it is not known.",
-        consequence=Consequence.UNKNOWN,
-        remedy="Ask Kore.ai what became of it, then clear the task with on_ambiguous_submit='resubmit'.",
-    )

@@ -128,8 +128,13 @@ def defer(
         ),
         method_name="execute_complete",
         kwargs=dict(kwargs),
-        timeout=timedelta(seconds=max(deadline - time.time(), 0.0)) + TRIGGERER_GRACE,
+        timeout=until_triggerer_is_late(deadline),
     )
+
+
+def until_triggerer_is_late(deadline: float) -> timedelta:
+    """Say after what time Airflow brings a task back whose trigger has not."""
+    return timedelta(seconds=max(deadline - time.time(), 0.0)) + TRIGGERER_GRACE
 
 
 def push_outcome(operator: BaseOperator, context: Context, output: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.erasure import ErasureOutcome, check_request_id
-from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
 from airflow_provider_kore.arguments import check_whole_number
 from airflow_provider_kore.compatibility import (
@@ -75,7 +75,9 @@ class WaitingTask:
         if in_worker or time.time() >= self._deadline:
             return self._wait()
         if self._sensor.reschedule or len(self._requests) <= LOOKED_AT_FIRST:
-            outcomes, failure, settled = self._look(ErasureWatch.check)
+            # The triggerer can wait for turns without a worker's slot.
+            patience = 0.0 if self._sensor.deferrable else MINUTE
+            outcomes, failure, settled = self._look(lambda watch: watch.check(patience))
             if failure is not None or settled:
                 return self._end(outcomes, failure)
         # Even if the deadline has come meanwhile: this look has not seen every request, and the next one will.

@@ -61,10 +61,10 @@ class FileStore:
 def timed(step: Callable[..., object], times: dict[str, float], name: str) -> Callable[..., object]:
     """Note how long a step takes."""
 
-    def run(*arguments: object) -> object:
+    def run(*arguments: object, **keywords: object) -> object:
         began = time.perf_counter()
         try:
-            return step(*arguments)
+            return step(*arguments, **keywords)
         finally:
             times[name] = time.perf_counter() - began
 
@@ -73,13 +73,14 @@ def timed(step: Callable[..., object], times: dict[str, float], name: str) -> Ca
 
 def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, object]:
     """Run the operator as a task does, and say what it took."""
-    from airflow_provider_kore.erasing_task import ErasingTask
+    from airflow_provider_kore.batches import UserBatches
     from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+    from airflow_provider_kore.submission import Submission
     from airflow_provider_kore.user_ids import FileUserIds
 
     times: dict[str, float] = {}
-    for name, step in (("checking", "_plan_batches"), ("submitting", "_submit")):
-        setattr(ErasingTask, step, timed(getattr(ErasingTask, step), times, name))
+    for name, owner, step in (("checking", UserBatches, "plan"), ("submitting", Submission, "go_on")):
+        setattr(owner, step, timed(getattr(owner, step), times, name))
     operator = KoreEraseUserDataOperator(
         task_id="erase",
         user_ids=FileUserIds(uri, column="email"),

@@ -35,7 +35,7 @@ from airflow_provider_kore.api.errors import (
     throttle_pause,
     unreachable,
 )
-from airflow_provider_kore.api.pacing import RateBudget
+from airflow_provider_kore.api.pacing import RateBudget, Turn
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,
@@ -50,6 +50,9 @@ T = TypeVar("T")
 
 ATTEMPTS = 4
 """How often a call is tried that certainly was not received, or only reads, before its error goes on."""
+
+SHORT_WAIT = 10.0
+"""Seconds that a conversation waits in the line without asking again how long it still takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,41 +88,44 @@ class Pacing:
 
 
 def _exchange(
-    request: Request, call: Call, pacing: Pacing, give_up_at: float | None
+    request: Request, turn: Turn, pacing: Pacing, give_up_at: float | None
 ) -> Conversation[Answer | NoAnswer]:
     """Wait for a turn and exchange, again and again while the budget is spent, and once more after one 401."""
     signed_again = False
     while True:
-        yield from _wait_for_turn(call, pacing, give_up_at)
-        answer = yield request
+        yield from _wait_for(turn, pacing, give_up_at)
+        try:
+            answer = yield request
+        finally:
+            turn.end(pacing.clock())
         assert answer is not None, "a request is answered"  # noqa: S101
         if isinstance(answer, NoAnswer):
             return answer
         text = _text_of(answer)
         if is_throttle(answer.status, text):
             seconds = throttle_pause(answer, text)
-            log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
-            pacing.budget.close(pacing.clock(), seconds)
+            if pacing.budget.close(pacing.clock(), seconds):
+                log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
         elif answer.status == 401 and not signed_again:
             signed_again = True
         else:
             return answer
 
 
-def _wait_for_turn(call: Call, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
-    while True:
-        now = pacing.clock()
-        seconds = pacing.budget.book(now)
-        if give_up_at is not None and seconds > 0 and now + seconds > give_up_at:
-            raise KoreThrottledError(
-                f"The account's rate limit left no turn for a {call.value} before the deadline.",
-                consequence=Consequence.SENT if call is Call.STATUS else Consequence.NOT_SENT,
-                remedy="Clear the task to go on, or give it more time.",
-            )
-        if seconds > 0:
-            yield Pause(seconds)
-        if not pacing.budget.is_closed(pacing.clock()):
-            return
+def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
+    """Wait in the line, and give up the place if the conversation is ended meanwhile, since others wait behind it."""
+    try:
+        while (seconds := turn.ask(now := pacing.clock())) > 0:
+            if give_up_at is not None and now + seconds > give_up_at:
+                raise KoreThrottledError(
+                    f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
+                    consequence=Consequence.SENT if turn.call is Call.STATUS else Consequence.NOT_SENT,
+                    remedy="Clear the task to go on, or give it more time.",
+                )
+            # A long wait is looked into half-way, since those before may leave, or find their erasures ended.
+            yield Pause(seconds if seconds <= SHORT_WAIT else seconds / 2)
+    finally:
+        turn.leave()
 
 
 def _text_of(answer: Answer) -> str | None:
@@ -159,8 +165,9 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
     :raises KoreError: if it was not accepted; the exception says so.
     """
     http_request = Request("DELETE", ERASE_PATH, request.body())
+    turn = pacing.budget.turn(Call.ERASE, pacing.clock())
     for attempt in range(ATTEMPTS):
-        answer = yield from _exchange(http_request, Call.ERASE, pacing, give_up_at)
+        answer = yield from _exchange(http_request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
             if answer.received:
                 raise _ambiguous(answer.reason)
@@ -189,7 +196,9 @@ def _ambiguous(reason: str) -> KoreAmbiguousSubmitError:
     )
 
 
-def fetch_status(request_id: str, pacing: Pacing, give_up_at: float | None = None) -> Conversation[ErasureStatus]:
+def fetch_status(
+    request_id: str, pacing: Pacing, give_up_at: float | None = None, turn: Turn | None = None
+) -> Conversation[ErasureStatus]:
     """
     Ask for the status of one erasure request.
 
@@ -197,16 +206,19 @@ def fetch_status(request_id: str, pacing: Pacing, give_up_at: float | None = Non
 
     :param request_id: what the erase call answered.
     :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :param turn: its turn, if it has one since earlier; a new one if left out.
     :raises KoreUnavailableError: if the fault did not pass; asking again later is right.
     :raises KoreThrottledError: if the budget left no turn before ``give_up_at``.
     :raises KoreError: on any other failure.
     """
     http_request = Request("GET", status_path(request_id))
+    if turn is None:
+        turn = pacing.budget.turn(Call.STATUS, pacing.clock())
     failure: KoreError
     for attempt in range(ATTEMPTS):
         if attempt:
             yield _back_off(attempt - 1)
-        answer = yield from _exchange(http_request, Call.STATUS, pacing, give_up_at)
+        answer = yield from _exchange(http_request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
             failure = unreachable(Call.STATUS, answer.reason)
         elif 200 <= answer.status < 300:

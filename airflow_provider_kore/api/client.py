@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict, TypeVar
@@ -126,17 +126,18 @@ class KoreClient:
     def hold(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
         reply: Answer | NoAnswer | None = None
-        while True:
-            try:
-                step = conversation.send(reply)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            if isinstance(step, Pause):
-                self._sleep(step.seconds)
-                reply = None
-            else:
-                reply = self._exchange(step)
+        with closing(conversation):  # so that it gives up its turn if this is ended from outside
+            while True:
+                try:
+                    step = conversation.send(reply)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                if isinstance(step, Pause):
+                    self._sleep(step.seconds)
+                    reply = None
+                else:
+                    reply = self._exchange(step)
 
     def _exchange(self, request: Request) -> Answer | NoAnswer:
         content = bytearray()
@@ -197,17 +198,18 @@ class AsyncKoreClient:
     async def hold(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
         reply: Answer | NoAnswer | None = None
-        while True:
-            try:
-                step = conversation.send(reply)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            if isinstance(step, Pause):
-                await self._sleep(step.seconds)
-                reply = None
-            else:
-                reply = await self._exchange(step)
+        with closing(conversation):  # so that it gives up its turn if this is ended from outside
+            while True:
+                try:
+                    step = conversation.send(reply)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                if isinstance(step, Pause):
+                    await self._sleep(step.seconds)
+                    reply = None
+                else:
+                    reply = await self._exchange(step)
 
     async def _exchange(self, request: Request) -> Answer | NoAnswer:
         content = bytearray()

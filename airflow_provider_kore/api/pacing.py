@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import threading
-from collections import deque
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.errors import Call
 
 MINUTE = 60.0
 HOUR = 3600.0
+
+SUBMITS_PER_POLL = 4
+"""How many submits go before a poll that waits; a poll can wait, but not for ever."""
 
 
 class RateBudget:
@@ -19,8 +26,11 @@ class RateBudget:
     Share an account's calls among all that call in its name in this process.
 
     Kore.ai documents two rolling windows, by the minute and by the hour, that count erase and status calls
-    together for the whole account. A turn is booked first come, first served; whoever books waits until it has
-    come. Safe for threads.
+    together for the whole account. Whoever wants to call takes a place in one of two lines, see :meth:`turn`: submits
+    go before polls, yet after some submits in a row a poll goes. Within a line the one that has waited longest is
+    first. So a long line by itself makes the looks at each request rarer, for all requests alike. Safe for threads.
+
+    A call counts from its answer on, and until then as just made, since Kore.ai counts it at a moment in between.
 
     :param per_minute: calls in any 60 seconds.
     :param per_hour: calls in any 3,600 seconds.
@@ -30,29 +40,159 @@ class RateBudget:
     def __init__(self, per_minute: int, per_hour: int) -> None:
         self.seconds_per_call = max(MINUTE / per_minute, HOUR / per_hour)
         self._windows = ((per_minute, MINUTE), (per_hour, HOUR))
-        self._booked: deque[float] = deque(maxlen=max(per_minute, per_hour))
+        self._ended: deque[float] = deque(maxlen=max(per_minute, per_hour))
+        self._in_flight = 0
         self._closed_until = -math.inf
+        self._next_poll = -math.inf
+        self._rest = 2 * self.seconds_per_call
+        self._longest_credit = per_minute / 2 * self._rest
+        self._submits_in_a_row = 0
+        self._lines: dict[Call, list[tuple[float, int]]] = {call: [] for call in Call}
+        self._numbers = itertools.count()
         self._lock = threading.Lock()
 
-    def book(self, now: float) -> float:
-        """Book the next free turn and tell how many seconds from ``now`` it comes."""
-        with self._lock:
-            turn = max(now, self._closed_until, self._booked[-1] if self._booked else -math.inf)
-            for calls, seconds in self._windows:
-                if len(self._booked) >= calls:
-                    turn = max(turn, self._booked[-calls] + seconds)
-            self._booked.append(turn)
-            return turn - now
+    def turn(self, call: Call, since: float) -> Turn:
+        """
+        Make a turn for one conversation; it takes its place when it first asks.
 
-    def is_closed(self, now: float) -> bool:
-        """Tell whether a throttle answer has come in since a turn was booked."""
-        with self._lock:
-            return now < self._closed_until
+        :param call: which line.
+        :param since: when the wish to call came up, which decides the place in the line.
+        """
+        return Turn(self, call, (since, next(self._numbers)))
 
-    def close(self, now: float, seconds: float) -> None:
-        """Let nobody call for some seconds, because Kore.ai said that the budget is spent."""
+    def seconds_until_turn(self, now: float) -> float:
+        """Tell how many seconds a submit that came now would wait at least, without taking a place."""
         with self._lock:
+            return max(self._next_turn(Call.ERASE, len(self._lines[Call.ERASE]), now) - now, 0.0)
+
+    def close(self, now: float, seconds: float) -> bool:
+        """
+        Let nobody call for some seconds, because Kore.ai said that the budget is spent.
+
+        :return: whether it was open; of many calls that are throttled at once, one tells the log.
+        """
+        with self._lock:
+            was_open = self._closed_until <= now
             self._closed_until = max(self._closed_until, now + seconds)
+            self._next_poll = max(self._next_poll, self._closed_until)
+            return was_open
+
+    def rest(self, now: float) -> None:
+        """
+        Hold the next polls back a little, because one found its erasure still open.
+
+        Such polls may use half of the account's calls, so that the hour is not burnt on answers "not yet". Polls that
+        find an end may follow each other as the windows allow.
+        """
+        with self._lock:
+            self._next_poll = max(self._next_poll, now - self._longest_credit) + self._rest
+
+    def recent_calls(self, now: float) -> list[tuple[int, int]]:
+        """
+        List the calls that still count, for :meth:`take_over` in another process.
+
+        :return: pairs of seconds ago, rounded down to the minute, and the number of calls.
+        """
+        with self._lock:
+            ages = [now - ended for ended in self._ended]
+            minutes = Counter({0: self._in_flight}) + Counter(int(age // MINUTE) for age in ages if age < HOUR)
+            return [(int(minute * MINUTE), calls) for minute, calls in sorted(minutes.items(), reverse=True)]
+
+    def take_over(self, calls: Sequence[Sequence[int]], listed_at: float) -> None:
+        """
+        Count calls that the task made in the process that it has left.
+
+        Changes nothing if this process has called already: then it is no new one, and knows its share.
+
+        :param calls: what :meth:`recent_calls` gave there.
+        :param listed_at: when that was, by this process's clock.
+        """
+        with self._lock:
+            if not self._ended and not self._in_flight:
+                self._ended.extend(sorted(listed_at - seconds for seconds, count in calls for _ in range(count)))
+
+    # --- for turns ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, turn: Turn, now: float) -> float:
+        with self._lock:
+            line = self._lines[turn.call]
+            place = bisect_left(line, turn.place)
+            if not turn.in_line:
+                line.insert(place, turn.place)
+                turn.in_line = True
+            seconds = self._next_turn(turn.call, place, now) - now
+            if seconds > 0:
+                return seconds
+            del line[place]
+            turn.in_line = False
+            turn.began = now
+            self._in_flight += 1
+            self._submits_in_a_row = (
+                0 if turn.call is Call.STATUS else min(self._submits_in_a_row + 1, SUBMITS_PER_POLL)
+            )
+            return 0.0
+
+    def _leave(self, turn: Turn) -> None:
+        with self._lock:
+            if turn.in_line:
+                line = self._lines[turn.call]
+                del line[bisect_left(line, turn.place)]
+                turn.in_line = False
+
+    def _end(self, now: float) -> None:
+        with self._lock:
+            self._in_flight -= 1
+            # Threads can come here in another order than they read the clock.
+            self._ended.append(max(now, self._ended[-1]) if self._ended else now)
+
+    def _next_turn(self, call: Call, place: int, now: float) -> float:
+        """Say when the turn of a place in a line comes at the earliest; right if all before it take theirs then."""
+        other = len(self._lines[Call.STATUS if call is Call.ERASE else Call.ERASE])
+        if call is Call.ERASE:
+            ahead = place + min(other, (self._submits_in_a_row + place) // SUBMITS_PER_POLL)
+            moment = self._closed_until
+        else:
+            ahead = place + min(other, (place + 1) * SUBMITS_PER_POLL - self._submits_in_a_row)
+            moment = max(self._closed_until, self._next_poll + place * self._rest)
+        known = len(self._ended) + self._in_flight
+        for calls, seconds in self._windows:
+            rounds, ahead_in_round = divmod(ahead, calls)
+            leaving = known + ahead_in_round - calls  # the call that must have left the window by then
+            free = now if leaving < 0 else (self._ended[leaving] if leaving < len(self._ended) else now) + seconds
+            moment = max(moment, free + rounds * seconds)
+        return moment
+
+
+class Turn:
+    """
+    Hold the place of one conversation in the line of its account.
+
+    Whoever is given one must :meth:`end` each call, and :meth:`leave` when it gives up waiting. A call that must be
+    made again gets its old place.
+
+    :ivar began: when its last call began; ``None`` before the first.
+    """
+
+    __slots__ = ("_budget", "began", "call", "in_line", "place")
+
+    def __init__(self, budget: RateBudget, call: Call, place: tuple[float, int]) -> None:
+        self._budget = budget
+        self.call = call
+        self.place = place
+        self.in_line = False
+        self.began: float | None = None
+
+    def ask(self, now: float) -> float:
+        """Begin a call and return 0, or wait in the line and return how many seconds the turn is away at least."""
+        return self._budget._ask(self, now)
+
+    def leave(self) -> None:
+        """Give up the place, if it waits in the line."""
+        self._budget._leave(self)
+
+    def end(self, now: float) -> None:
+        """Say that the call was answered, or will not be."""
+        self._budget._end(now)
 
 
 _budgets: dict[tuple[str, str, int, int], RateBudget] = {}
@@ -72,16 +212,17 @@ class PollSchedule:
     Let the looks at an erasure grow apart with its age.
 
     Quick at first, since an erasure can take half a second; then in proportion to the age, so that the lag stays a
-    fraction of the wait; never longer than a cap.
+    fraction of the wait; never longer than a cap. That is for a request that waits alone: where many do, the line of
+    :class:`RateBudget` makes the pauses longer.
 
     :param longest: the longest pause in seconds.
     :param shortest: the shortest pause in seconds.
     :param fraction: the pause as a fraction of the age.
     """
 
-    longest: float = MINUTE
-    shortest: float = 1.0
-    fraction: float = 0.1
+    longest: float = 30.0
+    shortest: float = 1.25
+    fraction: float = 0.09
 
     def pause(self, age: float) -> float:
         """Give the seconds until the next look at a request of this age, with a tenth of jitter."""

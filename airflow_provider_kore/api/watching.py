@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -15,6 +17,7 @@ from airflow_provider_kore.api.erasure import (
     ErasureStatus,
     count_outcome,
 )
+from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.exceptions import (
     KoreError,
@@ -28,6 +31,12 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_ID_GRACE = 120.0
 """Seconds for which an unknown request id may be one that Kore.ai's own parts have not all heard of yet. A guess."""
+
+LAST_LOOKS = 1200.0
+"""Seconds after the deadline for which last looks may still wait for their turns: enough for five hundred of them."""
+
+FEW_REQUESTS = 20
+"""Up to how many requests each change of the counts is reported at once; of more, at most one a minute."""
 
 
 class AcceptedErasureFields(TypedDict):
@@ -132,7 +141,7 @@ class ErasureWatch:
     :param fingerprint_key: see :meth:`KoreAccount.fingerprint_key`.
     :param started: when the waiting began, in seconds since the epoch.
     :param assess: judges an answer.
-    :param report: is told the counts of all requests whenever they change.
+    :param report: is told the counts of all requests when they change, at the latest at the end; without remarks.
     :param clock: seconds since the epoch.
     """
 
@@ -156,6 +165,9 @@ class ErasureWatch:
         self._clock = clock
         self._outcomes = {request.request_id: RequestOutcome.unseen(request) for request in self._requests}
         self._open = set(self._outcomes)
+        self._counts = Counter(total(self.outcomes).counts())
+        self._reported = self._counts.copy()
+        self._reported_at = -math.inf
 
     @property
     def outcomes(self) -> list[RequestOutcome]:
@@ -167,59 +179,70 @@ class ErasureWatch:
         """Whether all requests are settled."""
         return not self._open
 
-    def check(self) -> Conversation[bool]:
+    def check(self, patience: float = MINUTE) -> Conversation[bool]:
         """
         Look once, and tell whether all requests are settled.
 
         Stops at the first that is open, since more looks could not change the answer; begins with the last one, which
         was submitted last.
+
+        :param patience: seconds that each look waits for its turn at most.
         """
         for request in reversed(self._requests):
-            yield from self._look(request, self._pacing.clock() + MINUTE)
+            now = self._pacing.clock()
+            yield from self._look(request, now, now + patience)
             if request.request_id in self._open:
-                return False
-        return True
+                break
+        self._report_rest()
+        return self.settled
 
     def wait(self, schedule: PollSchedule, deadline: float, first_look: float | None = None) -> Conversation[None]:
         """
         Look until all requests are settled, or until each open one was looked at when the deadline had come.
 
-        Many open requests take turns at the pace that the account's budget allows for ever, so that none of it is
-        burnt on answers "not yet".
+        The last looks wait for their turns no longer than :data:`LAST_LOOKS` allows. One request is looked at after
+        the other. The one that has been due for longest is the next, and takes its place in the account's line by
+        that, so that a request fares the same in one watch of many as in a watch of its own.
 
         :param schedule: how the looks grow apart.
         :param deadline: in seconds since the epoch.
         :param first_look: when to look first, in seconds since the epoch; at once if left out.
         """
-        begin = self._clock() if first_look is None else min(first_look, deadline)
+        begin = max(self._clock(), min(first_look or 0.0, deadline))
         looks = [(begin, number) for number in range(len(self._requests))]
-        while looks:
-            look_at, number = heapq.heappop(looks)
-            request = self._requests[number]
-            if (seconds := look_at - self._clock()) > 0:
-                yield Pause(seconds)
-            began = self._clock()
-            # The look at the deadline itself still gets the turn that the shorter window can make it wait for.
-            yield from self._look(request, self._pacing.clock() + max(deadline - began, 0.0) + MINUTE)
-            now = self._clock()
-            # What was asked before the deadline and answered after it is no look at the deadline.
-            if request.request_id in self._open and began < deadline:
-                turns_of_others = (len(self._open) - 1) * self._pacing.budget.seconds_per_call
-                pause = max(schedule.pause(now - self._started), turns_of_others)
-                heapq.heappush(looks, (min(now + pause, deadline), number))
-
-    def _look(self, request: AcceptedErasure, give_up_at: float) -> Conversation[None]:
-        before = self._outcomes[request.request_id]
+        last_turn = max(deadline, self._clock()) + LAST_LOOKS
         try:
-            status = yield from fetch_status(request.request_id, self._pacing, give_up_at)
-        except (KoreUnavailableError, KoreThrottledError) as fault:
+            while looks:
+                look_at, number = heapq.heappop(looks)
+                request = self._requests[number]
+                while (seconds := look_at - self._clock()) > 0:
+                    yield Pause(seconds)
+                now, clock = self._pacing.clock(), self._clock()
+                asked = yield from self._look(request, now - (clock - look_at), now + (last_turn - clock))
+                # What was asked before the deadline and answered after it is no look at the deadline.
+                if request.request_id in self._open and asked < now + (deadline - clock):
+                    self._pacing.budget.rest(self._pacing.clock())
+                    pause = schedule.pause(self._clock() - self._started)
+                    heapq.heappush(looks, (min(self._clock() + pause, deadline), number))
+        finally:
+            self._report_rest()
+
+    def _look(self, request: AcceptedErasure, due: float, give_up_at: float) -> Conversation[float]:
+        """Look at a request, and tell when Kore.ai was asked, or the turn given up, by the pacing's clock."""
+        turn = self._pacing.budget.turn(Call.STATUS, due)
+        after: RequestOutcome | None = None
+        try:
+            status = yield from fetch_status(request.request_id, self._pacing, give_up_at, turn)
+        except KoreThrottledError as fault:
+            log.info("No turn to ask about %s yet: %s", request.request_id, fault.problem)
+            return self._pacing.clock()
+        except KoreUnavailableError as fault:
             log.warning("No answer about %s yet: %s It is asked for again.", request.request_id, fault.problem)
-            return
         except KoreUnknownRequestError as fault:
             if self._clock() - self._started < UNKNOWN_ID_GRACE:
                 log.warning("%s is not known yet: %s It is asked for again.", request.request_id, fault.problem)
-                return
-            after = self._unproven(request, fault)
+            else:
+                after = self._unproven(request, fault)
         except KoreUnreadableAnswerError as fault:
             after = self._unproven(request, fault)
         else:
@@ -227,11 +250,28 @@ class ErasureWatch:
             after = RequestOutcome(
                 request.request_id, outcome, status.fingerprint(self._fingerprint_key), understood=True
             )
-        self._outcomes[request.request_id] = after
+        if after is not None:
+            self._note(after)
+        return turn.began if turn.began is not None else self._pacing.clock()
+
+    def _note(self, after: RequestOutcome) -> None:
+        """Keep what became of a request, and report the counts, but of many requests not each change at once."""
+        self._counts.subtract(self._outcomes[after.request_id].outcome.counts())
+        self._counts.update(after.outcome.counts())
+        self._outcomes[after.request_id] = after
         if after.settled:
-            self._open.discard(request.request_id)
-        if self._report is not None and after.outcome.counts() != before.outcome.counts():
-            self._report(total(self.outcomes))
+            self._open.discard(after.request_id)
+        if len(self._requests) <= FEW_REQUESTS or self._clock() - self._reported_at >= MINUTE:
+            self._report_rest()
+
+    def _report_rest(self) -> None:
+        """Report the counts, if they are others than those reported last."""
+        if self._counts != self._reported:
+            self._reported = self._counts.copy()
+            self._reported_at = self._clock()
+            if self._report is not None:
+                counts = self._counts
+                self._report(ErasureOutcome(counts["erased"], counts["open"], counts["not_erased"]))
 
     @staticmethod
     def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:

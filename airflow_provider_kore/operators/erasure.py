@@ -16,7 +16,7 @@ from airflow_provider_kore.user_ids import conceal
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.erasing_task import CarriedFields, ErasingTask
+    from airflow_provider_kore.erasing_task import CarriedFields, ErasingTask, PauseFields
     from airflow_provider_kore.progress import ProgressFields
 
 
@@ -79,7 +79,7 @@ class KoreEraseUserDataOperator(BaseOperator):
         batch_size: int = 100,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float | timedelta = 60.0,
+        poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta = timedelta(days=2),
         dry_run: bool | str = False,
         max_users: int | str | None = None,
@@ -123,6 +123,13 @@ class KoreEraseUserDataOperator(BaseOperator):
     ) -> dict[str, object]:
         """Come back from the triggerer."""
         return self._erasing(context, carried).come_back(event, progress)
+
+    def submit_rest(
+        self, context: Context, event: object = None, *, carried: CarriedFields, pause: PauseFields
+    ) -> dict[str, object]:
+        """Come back when the account's budget is no longer spent, and submit the rest."""
+        del event  # only says that it is time
+        return self._erasing(context, carried).submit_rest(pause)
 
     def resume_execution(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -35,7 +36,7 @@ class KoreErasureSensor(BaseSensorOperator):
         be checked otherwise.
     :param kore_conn_id: id of the connection.
     :param deferrable: wait in the triggerer, without a worker slot.
-    :param poke_interval: longest pause between two looks at one request, in seconds.
+    :param poke_interval: longest pause between two looks at one request, in seconds or as ``timedelta``.
     :param timeout: how long to wait, in seconds from the first look.
     :param mode: ``poke`` or ``reschedule``, if not deferrable.
     :raises KoreNotErasedError: if somebody is not proven erased.
@@ -52,9 +53,10 @@ class KoreErasureSensor(BaseSensorOperator):
         user_count: int | str | None = None,
         kore_conn_id: str = "kore_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta = 30.0,
         **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(poke_interval=poke_interval, **kwargs)
         if self.silent_fail or self.never_fail:
             raise KoreInputError(
                 "silent_fail and never_fail would hide that people are not erased.",

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_kore.api import pacing
 from airflow_provider_kore.compatibility import AirflowRescheduleException, AirflowSkipException
 
 
@@ -92,14 +93,16 @@ class TaskRunner:
             context["task_state_store"] = self.store
         deferrals, reschedules = [], 0
         while True:
-            operator = self._make_operator()  # each time in a new process
+            operator = self._make_operator()  # each time in a new process, which has called nobody yet
+            pacing._budgets.clear()
             operator.retries = self.retries
             try:
                 output = step(operator, context)
             except TaskDeferred as deferred:
                 class_path, trigger_kwargs = deferred.trigger.serialize()
-                deferrals.append(json.loads(json.dumps({"trigger": trigger_kwargs, "kwargs": deferred.kwargs})))
-                event = asyncio.run(_first_event(class_path, deferrals[-1]["trigger"]))
+                kept = {"method": deferred.method_name, "trigger": trigger_kwargs, "kwargs": deferred.kwargs}
+                deferrals.append(json.loads(json.dumps(kept, default=datetime.isoformat)))
+                event = asyncio.run(_first_event(class_path, trigger_kwargs))
                 next_kwargs = {**deferrals[-1]["kwargs"], "event": event}
                 step = lambda operator, context, method=deferred.method_name, kwargs=next_kwargs: (  # noqa: E731
                     operator.resume_execution(method, kwargs, context)
@@ -120,5 +123,5 @@ async def _first_event(class_path, kwargs):
     module, _, name = class_path.rpartition(".")
     trigger = getattr(import_module(module), name)(**kwargs)
     async for event in trigger.run():
-        return json.loads(json.dumps(event.payload))
+        return json.loads(json.dumps(event.payload, default=datetime.isoformat))
     raise AssertionError("a trigger fires before it ends")

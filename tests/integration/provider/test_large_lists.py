@@ -8,11 +8,13 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_kore import erasing_task, progress, waiting_task
+from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
 from airflow_provider_kore.ledger import BATCHES_TOGETHER
 from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 from airflow_provider_kore.user_ids import UserIdSource
+from tests.integration.provider import task_runner
 from tests.integration.provider.conftest import erasures
 
 PEOPLE = [f"person{number}@example.com" for number in range(1, 12)]
@@ -208,6 +210,98 @@ def test_a_record_that_could_not_be_stored_goes_along_to_the_triggerer_and_back(
     assert counts(end.output) == (11, 0, 0)
     assert task.run().output["requests"] == end.output["requests"]
     assert len(erasures(sandbox)) == 3
+
+
+# --- a budget that is spent ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scarce(connection, monkeypatch):
+    """Allow four calls in two seconds and six in four, and hold a worker for half a second at most."""
+    monkeypatch.setattr(pacing, "MINUTE", 2.0)
+    monkeypatch.setattr(pacing, "HOUR", 4.0)
+    monkeypatch.setattr(erasing_task, "PATIENCE", 0.5)
+    connection(extra__requests_per_minute=4, extra__requests_per_hour=6)
+
+
+def most_calls_in(seconds, sandbox):
+    times = [entry.time for entry in sandbox.log()]
+    return max(sum(begin <= time < begin + seconds for time in times) for begin in times)
+
+
+@pytest.mark.parametrize("store", ["new", None], ids=["with a store", "before Airflow 3.3"])
+def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_keeps_to_it_when_it_comes_back(
+    erase, sandbox, scarce, store
+):
+    task = erase(PEOPLE, batch_size=1, deferrable=True, wait_for_completion=False, store=store)
+    end = task.run()
+    assert end.state == "success", end.text
+    assert erasures(sandbox) == [[person] for person in PEOPLE]
+    assert len(end.output["requests"]) == 11
+    assert len(end.deferrals) >= 2
+    assert {deferral["method"] for deferral in end.deferrals} == {"submit_rest"}
+    assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
+    assert most_calls_in(2.0, sandbox) <= 4
+    assert most_calls_in(4.0, sandbox) <= 6
+
+
+def test_a_task_that_must_not_defer_waits_for_its_turns_in_the_worker(erase, sandbox, scarce):
+    end = erase(PEOPLE[:6], batch_size=1, wait_for_completion=False).run()
+    assert end.state == "success", end.text
+    assert end.deferrals == []
+    assert len(erasures(sandbox)) == 6
+
+
+def test_a_turn_that_comes_after_the_deadline_is_not_waited_for(erase, sandbox, scarce):
+    end = erase(PEOPLE[:5], batch_size=1, deferrable=True, wait_for_completion=False, timeout=1).run()
+    assert type(end.error).__name__ == "KoreThrottledError"
+    assert end.deferrals == []
+    assert len(erasures(sandbox)) == 4
+
+
+def test_what_a_batch_was_refused_for_before_a_break_fails_the_task_after_it_and_is_not_repeated(
+    erase, sandbox, scarce
+):
+    sandbox.configure(refuse=PEOPLE[:1], refusal="whole-request")
+    end = erase(PEOPLE[:6], batch_size=1, deferrable=True, wait_for_completion=False).run()
+    assert type(end.error).__name__ == "KoreRequestError"
+    assert "Batch 1 of 6" in end.text
+    assert erasures(sandbox) == [[person] for person in PEOPLE[:6]]
+    assert len(end.output["requests"]) == 5
+
+
+@pytest.mark.parametrize("changed", [PEOPLE[::-1], PEOPLE[:-1], [*PEOPLE[:4], ""], []])
+def test_a_source_that_changes_during_the_break_ends_the_submission_but_not_the_waiting(
+    erase, sandbox, scarce, changed
+):
+    end = erase(ChangingUserIds(PEOPLE, PEOPLE, changed), batch_size=1, deferrable=True).run()
+    assert isinstance(end.error, KoreNotErasedError)
+    assert counts(end.output) == (4, 0, 7)
+    assert "No batch from number 5 on was sent in this try." in end.text
+    assert erasures(sandbox) == [[person] for person in PEOPLE[:4]]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("error", ["Trigger failure", "Trigger timeout"])
+def test_a_task_that_the_triggerer_does_not_bring_back_says_what_is_left_to_submit(
+    erase, sandbox, scarce, error, waits
+):
+    task = erase(PEOPLE, batch_size=1, deferrable=True, wait_for_completion=waits, timeout=100)
+    event, task_runner._first_event = task_runner._first_event, None
+    try:
+        with pytest.raises(TypeError):
+            task.run()
+    finally:
+        task_runner._first_event = event
+    end = task.run_failed_trigger(error)
+    assert "7 batches left to submit" in end.text
+    assert "Clear the task to go on." in end.text
+    assert len(end.output["requests"]) == 4
+    if waits:
+        assert end.output["not_erased"] == 7
+    task.clear()
+    assert task.run().state == "success"
+    assert len(erasures(sandbox)) == 11
 
 
 # --- sources that change ---------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from playing_kore import Clock, Played, error, http, pacing, play, status_of
+from playing_kore import Clock, Played, error, http, pacing, play, play_all, status_of
 
-from airflow_provider_kore.api.calls import ATTEMPTS, fetch_status, submit_erasure
+from airflow_provider_kore.api.calls import ATTEMPTS, Pause, Request, fetch_status, submit_erasure
 from airflow_provider_kore.api.erasure import (
     ErasureRequest,
     ErasureScope,
@@ -189,7 +189,7 @@ def test_a_throttle_closes_the_account_for_other_conversations():
     assert played.sent_at == [pytest.approx(1040)]
 
 
-def test_a_turn_that_was_booked_before_a_throttle_is_not_used_while_closed():
+def test_a_turn_that_was_waited_for_before_a_throttle_is_not_used_while_closed():
     clock = Clock()
     shared = pacing(clock, per_minute=1)
     play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
@@ -197,8 +197,8 @@ def test_a_turn_that_was_booked_before_a_throttle_is_not_used_while_closed():
     next(waiting)
     shared.budget.close(clock.now, 500)
     clock.now += 60
-    pause = waiting.send(None)
-    assert pause.seconds >= 440
+    played = play(waiting, [ACCEPTED], clock)
+    assert played.sent_at[0] >= 1500
 
 
 @pytest.mark.parametrize(("call", "consequence"), [(submit, Consequence.NOT_SENT), (ask, Consequence.SENT)])
@@ -265,6 +265,117 @@ def test_no_delete_follows_one_that_kore_may_have_accepted(replies):
     else:
         assert outcome.consequence in (Consequence.NOT_ACCEPTED, Consequence.NOT_SENT)
         assert last != ACCEPTED
+
+
+# --- sharing a budget -------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_that_is_ended_while_it_waits_gives_up_its_place():
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
+    abandoned, waiting = submit_erasure(REQUEST, shared), submit_erasure(REQUEST, shared)
+    next(abandoned)
+    assert isinstance(next(waiting), Pause)
+    abandoned.close()
+    clock.now += 60
+    assert isinstance(waiting.send(None), Request)
+
+
+def test_a_conversation_that_gives_up_its_turn_gives_up_its_place():
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
+    with pytest.raises(KoreThrottledError):
+        next(submit_erasure(REQUEST, shared, clock.now + 30))
+    assert shared.budget.seconds_until_turn(clock.now) == 60
+
+
+def test_a_call_that_is_broken_off_still_counts():
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    conversation = submit_erasure(REQUEST, shared)
+    next(conversation)
+    clock.now += 5
+    conversation.close()
+    assert shared.budget.seconds_until_turn(clock.now) == 60
+
+
+def test_a_call_that_is_repeated_goes_before_those_that_came_later():
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    repeated, later = fetch_status("eud-1", shared), fetch_status("eud-2", shared)
+    next(repeated)
+    next(later)
+    assert isinstance(repeated.send(LOST), Pause)  # before it tries again
+    clock.now += 2
+    pause = repeated.send(None)
+    while isinstance(pause, Pause):
+        clock.now += pause.seconds
+        pause = repeated.send(None)
+    assert pause.path.endswith("eud-1")
+    assert clock.now == pytest.approx(1060)
+
+
+class StrictWindows:
+    """Counts calls as they arrive, and refuses those beyond the limit of either rolling window."""
+
+    def __init__(self, clock, per_minute, per_hour):
+        self.clock = clock
+        self.limits = [(per_minute, 60), (per_hour, 3600)]
+        self.arrived = []
+        self.refused = 0
+
+    def __call__(self, request):
+        for limit, seconds in self.limits:
+            if sum(moment > self.clock.now - seconds for moment in self.arrived) >= limit:
+                self.refused += 1
+                return THROTTLE
+        self.arrived.append(self.clock.now)
+        return ACCEPTED if request.method == "DELETE" else DONE
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 6), st.integers(6, 40), st.integers(0, 40), st.integers(0, 40))
+@settings(max_examples=60)
+def test_strict_windows_never_refuse_a_call_however_long_calls_travel_and_sleepers_oversleep(
+    chance, per_minute, per_hour, submits, polls
+):
+    clock = Clock()
+    shared = pacing(clock, per_minute, per_hour)
+    kore = StrictWindows(clock, per_minute, per_hour)
+    conversations = [submit_erasure(REQUEST, shared) for _ in range(submits)]
+    conversations += [fetch_status("eud-1", shared) for _ in range(polls)]
+    chance.shuffle(conversations)
+    everything = play_all(
+        conversations,
+        kore,
+        clock,
+        travel=lambda: chance.choice([0.01, 0.2, 3, 20]),
+        late=lambda: chance.choice([0, 0.01, 2]),
+    )
+    assert kore.refused == 0
+    assert all(len(played.requests) == 1 for played in everything)
+
+
+def test_a_thousand_that_wait_wake_up_a_few_times_each():
+    clock = Clock()
+    shared = pacing(clock, 60, 1800)
+    conversations = [submit_erasure(REQUEST, shared) for _ in range(500)]
+    conversations += [fetch_status("eud-1", shared) for _ in range(500)]
+    kore = StrictWindows(clock, 60, 1800)
+    everything = play_all(conversations, kore, clock, travel=lambda: 0.1)
+    assert kore.refused == 0
+    assert clock.now - 1000 <= 17 * 60
+    assert sum(len(played.pauses) for played in everything) <= 12 * len(everything)
+    assert max(len(played.pauses) for played in everything) <= 40
+
+
+def test_of_many_calls_that_are_throttled_at_once_one_tells_the_log(caplog):
+    clock = Clock()
+    shared = pacing(clock)
+    answers = iter([THROTTLE] * 30 + [DONE] * 30)
+    play_all([fetch_status("eud-1", shared) for _ in range(30)], lambda _: next(answers), clock, travel=lambda: 0.1)
+    assert len([record for record in caplog.records if "rate limit" in record.getMessage()]) == 1
 
 
 # --- asking -----------------------------------------------------------------------------------------------------
