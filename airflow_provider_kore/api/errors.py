@@ -196,7 +196,9 @@ def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> 
     :param text: Kore.ai's own text, ``None`` if there is none in the usual shape; matched but never shown.
     :param code: Kore.ai's own code.
     """
-    if answer.status >= 500 or answer.status < 300:
+    # A 408 to a call that only reads can be the late goodbye of a kept connection.
+    late = call is Call.STATUS and answer.status == 408
+    if answer.status >= 500 or answer.status < 300 or late:
         meaning = _FAULT
     elif answer.status < 400:
         meaning = _REDIRECT

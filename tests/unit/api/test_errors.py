@@ -58,6 +58,8 @@ def answer(status, retry_after=None):
         (Call.ERASE, 404, ECHO, KoreConfigurationError, "base URL"),
         (Call.ERASE, 405, "Method Not Allowed", KoreConfigurationError, "method not allowed"),
         (Call.STATUS, 405, None, KoreConfigurationError, "proxy"),
+        (Call.STATUS, 408, None, KoreUnavailableError, "passes"),
+        (Call.ERASE, 408, None, KoreRequestError, "refused the request"),
         (Call.ERASE, 413, None, KoreRequestError, "refused the request"),
         (Call.ERASE, 422, ECHO, KoreRequestError, "refused the request"),
         (Call.STATUS, 422, ECHO, KoreRequestError, "refused the request"),
