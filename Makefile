@@ -9,7 +9,7 @@ COMPILE = .venv/bin/uv pip compile --python $(PYTHON) --quiet --universal --pyth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo test test-compatibility test-3.1 test-3.2 browser lint format requirements clean
+.PHONY: help venv demo test test-compatibility test-3.1 test-3.2 browser benchmarks lint format requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ browser:
 		echo "$$program is missing, so the browser test is skipped. On Debian: apt-get install chromium chromium-driver"; \
 	done
 
+benchmarks: .venv-benchmarks/ready ## Measure beside the peers, and print a table of each; see benchmarks/README.md
+	@for script in import_time schedule triggerer large_list; do \
+		$(<D)/bin/python -m benchmarks.$$script || exit; \
+	done
+
 lint: .venv/ready ## Check style and types
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
@@ -55,18 +60,23 @@ requirements: .venv/bin/uv ## Compile the pinned requirements again; UPGRADE=1 t
 			--constraints requirements/airflow-$$version.in \
 			--output-file requirements/airflow-$$version.txt pyproject.toml || exit; \
 	done
+	@echo "Benchmarks"
+	@$(COMPILE) --extra sandbox --extra dev --no-emit-package airflow-provider-kore \
+		--constraints requirements/airflow-3.3.txt \
+		--output-file requirements/benchmarks.txt pyproject.toml requirements/benchmarks.in
 
 clean: ## Remove all that was made here
-	rm -rf .venv .venv-3.1 .venv-3.2 .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-3.1 .venv-3.2 .venv-benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv: requirements/uv.txt
+.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv .venv-benchmarks/bin/uv: requirements/uv.txt
 	@sh requirements/make-environment $(@D:/bin=) '$(PYTHON)'
 
 .venv/ready: requirements/airflow-3.3.txt .venv/bin/uv
 .venv-3.1/ready: requirements/airflow-3.1.txt .venv-3.1/bin/uv
 .venv-3.2/ready: requirements/airflow-3.2.txt .venv-3.2/bin/uv
-.venv/ready .venv-3.1/ready .venv-3.2/ready: pyproject.toml
+.venv-benchmarks/ready: requirements/benchmarks.txt .venv-benchmarks/bin/uv
+.venv/ready .venv-3.1/ready .venv-3.2/ready .venv-benchmarks/ready: pyproject.toml
 	@echo "Installing $(filter %.txt,$^) into $(@D)"
 	@$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(filter %.txt,$^)
 	@$(@D)/bin/uv pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Generator
@@ -60,6 +61,12 @@ class KoreAuth(httpx.Auth):
             "jti": str(uuid.uuid4()),
         }
         return jwt.encode(claims, self._key, algorithm=self._account.algorithm)
+
+    async def sign_off_the_loop(self) -> str:
+        """Sign one token without holding the event loop up."""
+        if isinstance(self._key, RSAPrivateKey):
+            return await asyncio.to_thread(self.sign)  # takes up to some milliseconds, by the length of the key
+        return self.sign()  # takes less than handing it to a thread would
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the token to a request that is about to be sent."""

@@ -1,15 +1,14 @@
-"""Two thin clients that hold the conversations of :mod:`~airflow_provider_kore.api.calls` over httpx."""
+"""The client of a worker: it holds the conversations of :mod:`~airflow_provider_kore.api.calls` over httpx."""
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
@@ -34,14 +33,14 @@ _NOT_RECEIVED = (
 )
 
 
-def tls_context(account: KoreAccount) -> ssl.SSLContext | bool:
+def tls_context(account: KoreAccount) -> ssl.SSLContext:
     """
     Make what verifies Kore.ai's certificate; there is no way to turn that off.
 
     :raises KoreConfigurationError: if ``ca_bundle`` holds no certificates.
     """
     if account.ca_bundle is None:
-        return True
+        return httpx.create_ssl_context()
     folder = Path(account.ca_bundle).is_dir()
     try:
         return ssl.create_default_context(
@@ -55,40 +54,12 @@ def tls_context(account: KoreAccount) -> ssl.SSLContext | bool:
         ) from None
 
 
-class _Options(TypedDict):
-    base_url: str
-    auth: KoreAuth
-    verify: ssl.SSLContext | bool
-    timeout: float
-    follow_redirects: bool
-
-
-def _options(account: KoreAccount) -> _Options:
-    """Say what holds for every call of either client."""
-    return {
-        "base_url": account.base_url,
-        "auth": KoreAuth(account),
-        "verify": tls_context(account),
-        "timeout": account.timeout,
-        "follow_redirects": False,  # the token would go along
-    }
-
-
-def _http_request(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
-    headers = {"Content-Type": "application/json"} if request.body is not None else {}
-    return client.build_request(request.method, request.path, content=request.body, headers=headers)
-
-
 def _no_answer(error: httpx.HTTPError) -> NoAnswer:
     # The exception's own text is left out: of a strange server it could hold bytes of the answer.
     return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
 
 
-_TOO_LARGE = NoAnswer(received=True, reason=f"an answer of more than {LARGEST_ANSWER // 1024**2} MB, which is refused")
-
-
-def _answer(response: httpx.Response, content: bytes) -> Answer:
-    return Answer(response.status_code, response.headers.get("retry-after"), content)
+TOO_LARGE = NoAnswer(received=True, reason=f"an answer of more than {LARGEST_ANSWER // 1024**2} MB, which is refused")
 
 
 class KoreClient:
@@ -106,7 +77,14 @@ class KoreClient:
     def __init__(self, account: KoreAccount, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.pacing = Pacing(shared_budget(account))
         self._sleep = sleep
-        self._http = httpx.Client(**_options(account), limits=httpx.Limits(max_keepalive_connections=0))
+        self._http = httpx.Client(
+            base_url=account.base_url,
+            auth=KoreAuth(account),
+            verify=tls_context(account),
+            timeout=account.timeout,
+            follow_redirects=False,  # the token would go along
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -141,120 +119,19 @@ class KoreClient:
 
     def _exchange(self, request: Request) -> Answer | NoAnswer:
         content = bytearray()
+        headers = {"Content-Type": "application/json"} if request.body is not None else {}
         try:
-            response = self._http.send(_http_request(self._http, request), stream=True)
+            response = self._http.send(
+                self._http.build_request(request.method, request.path, content=request.body, headers=headers),
+                stream=True,
+            )
             try:
                 for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > LARGEST_ANSWER:
-                        return _TOO_LARGE
+                        return TOO_LARGE
             finally:
                 response.close()
         except httpx.HTTPError as error:
             return _no_answer(error)
-        return _answer(response, bytes(content))
-
-
-class AsyncKoreClient:
-    """
-    Hold conversations with Kore.ai on an event loop; the twin of :class:`KoreClient`.
-
-    Made by :meth:`create`, which keeps slow work off the loop. Connections are kept, since here nothing is submitted.
-
-    :param account: whose calls they are.
-    :param http: the httpx client to use.
-    :param sleep: waits for seconds.
-    """
-
-    def __init__(
-        self,
-        account: KoreAccount,
-        http: httpx.AsyncClient,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self.pacing = Pacing(shared_budget(account))
-        self._sleep = sleep
-        self._http = http
-
-    @classmethod
-    async def create(cls, account: KoreAccount, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> Self:
-        """
-        Make a client.
-
-        :raises KoreConfigurationError: if key or certificates of the account cannot be used.
-        """
-
-        def build() -> httpx.AsyncClient:
-            return httpx.AsyncClient(**_options(account))
-
-        # The TLS context alone takes 50 to 100 ms of CPU.
-        return cls(account, await asyncio.to_thread(build), sleep=sleep)
-
-    async def close(self) -> None:
-        """Close what is open."""
-        await self._http.aclose()
-
-    async def hold(self, conversation: Conversation[T]) -> T:
-        """Do what a conversation asks for, to its end, and return what it returns."""
-        reply: Answer | NoAnswer | None = None
-        with closing(conversation):  # so that it gives up its turn if this is ended from outside
-            while True:
-                try:
-                    step = conversation.send(reply)
-                except StopIteration as end:
-                    result: T = end.value
-                    return result
-                if isinstance(step, Pause):
-                    await self._sleep(step.seconds)
-                    reply = None
-                else:
-                    reply = await self._exchange(step)
-
-    async def _exchange(self, request: Request) -> Answer | NoAnswer:
-        content = bytearray()
-        try:
-            response = await self._http.send(_http_request(self._http, request), stream=True)
-            try:
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > LARGEST_ANSWER:
-                        return _TOO_LARGE
-            finally:
-                await response.aclose()
-        except httpx.HTTPError as error:
-            return _no_answer(error)
-        return _answer(response, bytes(content))
-
-
-class _Shared:
-    def __init__(self) -> None:
-        self.client: AsyncKoreClient | None = None
-        self.users = 0
-        self.lock = asyncio.Lock()
-
-
-_shared_clients: dict[tuple[int, KoreAccount], _Shared] = {}
-
-
-@asynccontextmanager
-async def shared_async_client(account: KoreAccount) -> AsyncIterator[AsyncKoreClient]:
-    """
-    Lend the one async client of an account on the running event loop; the last to leave closes it.
-
-    A client for each trigger would cost its TLS context and its connections over again.
-    """
-    key = (id(asyncio.get_running_loop()), account)
-    shared = _shared_clients.setdefault(key, _Shared())
-    shared.users += 1
-    try:
-        async with shared.lock:
-            if shared.client is None:
-                shared.client = await AsyncKoreClient.create(account)
-        yield shared.client
-    finally:
-        shared.users -= 1
-        if shared.users == 0:
-            del _shared_clients[key]
-            if shared.client is not None:
-                await shared.client.close()
+        return Answer(response.status_code, response.headers.get("retry-after"), bytes(content))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook, Connection
@@ -16,7 +18,7 @@ from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount, read_account
 from airflow_provider_kore.api.calls import fetch_status, submit_erasure
-from airflow_provider_kore.api.client import AsyncKoreClient, KoreClient, shared_async_client
+from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import (
     ErasureRequest,
     ErasureStatus,
@@ -37,6 +39,12 @@ from airflow_provider_kore.exceptions import (
     KoreThrottledError,
     KoreUnknownRequestError,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_kore.api.async_client import AsyncKoreClient
+
+_readings: dict[tuple[int, str], asyncio.Task[KoreAccount]] = {}
+"""Connections that are being read, by event loop and id."""
 
 
 class KoreHook(BaseHook):
@@ -73,17 +81,30 @@ class KoreHook(BaseHook):
         return account
 
     async def aget_account(self) -> KoreAccount:
-        """Read the connection on an event loop; the twin of :attr:`account`."""
+        """
+        Read the connection on an event loop; the twin of :attr:`account`.
+
+        Who asks while it is being read shares the answer: a triggerer that starts has a thousand who ask at once.
+        """
         if "account" not in self.__dict__:
-            try:
-                connection = await get_async_connection(self.kore_conn_id, self)
-            except AirflowNotFoundException:
-                raise self._no_connection() from None
-            account = _account_of(connection)
-            # In a thread that knows this loop, since it asks the supervisor and would block the loop.
-            await sync_to_async(mask_secret)(_secrets(account))
-            self.__dict__["account"] = account
+            loop = asyncio.get_running_loop()
+            key = (id(loop), self.kore_conn_id)
+            reading = _readings.get(key)
+            if reading is None:
+                reading = _readings[key] = loop.create_task(self._read_account())
+                reading.add_done_callback(lambda _: _readings.pop(key))
+            self.__dict__["account"] = await asyncio.shield(reading)
         return self.account
+
+    async def _read_account(self) -> KoreAccount:
+        try:
+            connection = await get_async_connection(self.kore_conn_id, self)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        account = _account_of(connection)
+        # In a thread that knows this loop, since it asks the supervisor and would block the loop.
+        await sync_to_async(mask_secret)(_secrets(account))
+        return account
 
     def _no_connection(self) -> KoreConfigurationError:
         return KoreConfigurationError(
@@ -104,6 +125,8 @@ class KoreHook(BaseHook):
     @asynccontextmanager
     async def aget_conn(self) -> AsyncIterator[AsyncKoreClient]:
         """Lend the client that all users of this account on the running event loop share."""
+        from airflow_provider_kore.api.async_client import shared_async_client  # no worker needs aiohttp
+
         async with shared_async_client(await self.aget_account()) as client:
             yield client
 

@@ -147,10 +147,10 @@ class Account:
         return accept_answer(erasure, self.settings)
 
     def _status(self, request_id: str) -> Answer:
-        erasure = self._erasures.get(request_id)
-        if erasure is None:
+        erasure, now = self._erasures.get(request_id), self._clock()
+        if erasure is None or (self.settings.while_running == "unknown" and now < erasure.finishes_at):
             raise RefusedError(self.settings.unknown_request_status, "Invalid request id")
-        return status_answer(erasure, self.settings, self._clock())
+        return status_answer(erasure, self.settings, now)
 
     def _request_state(self, erasure: Erasure, now: float) -> RequestState:
         fates = erasure.fates_at(now, self.settings)

@@ -62,10 +62,11 @@ class Settings:
         5.0, "guessed", "Seconds an erasure takes: a number, `uniform:a:b` or `log-uniform:a:b`"
     )
     seed: int = setting(0, "sandbox", "Seed of the random durations")
-    while_running: Literal["missing", "empty", "entries", "trickle", "growing"] = setting(
+    while_running: Literal["missing", "empty", "entries", "trickle", "growing", "unknown"] = setting(
         "entries",
         "guessed",
-        "`response` while running: no such key, `[]`, all in progress, finishing one by one, or only the finished",
+        "`response` while running: no such key, `[]`, all in progress, finishing one by one, only the finished, or "
+        "no answer but that the request id is unknown",
     )
     erased_word: str = setting("SUCCESS", "documented", "`status` of an erased user")
     running_word: str = setting("in-progress", "guessed", "`status` of a user not erased yet")

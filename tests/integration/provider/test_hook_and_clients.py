@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from airflow_provider_kore.api import client as client_module
+from airflow_provider_kore.api import async_client
+from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.exceptions import (
     KoreAmbiguousSubmitError,
     KoreAuthenticationError,
@@ -75,6 +76,8 @@ def test_every_algorithm_is_accepted(monkeypatch, algorithm):
     with running_sandbox(Settings(algorithm=algorithm)) as sandbox:
         connect(monkeypatch, sandbox.connection)
         assert KoreHook().test_connection() == (True, "Kore.ai accepts the key and the scope.")
+        with pytest.raises(KoreUnknownRequestError):
+            asyncio.run(KoreHook().aget_erasure_status("eud-1"))
 
 
 @pytest.mark.parametrize(
@@ -286,6 +289,16 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(connection, no_back_of
         good, message = KoreHook().test_connection()
         assert not good
         assert "ca_bundle" in message
+        with pytest.raises(KoreUnavailableError, match="ClientConnectorCertificateError"):
+            asyncio.run(KoreHook().aget_erasure_status("eud-1"))
+
+
+def test_a_certificate_of_another_host_is_refused(connection, no_back_off, certificate):
+    with https_server(certificate) as url:
+        connection(host=url.replace("localhost", "127.0.0.1"), extra__ca_bundle=str(certificate))
+        assert not KoreHook().test_connection()[0]
+        with pytest.raises(KoreUnavailableError, match="ClientConnectorCertificateError"):
+            asyncio.run(KoreHook().aget_erasure_status("eud-1"))
 
 
 def test_the_ca_bundle_is_trusted(connection, no_back_off, certificate):
@@ -338,13 +351,13 @@ def test_a_trigger_is_made_of_primitives_and_comes_back_the_same():
 def test_triggers_share_one_client_and_the_last_one_closes_it(hook, sandbox, monkeypatch):
     sandbox.configure(duration=0.3)
     made = []
-    create = client_module.AsyncKoreClient.create.__func__
+    create = async_client.AsyncKoreClient.create.__func__
 
     async def count(cls, account, **arguments):
         made.append(await create(cls, account, **arguments))
         return made[-1]
 
-    monkeypatch.setattr(client_module.AsyncKoreClient, "create", classmethod(count))
+    monkeypatch.setattr(async_client.AsyncKoreClient, "create", classmethod(count))
     request_ids = [hook.erase_user_data([f"u-{number}"], bot_ids=["st-1"]) for number in range(20)]
 
     async def run_all():
@@ -353,8 +366,8 @@ def test_triggers_share_one_client_and_the_last_one_closes_it(hook, sandbox, mon
     events = asyncio.run(run_all())
     assert [event["outcomes"][0]["erased"] for event in events] == [1] * 20
     assert len(made) == 1
-    assert made[0]._http.is_closed
-    assert client_module._shared_clients == {}
+    assert made[0]._http.closed
+    assert async_client._shared_clients == {}
 
 
 def test_a_trigger_that_is_cancelled_leaves_nothing_open(hook, sandbox):
@@ -368,7 +381,7 @@ def test_a_trigger_that_is_cancelled_leaves_nothing_open(hook, sandbox):
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run_and_cancel())
-    assert client_module._shared_clients == {}
+    assert async_client._shared_clients == {}
 
 
 def test_a_trigger_only_reads(hook, sandbox):
@@ -386,13 +399,13 @@ def test_a_trigger_without_a_connection_says_so_in_its_event():
 def test_tokens_name_the_app_and_live_as_long_as_the_connection_says(sandbox, connection, monkeypatch):
     connection(extra__subject="privacy-team", extra__token_ttl=60)
     tokens = []
-    sign = client_module.KoreAuth.sign
+    sign = KoreAuth.sign
 
     def keep(self):
         tokens.append(sign(self))
         return tokens[-1]
 
-    monkeypatch.setattr(client_module.KoreAuth, "sign", keep)
+    monkeypatch.setattr(KoreAuth, "sign", keep)
     KoreHook().test_connection()
     claims = jwt.decode(tokens[0], options={"verify_signature": False})
     assert claims.keys() == {"appId", "sub", "iat", "exp", "jti"}

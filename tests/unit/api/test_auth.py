@@ -1,5 +1,6 @@
 """Signing: one fresh token for each request, with exactly the documented claims."""
 
+import threading
 import warnings
 
 import httpx
@@ -81,6 +82,22 @@ def test_the_clock_is_read_anew_for_each_token(account):
     auth = KoreAuth(account(), clock=lambda: next(times))
     issued = [jwt.decode(auth.sign(), options={"verify_signature": False})["iat"] for _ in range(2)]
     assert issued == [1_800_000_000, 1_800_000_100]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "on_the_loop"), [("HS256", True), ("HS512", True), ("RS256", False), ("RS512", False)]
+)
+async def test_only_what_takes_long_is_signed_in_a_thread(account, algorithm, on_the_loop):
+    signed_in = []
+
+    def clock():
+        signed_in.append(threading.get_ident())
+        return NOW
+
+    auth = KoreAuth(account(algorithm), clock)
+    tokens = [await auth.sign_off_the_loop() for _ in range(2)]
+    assert len(set(tokens)) == len(signed_in) == 2
+    assert [thread == threading.get_ident() for thread in signed_in] == [on_the_loop] * 2
 
 
 @pytest.mark.parametrize("kind", ["garbage", "cut", "empty", "encrypted", "public", "elliptic", "not text"])

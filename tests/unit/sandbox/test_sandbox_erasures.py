@@ -64,6 +64,16 @@ def test_a_running_erasure_can_look_in_five_ways(caller, content, while_running,
         caller.now += 4
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_running_erasure_can_be_unknown_until_it_is_finished(caller, content, error, status):
+    caller = caller(duration=8.0, while_running="unknown", unknown_request_status=status)
+    request_id = caller.accept(FOUR)
+    caller.now += 7.9
+    assert error(caller.status(request_id))[:2] == (status, "Invalid request id")
+    caller.now += 0.1
+    assert statuses(content(caller.status(request_id))) == ["SUCCESS"] * 4
+
+
 def test_an_erasure_without_duration_is_finished_at_once(caller, content):
     for while_running in ("missing", "trickle"):
         one = caller(duration=0, while_running=while_running)

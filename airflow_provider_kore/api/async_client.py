@@ -1,0 +1,165 @@
+"""The client of an event loop: the twin of :mod:`~airflow_provider_kore.api.client` that only reads, over aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.auth import KoreAuth
+from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request
+from airflow_provider_kore.api.client import LARGEST_ANSWER, TOO_LARGE, tls_context
+from airflow_provider_kore.api.errors import Answer, NoAnswer
+from airflow_provider_kore.api.pacing import shared_budget
+
+T = TypeVar("T")
+
+MOST_CONNECTIONS = 10
+"""Ten calls at once are more than the account's rate limit lets last for long."""
+
+KEPT_FOR = 60.0
+"""Seconds for which an idle connection is kept."""
+
+_NOT_RECEIVED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+
+
+def proxy_for(url: str) -> str | None:
+    """Give the proxy that the environment names for a URL; aiohttp by itself would look it up for each call."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+class AsyncKoreClient:
+    """
+    Hold conversations with Kore.ai on an event loop; the twin of :class:`KoreClient`.
+
+    Made by :meth:`create`, which keeps slow work off the loop. Connections are kept. Therefore nothing may be submitted
+    here: on a kept connection it could not be known whether an erasure was received, and aiohttp would send it again.
+
+    :param account: whose calls they are.
+    :param auth: signs each request.
+    :param http: the session to use.
+    :param sleep: waits for seconds.
+    """
+
+    def __init__(
+        self,
+        account: KoreAccount,
+        auth: KoreAuth,
+        http: aiohttp.ClientSession,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.pacing = Pacing(shared_budget(account))
+        self._base_url = account.base_url
+        self._auth = auth
+        self._http = http
+        self._sleep = sleep
+
+    @classmethod
+    async def create(cls, account: KoreAccount, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> Self:
+        """
+        Make a client.
+
+        :raises KoreConfigurationError: if key or certificates of the account cannot be used.
+        """
+        # The TLS context alone takes 50 to 100 ms of CPU.
+        auth, tls, proxy = await asyncio.to_thread(
+            lambda: (KoreAuth(account), tls_context(account), proxy_for(account.base_url))
+        )
+        http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT_FOR, ssl=tls),
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=account.timeout, sock_connect=account.timeout, sock_read=account.timeout
+            ),
+            headers={"Accept": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=proxy,
+        )
+        return cls(account, auth, http, sleep=sleep)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._http.close()
+
+    async def hold(self, conversation: Conversation[T]) -> T:
+        """
+        Do what a conversation asks for, to its end, and return what it returns.
+
+        :raises ValueError: if it asks for anything but to read.
+        """
+        reply: Answer | NoAnswer | None = None
+        with closing(conversation):  # so that it gives up its turn if this is ended from outside
+            while True:
+                try:
+                    step = conversation.send(reply)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                if isinstance(step, Pause):
+                    await self._sleep(step.seconds)
+                    reply = None
+                else:
+                    reply = await self._exchange(step)
+
+    async def _exchange(self, request: Request) -> Answer | NoAnswer:
+        if request.method != "GET":
+            raise ValueError("on an event loop nothing is submitted")
+        content = bytearray()
+        headers = {"auth": await self._auth.sign_off_the_loop()}
+        url = URL(self._base_url + request.path, encoded=True)
+        try:
+            # A redirect is not followed, since the token would go along.
+            async with self._http.get(url, headers=headers, allow_redirects=False) as response:
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) > LARGEST_ANSWER:
+                        response.close()
+                        return TOO_LARGE
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # The exception's own text is left out: of a strange server it could hold bytes of the answer.
+            return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
+        return Answer(response.status, response.headers.get("retry-after"), bytes(content))
+
+
+class _Shared:
+    def __init__(self) -> None:
+        self.client: AsyncKoreClient | None = None
+        self.users = 0
+        self.lock = asyncio.Lock()
+
+
+_shared_clients: dict[tuple[int, KoreAccount], _Shared] = {}
+
+
+@asynccontextmanager
+async def shared_async_client(account: KoreAccount) -> AsyncIterator[AsyncKoreClient]:
+    """
+    Lend the one async client of an account on the running event loop; the last to leave closes it.
+
+    A client for each trigger would cost its TLS context and its connections over again.
+    """
+    key = (id(asyncio.get_running_loop()), account)
+    shared = _shared_clients.setdefault(key, _Shared())
+    shared.users += 1
+    try:
+        async with shared.lock:
+            if shared.client is None:
+                shared.client = await AsyncKoreClient.create(account)
+        yield shared.client
+    finally:
+        shared.users -= 1
+        if shared.users == 0:
+            del _shared_clients[key]
+            if shared.client is not None:
+                await shared.client.close()
