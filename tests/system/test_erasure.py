@@ -205,6 +205,21 @@ def test_the_daily_erasure_takes_the_file_of_the_day(airflow, sandbox, people, t
     assert three.erased(sandbox) == sorted(three.ids)
 
 
+def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_waits_for_its_requests_in_rounds(
+    airflow, sandbox, people
+):
+    five = people(5)
+    run_id = airflow.trigger("kore_scarce", {"users_from": five.uri})
+    assert airflow.wait_for_run("kore_scarce", run_id) == "success"
+    assert airflow.task_instance("kore_scarce", run_id, TASK)["try_number"] == 1
+    assert five.requests(sandbox) == [[user_id] for user_id in five.ids]
+    assert counts(airflow.xcom("kore_scarce", run_id, TASK)) == (5, 0, 0)
+    log = airflow.task_log("kore_scarce", run_id, TASK)
+    assert "the task leaves its worker, and goes on with batch 4 then" in log
+    assert "3 requests are still open; waiting goes on." in log
+    assert "1 requests are still open; waiting goes on." in log
+
+
 # --- crashes --------------------------------------------------------------------------------------------------------
 
 

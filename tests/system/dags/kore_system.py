@@ -117,6 +117,30 @@ def kore_mortal():
     )
 
 
+class ImpatientErasure(KoreEraseUserDataOperator):
+    """Erase with a worker's budget of three calls in eight seconds, and hand over two requests at a time."""
+
+    def execute(self, context):
+        self._shrink()
+        return super().execute(context)
+
+    def resume_execution(self, *arguments, **keywords):
+        self._shrink()
+        return super().resume_execution(*arguments, **keywords)
+
+    @staticmethod
+    def _shrink():
+        from airflow_provider_kore import erasing_task
+        from airflow_provider_kore.api import client, pacing
+
+        pacing.MINUTE = pacing.HOUR = 8.0
+        budget = pacing.RateBudget(3, 3)
+        client.shared_budget = lambda account: budget
+        erasing_task.PATIENCE = 1.0
+        erasing_task.REQUESTS_AT_ONCE = 2
+        erasing_task.LOOKED_AT_FIRST = 2
+
+
 @dag(
     schedule=None,
     params={"users_from": Param("file:///", type="string"), "grave": Param("", type="string")},
@@ -134,6 +158,20 @@ def kore_often_killed():
         defer_wait=True,
         retries=DEATHS,
         retry_delay=timedelta(seconds=1),
+        kore_conn_id="kore_fast",
+    )
+
+
+@dag(schedule=None, params={"users_from": Param("file:///", type="string")})
+def kore_scarce():
+    ImpatientErasure(
+        task_id="erase_users",
+        user_ids="{{ params.users_from }}",
+        bot_ids=["st-system"],
+        batch_size=1,
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=2,
         kore_conn_id="kore_fast",
     )
 
@@ -171,5 +209,6 @@ def kore_by_value():
 
 kore_mortal()
 kore_often_killed()
+kore_scarce()
 kore_forced()
 kore_by_value()
