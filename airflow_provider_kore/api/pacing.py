@@ -38,18 +38,25 @@ class RateBudget:
     """
 
     def __init__(self, per_minute: int, per_hour: int) -> None:
-        self.seconds_per_call = max(MINUTE / per_minute, HOUR / per_hour)
-        self._windows = ((per_minute, MINUTE), (per_hour, HOUR))
+        self._limits = (per_minute, per_hour)
         self._ended: deque[float] = deque(maxlen=max(per_minute, per_hour))
         self._in_flight = 0
         self._closed_until = -math.inf
         self._next_poll = -math.inf
-        self._rest = 2 * self.seconds_per_call
-        self._longest_credit = per_minute / 2 * self._rest
         self._submits_in_a_row = 0
         self._lines: dict[Call, list[tuple[float, int]]] = {call: [] for call in Call}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
+        self.narrow(per_minute, per_hour)
+
+    def narrow(self, per_minute: int, per_hour: int) -> None:
+        """Allow no more than this; of several connections to one account the strictest counts."""
+        with self._lock:
+            self._limits = per_minute, per_hour = min(per_minute, self._limits[0]), min(per_hour, self._limits[1])
+            self._windows = ((per_minute, MINUTE), (per_hour, HOUR))
+            self.seconds_per_call = max(MINUTE / per_minute, HOUR / per_hour)
+            self._rest = 2 * self.seconds_per_call
+            self._longest_credit = per_minute / 2 * self._rest
 
     def turn(self, call: Call, since: float) -> Turn:
         """
@@ -195,15 +202,17 @@ class Turn:
         self._budget._end(now)
 
 
-_budgets: dict[tuple[str, str, int, int], RateBudget] = {}
+_budgets: dict[tuple[str, str], RateBudget] = {}
 _budgets_lock = threading.Lock()
 
 
 def shared_budget(account: KoreAccount) -> RateBudget:
-    """Give the one budget of this process for an account."""
-    key = (account.base_url, account.client_id, account.requests_per_minute, account.requests_per_hour)
+    """Give the one budget of this process for an account, by whatever connection it is reached."""
+    shares = (account.requests_per_minute, account.requests_per_hour)
     with _budgets_lock:
-        return _budgets.setdefault(key, RateBudget(account.requests_per_minute, account.requests_per_hour))
+        budget = _budgets.setdefault((account.base_url, account.client_id), RateBudget(*shares))
+    budget.narrow(*shares)
+    return budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -125,7 +126,9 @@ class KoreHook(BaseHook):
     @asynccontextmanager
     async def aget_conn(self) -> AsyncIterator[AsyncKoreClient]:
         """Lend the client that all users of this account on the running event loop share."""
-        from airflow_provider_kore.api.async_client import shared_async_client  # no worker needs aiohttp
+        # No worker needs aiohttp, and a loop must not stand still while it is imported.
+        await asyncio.to_thread(import_module, "airflow_provider_kore.api.async_client")
+        from airflow_provider_kore.api.async_client import shared_async_client
 
         async with shared_async_client(await self.aget_account()) as client:
             yield client

@@ -390,11 +390,24 @@ def test_one_account_has_one_budget():
     assert shared_budget(account()) is shared_budget(account(timeout=9, client_secret="other", max_users=1))
 
 
-@pytest.mark.parametrize(
-    "other", [{"base_url": "https://b"}, {"client_id": "cs-2"}, {"per_minute": 59}, {"per_hour": 1799}]
-)
-def test_another_account_or_share_has_another_budget(other):
+@pytest.mark.parametrize("other", [{"base_url": "https://b"}, {"client_id": "cs-2"}])
+def test_another_account_has_another_budget(other):
     assert shared_budget(account()) is not shared_budget(account(**other))
+
+
+def test_of_several_connections_to_one_account_the_strictest_counts():
+    budget = shared_budget(account(client_id="cs-3", per_minute=3, per_hour=1000))
+    assert shared_budget(account(client_id="cs-3", per_minute=60, per_hour=4)) is budget
+    assert shared_budget(account(client_id="cs-3", per_minute=60, per_hour=1800)) is budget
+
+    def call(now):
+        turn = budget.turn(Call.ERASE, now)
+        granted = turn.ask(now) == 0
+        turn.end(now) if granted else turn.leave()
+        return granted
+
+    assert [now for now in range(0, 3600, 10) if call(now)] == [0, 10, 20, 60]
+    assert budget.seconds_per_call == 900
 
 
 # --- How looks grow apart ---------------------------------------------------------------------------------------
