@@ -66,11 +66,12 @@ class MortalErasure(KoreEraseUserDataOperator):
         left = [batches]
 
         def deadly(*arguments, **keywords):
+            number = getattr(arguments[1], "number", 0)  # of the batch that is recorded
             if before and not left[0]:
-                self._die(f"before {name}", deaths)
+                self._die(f"before {name} {number}", deaths)
             result = original(*arguments, **keywords)
             if not before and not left[0]:
-                self._die(f"after {name}", deaths)
+                self._die(f"after {name} {number}", deaths)
             left[0] -= 1
             return result
 
