@@ -39,7 +39,7 @@ browser:
 	done
 
 benchmarks: .venv-benchmarks/ready ## Measure beside the peers, and print a table of each; see benchmarks/README.md
-	@for script in import_time schedule triggerer large_list; do \
+	@for script in import_time schedule http_clients triggerer large_list; do \
 		$(<D)/bin/python -m benchmarks.$$script || exit; \
 	done
 
