@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import (
     ErasureOutcome,
@@ -50,7 +51,6 @@ from airflow_provider_kore.waiting import (
     failure_to_json,
     log_progress,
     push_outcome,
-    read_event,
     require_erased,
     until_triggerer_is_late,
     waiting_broke_off,
@@ -153,12 +153,7 @@ class ErasingTask:
         if not self._load_ledger():
             raise waiting_broke_off()
         self._progress = Progress.from_json(progress)
-        numbers = self._progress.left[:REQUESTS_AT_ONCE]
-        try:
-            outcomes, failure = read_event(event, [self._request(number) for number in numbers])
-        except KoreError as error:
-            outcomes, failure = [self._unseen(number) for number in numbers], error
-        self._end_round(numbers, outcomes, failure)
+        self._end_round(*self._progress.read_round(event, self._request))
         return self._wait()
 
     def miss_deadline(self) -> dict[str, object]:
@@ -186,11 +181,10 @@ class ErasingTask:
         self._progress = self._everybody()
         if not self._unsent:
             return waiting_broke_off()
-        accepted = any(record.requests for record in self._ledger.records)
         return KoreWaitError(
             f"The triggerer did not bring back the task, which had {self._unsent} batches left to submit; its log says "
             "why.",
-            consequence=Consequence.PARTLY_DONE if accepted else Consequence.NOT_SENT,
+            consequence=Consequence.PARTLY_DONE if self._ledger.anything_accepted else Consequence.NOT_SENT,
             remedy="Clear the task to go on.",
         )
 
@@ -333,7 +327,7 @@ class ErasingTask:
 
     def _begin_to_wait(self) -> dict[str, object]:
         """Wait if asked to, and if there is something to wait for."""
-        if not self._operator.wait_for_completion or not any(record.requests for record in self._ledger.records):
+        if not self._operator.wait_for_completion or not self._ledger.anything_accepted:
             return self._end_submission()
         self._progress = self._everybody()
         if self._operator.deferrable and len(self._progress.left) <= LOOKED_AT_FIRST:
@@ -361,28 +355,27 @@ class ErasingTask:
 
     def _look_first(self) -> None:
         """Look once before anything is handed over, since an erasure can take half a second."""
-        numbers = self._progress.begin_round(self._deadline)
-        failure: KoreError | None = None
-        with self._hook.get_conn() as client:
-            watch = self._watch(client, numbers)
-            try:
-                client.hold(watch.check(patience=0.0))
-            except KoreError as error:
-                failure = error
-        if failure is not None or watch.settled:
-            self._end_round(numbers, watch.outcomes, failure)
+        outcomes, failure = self._look(lambda watch: watch.check(patience=0.0))
+        if failure is not None or all(outcome.settled for outcome in outcomes.values()):
+            self._end_round(outcomes, failure)
 
     def _wait_in_worker(self) -> None:
-        numbers = self._progress.begin_round(self._deadline)
         schedule = PollSchedule(longest=self._operator.poll_interval)
+        self._end_round(*self._look(lambda watch: watch.wait(schedule, self._deadline, self._first_look)))
+
+    def _look(
+        self, conversation: Callable[[ErasureWatch], Conversation[object]]
+    ) -> tuple[dict[int, RequestOutcome], KoreError | None]:
+        """Look at all that is left, in a round of its own."""
+        numbers = self._progress.begin_round(self._deadline)
         failure: KoreError | None = None
         with self._hook.get_conn() as client:
             watch = self._watch(client, numbers)
             try:
-                client.hold(watch.wait(schedule, self._deadline, self._first_look))
+                client.hold(conversation(watch))
             except KoreError as error:
                 failure = error
-        self._end_round(numbers, watch.outcomes, failure)
+        return dict(zip(numbers, watch.outcomes, strict=True)), failure
 
     def _defer(self) -> NoReturn:
         numbers = self._progress.begin_round(self._deadline, REQUESTS_AT_ONCE)
@@ -408,30 +401,26 @@ class ErasingTask:
             report=log_progress,
         )
 
-    def _record(self, number: int) -> BatchRecord:
-        return self._ledger.records[number - 1]
-
     def _request(self, number: int) -> AcceptedErasure:
-        return self._record(number).requests[-1]
+        return self._ledger.records[number - 1].requests[-1]
 
     def _unseen(self, number: int) -> RequestOutcome:
         return RequestOutcome.unseen(self._request(number))
 
-    def _end_round(self, numbers: Sequence[int], outcomes: Sequence[RequestOutcome], failure: KoreError | None) -> None:
+    def _end_round(self, outcomes: dict[int, RequestOutcome], failure: KoreError | None) -> None:
         """Settle what is settled of a round; a failure ends the waiting."""
-        by_number = dict(zip(numbers, outcomes, strict=True))
         settling = Settling(self._hook, self._ledger, self._batches, self._watch, self._not_erased_users)
         try:
-            if settling.settle(by_number, by_name=failure is None):
+            if settling.settle(outcomes, by_name=failure is None):
                 self._first_look = time.time() + self._operator.poll_interval
         except KoreError as error:
             failure = error
         self._not_erased_users = settling.not_erased_users
         self._failures += settling.alarms
-        self._progress.end_round(by_number, self._deadline)
+        self._progress.end_round(outcomes, self._deadline)
         if failure is not None:
             self._failures.append(failure)
-            self._progress.give_up(lambda number: by_number.get(number) or self._unseen(number))
+            self._progress.give_up(lambda number: outcomes.get(number) or self._unseen(number))
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

@@ -269,6 +269,11 @@ class ErasureLedger:
         """All users."""
         return sum(record.user_count for record in self._records)
 
+    @property
+    def anything_accepted(self) -> bool:
+        """Whether Kore.ai has accepted any submission."""
+        return bool(self._request_ids)
+
     @classmethod
     def open(
         cls, store: RecordStore, plan: Plan, planned: Sequence[BatchRecord], *, anew: bool = False

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import TypedDict
 
 from airflow_provider_kore.api.erasure import ErasureOutcome
-from airflow_provider_kore.api.watching import RequestOutcome
-from airflow_provider_kore.waiting import log_remarks
+from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
+from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.waiting import log_remarks, read_event
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class ProgressFields(TypedDict):
     not_erased: int
     remarks: list[str]
     open_ids: list[str]
+    round_size: int
     round_ends: float
 
 
@@ -50,12 +52,14 @@ class Progress:
     :param left: requests that are waited for, by number; those that come first are in the present round.
     :param outcome: what all others add up to.
     :param open_ids: the ids of those among the others that were open at the deadline.
+    :param round_size: how many requests are in the present round.
     :param round_ends: when the present round ends, in seconds since the epoch.
     """
 
     left: list[int]
     outcome: ErasureOutcome = field(default_factory=ErasureOutcome)
     open_ids: list[str] = field(default_factory=list)
+    round_size: int = 0
     round_ends: float = 0.0
 
     def begin_round(self, deadline: float, most: int | None = None) -> list[int]:
@@ -67,7 +71,27 @@ class Progress:
         """
         rounds_follow = most is not None and len(self.left) > most
         self.round_ends = min(deadline, time.time() + ROUND.total_seconds()) if rounds_follow else deadline
+        self.round_size = len(self.left[:most])
         return self.left[:most]
+
+    def read_round(
+        self, event: object, request_of: Callable[[int], AcceptedErasure]
+    ) -> tuple[dict[int, RequestOutcome], KoreError | None]:
+        """
+        Read what the trigger told of the present round.
+
+        :param event: the trigger's event; of one that is not understood it is as if nobody had looked.
+        :param request_of: gives a request by its number.
+        :return: the outcomes by number, and what kept the trigger from waiting on, if anything.
+        """
+        numbers = self.left[: self.round_size]
+        requests = [request_of(number) for number in numbers]
+        failure: KoreError | None
+        try:
+            outcomes, failure = read_event(event, requests)
+        except KoreError as error:
+            outcomes, failure = [RequestOutcome.unseen(request) for request in requests], error
+        return dict(zip(numbers, outcomes, strict=True)), failure
 
     def end_round(self, outcomes: Mapping[int, RequestOutcome], deadline: float) -> None:
         """
@@ -110,6 +134,7 @@ class Progress:
             **self.outcome.counts(),  # type: ignore[typeddict-item]
             "remarks": list(self.outcome.remarks),
             "open_ids": self.open_ids,
+            "round_size": self.round_size,
             "round_ends": self.round_ends,
         }
 
@@ -117,4 +142,4 @@ class Progress:
     def from_json(cls, fields: ProgressFields) -> Progress:
         """Read what :meth:`to_json` wrote."""
         outcome = ErasureOutcome(fields["erased"], fields["open"], fields["not_erased"], tuple(fields["remarks"]))
-        return cls(list(fields["left"]), outcome, list(fields["open_ids"]), fields["round_ends"])
+        return cls(list(fields["left"]), outcome, list(fields["open_ids"]), fields["round_size"], fields["round_ends"])

@@ -125,11 +125,10 @@ def submission_broke_off(error: KoreError, ledger: ErasureLedger, next_batch: in
     :param ledger: what was submitted.
     :param next_batch: the number of the batch to go on with.
     """
-    sent = any(record.requests for record in ledger.records)
     return KoreInputError(
         f"{error.problem} All user ids had been read and checked before. No batch from number {next_batch} on was sent "
         "in this try.",
-        consequence=Consequence.PARTLY_DONE if sent else Consequence.NOT_SENT,
+        consequence=Consequence.PARTLY_DONE if ledger.anything_accepted else Consequence.NOT_SENT,
         remedy="Put back what was changed and clear the task, which then goes on where this try ended.",
     )
 

@@ -26,7 +26,6 @@ from airflow_provider_kore.waiting import (
     defer,
     log_progress,
     push_outcome,
-    read_event,
     require_erased,
     waiting_broke_off,
 )
@@ -96,13 +95,7 @@ class WaitingTask:
 
     def come_back(self, event: object) -> dict[str, object]:
         """Come back from the triggerer, and hand over the next requests if there are more."""
-        numbers = self._progress.left[:REQUESTS_AT_ONCE]
-        failure: KoreError | None
-        try:
-            outcomes, failure = read_event(event, [self._requests[number] for number in numbers])
-        except KoreError as error:
-            outcomes, failure = [self._unseen(number) for number in numbers], error
-        seen = dict(zip(numbers, outcomes, strict=True))
+        seen, failure = self._progress.read_round(event, self._requests.__getitem__)
         self._progress.end_round(seen, self._deadline)
         if failure is not None:
             self._progress.give_up(lambda number: seen.get(number) or self._unseen(number))

@@ -71,6 +71,14 @@ def test_the_sensor_waits_for_many_requests_in_rounds(wait, submitted, small_rou
     assert [len(deferral["trigger"]["requests"]) for deferral in end.deferrals] == [2, 2, 2]
 
 
+def test_one_task_waits_for_thousands_of_requests(wait, submitted):
+    output = submitted([f"person-{number}@example.com" for number in range(2_000)], batch_size=1)
+    end = wait(output, deferrable=True, timeout=120).run()
+    assert end.state == "success", end.text
+    assert counts(end.output) == (2_000, 0, 0)
+    assert [len(deferral["trigger"]["requests"]) for deferral in end.deferrals] == [500, 500, 500, 500]
+
+
 def test_a_request_that_stays_open_does_not_keep_the_others_waiting(erase, sandbox, small_rounds, monkeypatch):
     """It goes to the back of the queue when its round ends."""
     monkeypatch.setattr(progress, "ROUND", timedelta(seconds=0.3))

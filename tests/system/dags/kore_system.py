@@ -92,6 +92,16 @@ class MortalErasure(KoreEraseUserDataOperator):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+BY_URI = {
+    "task_id": "erase_users",
+    "user_ids": "{{ params.users_from }}",
+    "bot_ids": ["st-system"],
+    "wait_for_completion": True,
+    "poll_interval": 2,
+}
+ONE_MORE_TRY = {"retries": 1, "retry_delay": timedelta(seconds=1)}
+
+
 @dag(
     schedule=None,
     render_template_as_native_obj=True,
@@ -104,17 +114,12 @@ class MortalErasure(KoreEraseUserDataOperator):
 )
 def kore_mortal():
     MortalErasure(
-        task_id="erase_users",
-        user_ids="{{ params.users_from }}",
-        bot_ids=["st-system"],
+        **BY_URI,
         batch_size=100,
-        wait_for_completion=True,
-        poll_interval=2,
         dies="{{ params.dies }}",
         grave="{{ params.grave }}",
         defer_wait="{{ params.defer }}",
-        retries=1,
-        retry_delay=timedelta(seconds=1),
+        **ONE_MORE_TRY,
     )
 
 
@@ -148,12 +153,8 @@ class ImpatientErasure(KoreEraseUserDataOperator):
 )
 def kore_often_killed():
     MortalErasure(
-        task_id="erase_users",
-        user_ids="{{ params.users_from }}",
-        bot_ids=["st-system"],
+        **BY_URI,
         batch_size=100,
-        wait_for_completion=True,
-        poll_interval=2,
         dies="at random",
         grave="{{ params.grave }}",
         defer_wait=True,
@@ -166,13 +167,9 @@ def kore_often_killed():
 @dag(schedule=None, params={"users_from": Param("file:///", type="string")})
 def kore_scarce():
     ImpatientErasure(
-        task_id="erase_users",
-        user_ids="{{ params.users_from }}",
-        bot_ids=["st-system"],
+        **BY_URI,
         batch_size=1,
-        wait_for_completion=True,
         deferrable=True,
-        poll_interval=2,
         kore_conn_id="kore_fast",
     )
 
@@ -180,15 +177,10 @@ def kore_scarce():
 @dag(schedule=None, params={"users_from": Param("file:///", type="string")})
 def kore_forced():
     KoreEraseUserDataOperator(
-        task_id="erase_users",
-        user_ids="{{ params.users_from }}",
-        bot_ids=["st-system"],
-        wait_for_completion=True,
+        **BY_URI,
         deferrable=True,
-        poll_interval=2,
         force=True,
-        retries=1,
-        retry_delay=timedelta(seconds=1),
+        **ONE_MORE_TRY,
     )
 
 
