@@ -22,7 +22,7 @@ from pydantic import JsonValue
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.users import UserId, fingerprint, fingerprint_in_order
-from airflow_provider_kore.api.watching import AcceptedErasure, AcceptedErasureFields
+from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,66 @@ class BatchState(StrEnum):
     SETTLED = "settled"
 
 
+class SubmittedErasureFields(TypedDict):
+    """The JSON form of a submission in a batch's record."""
+
+    request_id: str
+    user_count: int | None
+    submitted_at: int
+    completed_at: int | None
+    created_on: str | None
+    updated_on: str | None
+    reported: list[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedErasure(AcceptedErasure):
+    """
+    Hold what is known of a submission of this task: beside its id, when it was what.
+
+    :param submitted_at: when Kore.ai accepted it, in seconds since the epoch.
+    :param completed_at: when it was first seen to be settled, in seconds since the epoch.
+    :param created_on: when Kore.ai says that it was made, verbatim.
+    :param updated_on: when Kore.ai says that it was last changed, verbatim.
+    :param reported: how many users were erased, open and not erased when it was looked at last.
+    """
+
+    submitted_at: int = 0
+    completed_at: int | None = None
+    created_on: str | None = None
+    updated_on: str | None = None
+    reported: tuple[int, int, int] | None = None
+
+    def seen(self, outcome: RequestOutcome) -> SubmittedErasure:
+        """Add what was seen of it."""
+        counts = outcome.outcome
+        return replace(
+            self,
+            completed_at=(self.completed_at or outcome.seen_at) if outcome.settled and outcome.understood else None,
+            created_on=outcome.created_on or self.created_on,
+            updated_on=outcome.updated_on or self.updated_on,
+            reported=(counts.erased, counts.open, counts.not_erased),
+        )
+
+    def to_record(self) -> SubmittedErasureFields:
+        """Write the form that the store keeps; :meth:`to_json` writes what tasks return."""
+        return {
+            "request_id": self.request_id,
+            "user_count": self.user_count,
+            "submitted_at": self.submitted_at,
+            "completed_at": self.completed_at,
+            "created_on": self.created_on,
+            "updated_on": self.updated_on,
+            "reported": None if self.reported is None else list(self.reported),
+        }
+
+    @classmethod
+    def from_record(cls, fields: SubmittedErasureFields) -> SubmittedErasure:
+        """Read what :meth:`to_record` wrote."""
+        reported = fields["reported"]
+        return cls(**{**fields, "reported": None if reported is None else tuple(reported)})  # type: ignore[arg-type]
+
+
 class BatchFields(TypedDict):
     """The JSON form of a batch's record."""
 
@@ -107,7 +167,7 @@ class BatchFields(TypedDict):
     fingerprint: str
     positions: list[int] | None
     sent_fingerprint: str
-    requests: list[AcceptedErasureFields]
+    requests: list[SubmittedErasureFields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +191,7 @@ class BatchRecord:
     fingerprint: str
     positions: tuple[int, ...] | None = None
     sent_fingerprint: str = ""
-    requests: tuple[AcceptedErasure, ...] = ()
+    requests: tuple[SubmittedErasure, ...] = ()
 
     @classmethod
     def planned(cls, number: int, batch: Sequence[UserId], key: bytes) -> BatchRecord:
@@ -172,7 +232,7 @@ class BatchRecord:
             "fingerprint": self.fingerprint,
             "positions": None if self.positions is None else list(self.positions),
             "sent_fingerprint": self.sent_fingerprint,
-            "requests": [request.to_json() for request in self.requests],
+            "requests": [request.to_record() for request in self.requests],
         }
 
     @classmethod
@@ -186,7 +246,7 @@ class BatchRecord:
             fingerprint=fields["fingerprint"],
             positions=None if positions is None else tuple(positions),
             sent_fingerprint=fields["sent_fingerprint"],
-            requests=tuple(AcceptedErasure(**request) for request in fields["requests"]),
+            requests=tuple(map(SubmittedErasure.from_record, fields["requests"])),
         )
 
 
@@ -347,10 +407,21 @@ class ErasureLedger:
     def accepted(self, record: BatchRecord, request_id: str) -> BatchRecord:
         """Write the request id, right after the DELETE."""
         self._request_ids.add(request_id)
-        request = AcceptedErasure(request_id, record.unerased)
+        request = SubmittedErasure(request_id, record.unerased, submitted_at=int(time.time()))
         accepted = replace(record, state=BatchState.ACCEPTED, requests=(*record.requests, request))
         self._put(accepted)
         return accepted
+
+    def seen(self, outcomes: Mapping[int, RequestOutcome]) -> None:
+        """
+        Note what was seen of the latest submissions, by number of the batch.
+
+        It is written with the next change of the batch: until then nothing depends on it.
+        """
+        for number, outcome in outcomes.items():
+            record = self._records[number - 1]
+            *earlier, latest = record.requests
+            self._records[number - 1] = replace(record, requests=(*earlier, latest.seen(outcome)))
 
     def settled(self, record: BatchRecord, repeat: Sequence[int]) -> None:
         """

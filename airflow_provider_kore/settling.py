@@ -73,6 +73,7 @@ class Settling:
         :return: whether some batch is settled by number and still open by name, so that only time can tell.
         :raises KoreError: if looking again fails.
         """
+        self._ledger.seen(outcomes)
         erased: list[BatchRecord] = []
         unclear: list[BatchRecord] = []
         for number, outcome in outcomes.items():
@@ -112,6 +113,8 @@ class Settling:
         watch = self._watching(client, [record.number], assess)
         client.hold(watch.wait(PollSchedule(), deadline=0.0))
         (outcome,) = watch.outcomes
+        self._ledger.seen({record.number: outcome})
+        record = self._ledger.records[record.number - 1]
         if outcome.settled and outcome.understood and matched is not None:
             if matched.alarm:
                 self.alarms.append(_unexpected_users(record))

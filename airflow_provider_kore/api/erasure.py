@@ -199,10 +199,14 @@ class ErasureStatus:
 
     :param request_id: whose status it is.
     :param entries: at most one for each user id; of several for one user the worst was kept.
+    :param created_on: when Kore.ai says that it was made, verbatim; ``None`` if that is not told as a time.
+    :param updated_on: when Kore.ai says that it was last changed, likewise.
     """
 
     request_id: str
     entries: tuple[ErasureStatusEntry, ...]
+    created_on: str | None = None
+    updated_on: str | None = None
 
     def fingerprint(self, key: bytes) -> str | None:
         """Give the fingerprint of the users that the answer names; ``None`` if one was not understood."""
@@ -294,10 +298,25 @@ def read_status(document: object, request_id: str) -> ErasureStatus:
         raise _unreadable("it is about another request id")
     response = document.get("response")
     if response is None:
-        return ErasureStatus(request_id, ())
+        response = []
     if not isinstance(response, list):
         raise _unreadable(f"its response is of type {type(response).__name__}, not a list")
-    return ErasureStatus(request_id, tuple(_worst_of_each_user(map(_read_entry, response))))
+    return ErasureStatus(
+        request_id,
+        tuple(_worst_of_each_user(map(_read_entry, response))),
+        created_on=_read_time(document.get("createdOn")),
+        updated_on=_read_time(document.get("lastUpdatedOn")),
+    )
+
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(Z|[+-][0-9]{2}:?[0-9]{2})?")
+
+
+def _read_time(value: object) -> str | None:
+    """Keep a time as Kore.ai wrote it, and nothing that could be anything else; ``{"$date": …}`` is a guess."""
+    if isinstance(value, dict) and value.keys() == {"$date"}:
+        value = value["$date"]
+    return value if isinstance(value, str) and _TIME.fullmatch(value) else None
 
 
 def _unreadable(why: str) -> KoreUnreadableAnswerError:

@@ -73,6 +73,9 @@ class RequestOutcomeFields(TypedDict):
     remarks: list[str]
     fingerprint: str | None
     understood: bool
+    seen_at: int | None
+    created_on: str | None
+    updated_on: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,18 @@ class RequestOutcome:
     :param outcome: the counts.
     :param fingerprint: of the users that the last answer names; ``None`` without such an answer.
     :param understood: whether the counts rest on an answer that was understood.
+    :param seen_at: when that answer came, in seconds since the epoch.
+    :param created_on: when Kore.ai says that the request was made, verbatim.
+    :param updated_on: when Kore.ai says that the request was last changed, verbatim.
     """
 
     request_id: str
     outcome: ErasureOutcome
     fingerprint: str | None = None
     understood: bool = False
+    seen_at: int | None = None
+    created_on: str | None = None
+    updated_on: str | None = None
 
     @classmethod
     def unseen(cls, request: AcceptedErasure) -> RequestOutcome:
@@ -112,13 +121,24 @@ class RequestOutcome:
             "remarks": list(outcome.remarks),
             "fingerprint": self.fingerprint,
             "understood": self.understood,
+            "seen_at": self.seen_at,
+            "created_on": self.created_on,
+            "updated_on": self.updated_on,
         }
 
     @classmethod
     def from_json(cls, fields: RequestOutcomeFields) -> RequestOutcome:
         """Read what :meth:`to_json` wrote."""
         outcome = ErasureOutcome(fields["erased"], fields["open"], fields["not_erased"], tuple(fields["remarks"]))
-        return cls(fields["request_id"], outcome, fields["fingerprint"], fields["understood"])
+        return cls(
+            fields["request_id"],
+            outcome,
+            fingerprint=fields["fingerprint"],
+            understood=fields["understood"],
+            seen_at=fields["seen_at"],
+            created_on=fields["created_on"],
+            updated_on=fields["updated_on"],
+        )
 
 
 Assess = Callable[[AcceptedErasure, ErasureStatus], ErasureOutcome]
@@ -246,9 +266,14 @@ class ErasureWatch:
         except KoreUnreadableAnswerError as fault:
             after = self._unproven(request, fault)
         else:
-            outcome = self._assess(request, status)
             after = RequestOutcome(
-                request.request_id, outcome, status.fingerprint(self._fingerprint_key), understood=True
+                request.request_id,
+                self._assess(request, status),
+                fingerprint=status.fingerprint(self._fingerprint_key),
+                understood=True,
+                seen_at=int(self._clock()),
+                created_on=status.created_on,
+                updated_on=status.updated_on,
             )
         if after is not None:
             self._note(after)

@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import (
-    ErasureScope,
-)
+from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
 from airflow_provider_kore.api.users import (
     ChannelUserId,
     fingerprint,
 )
-from airflow_provider_kore.api.watching import AcceptedErasure
+from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
 from airflow_provider_kore.ledger import (
     BATCHES_TOGETHER,
@@ -28,6 +26,7 @@ from airflow_provider_kore.ledger import (
     BatchState,
     ErasureLedger,
     RecordStore,
+    SubmittedErasure,
     make_plan,
 )
 
@@ -58,6 +57,17 @@ class Store:
         self.values[key] = json.loads(json.dumps(value))
         if failure == "after":
             raise ConnectionError("the store's answer was lost")
+
+
+def seen(request_id, *counts, at=None, understood=True):
+    return RequestOutcome(
+        request_id,
+        ErasureOutcome(*counts),
+        understood=understood,
+        seen_at=at,
+        created_on="2026-11-24T10:00:00.000Z",
+        updated_on="2026-11-24T10:00:01.000Z",
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -139,12 +149,33 @@ def test_the_intent_is_stored_before_anything_can_be_sent(store):
     assert opened(store).records[0].state is BatchState.PLANNED
 
 
+def test_a_retry_knows_when_a_batch_was_submitted_and_completed(store):
+    with mock.patch("airflow_provider_kore.ledger.time.time", return_value=1000.5):
+        ledger = opened(store)
+        accept(ledger, 1, "eud-1")
+    ledger.seen({1: seen("eud-1", 1, 2, 0, at=1100)})
+    assert ledger.records[0].requests[0].completed_at is None
+    ledger.seen({1: seen("eud-1", 3, 0, 0, at=1200)})
+    ledger.seen({1: seen("eud-1", 3, 0, 0, at=1300)})
+    ledger.erased([ledger.records[0]])
+    (request,) = opened(store).records[0].requests
+    assert (request.submitted_at, request.completed_at, request.reported) == (1000, 1200, (3, 0, 0))
+    assert (request.created_on, request.updated_on) == ("2026-11-24T10:00:00.000Z", "2026-11-24T10:00:01.000Z")
+
+
+def test_an_answer_that_is_not_understood_completes_nothing(store):
+    ledger = opened(store)
+    accept(ledger, 1, "eud-1")
+    ledger.seen({1: seen("eud-1", 0, 0, 3, understood=False)})
+    assert ledger.records[0].requests[0].completed_at is None
+
+
 def test_an_accepted_batch_is_not_sent_again(store):
     accept(opened(store), 1, "eud-1")
     record = opened(store).records[0]
     assert record.state is BatchState.ACCEPTED
     assert not record.must_be_sent
-    assert record.requests == (AcceptedErasure("eud-1", 3),)
+    assert [request.to_json() for request in record.requests] == [{"request_id": "eud-1", "user_count": 3}]
     assert record.sent_fingerprint == fingerprint(USERS[:3], KEY)
 
 
@@ -175,7 +206,10 @@ def test_after_a_partial_end_only_those_who_are_not_erased_are_due(store):
     ledger.settled(accept(ledger, 1, "eud-2"), (1,))
     record = ledger.records[0]
     assert record.users_to_send(USERS[:3]) == (USERS[2],)
-    assert record.requests == (AcceptedErasure("eud-1", 3), AcceptedErasure("eud-2", 2))
+    assert [request.to_json() for request in record.requests] == [
+        {"request_id": "eud-1", "user_count": 3},
+        {"request_id": "eud-2", "user_count": 2},
+    ]
     assert opened(store).records[0] == record
 
 
@@ -415,7 +449,7 @@ def test_the_users_are_recognised_by_users_order_batches_and_key(store):
         fingerprint=st.text(),
         positions=st.none() | st.lists(st.integers(0, 99)).map(tuple),
         sent_fingerprint=st.text(),
-        requests=st.lists(st.builds(AcceptedErasure, st.text(), st.integers(1, 99))).map(tuple),
+        requests=st.lists(st.builds(SubmittedErasure, st.text(), st.integers(1, 99))).map(tuple),
     )
 )
 def test_a_record_survives_its_json_form(record):

@@ -499,6 +499,24 @@ def test_bytes_that_two_readers_could_read_differently_are_refused(content):
         decode_json(content)
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("2019-09-26T08:42:53.552Z", "2019-09-26T08:42:53.552Z"),
+        ("2019-09-26T08:42:53+02:00", "2019-09-26T08:42:53+02:00"),
+        ({"$date": "2019-09-26T08:42:53.552Z"}, "2019-09-26T08:42:53.552Z"),
+        ({"$date": 1569487373552}, None),
+        ("2019-09-26", None),
+        ("2019-09-26T08:42:53.552Z of ann@example.com", None),
+        (1569487373552, None),
+        (None, None),
+    ],
+)
+def test_kores_own_times_are_kept_verbatim_if_they_are_times(value, kept):
+    status = read_status({"createdOn": value, "lastUpdatedOn": value}, "eud-1")
+    assert (status.created_on, status.updated_on) == (kept, kept)
+
+
 def test_the_date_of_old_samples_is_forgiven():
     content = b'{"createdOn": ISODate("2019-09-26T08:42:53.552Z"), "response": [{"userId": "a", "status": "SUCCESS"}]}'
     assert decode_json(content)["createdOn"] == "2019-09-26T08:42:53.552Z"
