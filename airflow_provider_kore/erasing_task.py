@@ -22,6 +22,7 @@ from airflow_provider_kore.api.erasure import (
 )
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
+from airflow_provider_kore.approval import check_approved, plan_fingerprint
 from airflow_provider_kore.arguments import check_flag, check_whole_number
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
@@ -37,12 +38,14 @@ from airflow_provider_kore.ledger import (
     BatchRecord,
     BatchState,
     ErasureLedger,
+    Plan,
     RecordStore,
     TaskStateStore,
     make_plan,
 )
+from airflow_provider_kore.places import PlaceFields, show_places
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
-from airflow_provider_kore.settling import NotErasedUserFields, Settling, place_of
+from airflow_provider_kore.settling import Settling
 from airflow_provider_kore.submission import Submission, submission_broke_off
 from airflow_provider_kore.waiting import (
     FailureFields,
@@ -73,7 +76,7 @@ class CarriedFields(TypedDict):
     started: float
     failures: list[FailureFields]
     records: dict[str, JsonValue]
-    not_erased_users: list[NotErasedUserFields]
+    not_erased_users: list[PlaceFields]
 
 
 class PauseFields(TypedDict):
@@ -116,9 +119,12 @@ class ErasingTask:
         planned = self._batches.plan(self._key)
         if not planned:
             return self._end_empty()
+        fingerprint = plan_fingerprint(self._plan(planned, scope), planned, self._key)
+        if self._operator.must_be_approved:
+            check_approved(self._operator.plan_fingerprint, fingerprint)
         with self._hook.get_conn() as client:
             if dry_run:
-                return self._show_plan(planned, scope)
+                return self._show_plan(planned, scope, fingerprint)
             self._ledger = self._open_ledger(planned, scope)
             submission = self._submission(scope)
             submission.begin()
@@ -225,16 +231,23 @@ class ErasingTask:
             remedy="Check the source, or set on_empty='skip' if that can happen.",
         )
 
-    def _show_plan(self, planned: Sequence[BatchRecord], scope: ErasureScope) -> dict[str, object]:
+    def _show_plan(self, planned: Sequence[BatchRecord], scope: ErasureScope, fingerprint: str) -> dict[str, object]:
         user_count = sum(record.user_count for record in planned)
         log.info(
             "Dry run: %d users would be erased from %s, in %d requests of %s users. Nothing was sent.",
             user_count,
-            "all bots" if scope.all_bots else f"the bots {', '.join(scope.bot_ids)}",
+            scope,
             len(planned),
             ", ".join(str(record.user_count) for record in planned[:20]) + (", …" if len(planned) > 20 else ""),
         )
-        return {"requests": [], "user_count": user_count, "batch_count": len(planned), "dry_run": True}
+        return {
+            "requests": [],
+            "user_count": user_count,
+            "batch_count": len(planned),
+            **scope.to_json(),
+            "dry_run": True,
+            "plan_fingerprint": fingerprint,
+        }
 
     # --- what earlier tries did --------------------------------------------------------------------------------------
 
@@ -244,18 +257,19 @@ class ErasingTask:
                 "This Airflow has no task state store (it came with 3.3): a retry of this task will submit all users "
                 "anew."
             )
-        task_instance = self._context["ti"]
         # Airflow counts tries on over clearings, and grants as many more as the task has retries.
-        first_try = (task_instance.max_tries or 0) - (self._operator.retries or 0) + 1
-        plan = make_plan(
+        first_try = (self._context["ti"].max_tries or 0) - (self._operator.retries or 0) + 1
+        anew = self._operator.force and ErasureLedger.forced_by_try(self._store) < first_try
+        return ErasureLedger.open(self._store, self._plan(planned, scope), planned, anew=anew)
+
+    def _plan(self, planned: Sequence[BatchRecord], scope: ErasureScope) -> Plan:
+        return make_plan(
             self._account,
             scope,
             user_count=sum(record.user_count for record in planned),
             batch_size=self._operator.batch_size,
-            forced_by_try=task_instance.try_number if self._operator.force else 0,
+            forced_by_try=self._context["ti"].try_number if self._operator.force else 0,
         )
-        anew = self._operator.force and ErasureLedger.forced_by_try(self._store) < first_try
-        return ErasureLedger.open(self._store, plan, planned, anew=anew)
 
     def _load_ledger(self) -> bool:
         ledger = ErasureLedger.load(self._store)
@@ -321,6 +335,7 @@ class ErasingTask:
             "requests": [request.to_json() for record in records for request in record.requests],
             "user_count": self._ledger.user_count,
             "batch_count": len(records),
+            **self._ledger.scope.to_json(),
         }
 
     # --- waiting -----------------------------------------------------------------------------------------------------
@@ -435,7 +450,7 @@ class ErasingTask:
                 result,
                 self._progress.open_ids,
                 self._failures,
-                named=[f"batch {user['batch']} position {place_of(user)}" for user in self._not_erased_users[:20]],
+                named=show_places(self._not_erased_users, len(self._not_erased_users)),
                 remedy="Clear the task, or let it retry: it submits only those who are not erased. Owners and members "
                 "of an account and developers of a bot must first lose that role in Kore.ai.",
             )

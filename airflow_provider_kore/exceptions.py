@@ -18,6 +18,7 @@ class Consequence(StrEnum):
     SENT = "The erasure was already accepted by Kore.ai and goes on there: do not submit it again."
     UNKNOWN = "It is not known whether Kore.ai accepted the erasure."
     PARTLY_DONE = "The erasure is only partly done."
+    NOT_VERIFIED = "Kore.ai reports the erasure as done, and nothing else shows it."
 
 
 class KoreError(Exception):
@@ -93,3 +94,11 @@ class KoreWaitError(KoreError):
 
 class KoreNotErasedError(KoreError):
     """At least one person is not proven to be erased."""
+
+
+class KoreFoundError(KoreError):
+    """Somebody whom Kore.ai reports as erased still has data there."""
+
+
+class KoreVerificationError(KoreError):
+    """It cannot be told whether somebody whom Kore.ai reports as erased is gone."""

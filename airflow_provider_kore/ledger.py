@@ -311,11 +311,13 @@ class ErasureLedger:
     Keep the records of a task's batches, and write each change through to the store.
 
     :param records: one for each batch, in order.
+    :param scope: the bots that all batches are about.
     :param store: where they are kept.
     """
 
-    def __init__(self, records: Sequence[BatchRecord], store: RecordStore) -> None:
+    def __init__(self, records: Sequence[BatchRecord], scope: ErasureScope, store: RecordStore) -> None:
         self._records = list(records)
+        self.scope = scope
         self._store = store
         self._request_ids = {request.request_id for record in records for request in record.requests}
 
@@ -353,7 +355,7 @@ class ErasureLedger:
             for key in _keys(len(planned)) if anew else ():
                 store.set(key, [], RETENTION)
             store.set(HEADER_KEY, cast("JsonValue", plan), HEADER_RETENTION)
-            return cls(planned, store)
+            return cls(planned, _scope_of(plan), store)
         if not isinstance(earlier, dict):
             raise _changed("something, but its record cannot be read")
         for name, difference in _DIFFERENCES:
@@ -366,7 +368,7 @@ class ErasureLedger:
                     f"other users in batch {record.number}, or in another order: the source of the user ids has changed"
                 )
         store.set(HEADER_KEY, earlier, HEADER_RETENTION)
-        return cls(records, store)
+        return cls(records, _scope_of(plan), store)
 
     @classmethod
     def load(cls, store: RecordStore) -> ErasureLedger | None:
@@ -374,14 +376,20 @@ class ErasureLedger:
         match store.get(HEADER_KEY):
             case None:
                 return None
-            case {"user_count": int(user_count), "batch_size": int(batch_size)} if batch_size > 0:
+            case {
+                "user_count": int(user_count),
+                "batch_size": int(batch_size),
+                "bot_ids": list(bot_ids),
+                "all_bots": bool(all_bots),
+            } if batch_size > 0:
                 sizes = [min(batch_size, user_count - start) for start in range(0, user_count, batch_size)]
             case _:
                 raise _changed("something, but its record cannot be read")
         unread = [
             BatchRecord(number, BatchState.PLANNED, size, fingerprint="") for number, size in enumerate(sizes, start=1)
         ]
-        return cls(_read_records(store, unread), store)
+        scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
+        return cls(_read_records(store, unread), scope, store)
 
     def has_request(self, request_id: str) -> bool:
         """Tell whether some batch already has this request id, which then cannot be another one's too."""
@@ -473,6 +481,10 @@ class ErasureLedger:
                 record.state,
                 [request.request_id for request in record.requests],
             )
+
+
+def _scope_of(plan: Plan) -> ErasureScope:
+    return ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"])
 
 
 def _key(number: int) -> str:

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import NotRequired, TypedDict
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, MatchedOutcome, match_outcome
 from airflow_provider_kore.api.pacing import PollSchedule
-from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.batches import Batch, UserBatches
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreUnexpectedUsersError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import BatchRecord, ErasureLedger
+from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_position
 
 log = logging.getLogger(__name__)
 
 NAMED_IN_LOG = 50
 """How many users of a batch the log names who are not erased."""
-
-NAMED_IN_OUTPUT = 1000
-"""How many users of all batches the outcome names who are not erased."""
-
-
-class NotErasedUserFields(TypedDict):
-    """Name a user who is not erased, for those who hold the source or the key of digests; both count from 1."""
-
-    batch: int
-    position: int
-    digest: NotRequired[str]
 
 
 Watching = Callable[[KoreClient, Sequence[int], Assess], ErasureWatch]
@@ -54,7 +42,7 @@ class Settling:
         ledger: ErasureLedger,
         batches: UserBatches,
         watching: Watching,
-        not_erased_users: Sequence[NotErasedUserFields],
+        not_erased_users: Sequence[PlaceFields],
     ) -> None:
         self._hook = hook
         self._ledger = ledger
@@ -128,17 +116,18 @@ class Settling:
     def _name_not_erased(self, record: BatchRecord, batch: Batch, matched: MatchedOutcome) -> None:
         """Tell who is not erased: by position, and by digest if the connection has a key for it."""
 
-        def users(positions: Sequence[int], most: int) -> list[NotErasedUserFields]:
+        def users(positions: Sequence[int], most: int) -> list[PlaceFields]:
             within = record.positions
             in_batch = (position if within is None else within[position] for position in positions[:most])
-            return [self._not_erased_user(record.number, batch, position) for position in in_batch]
+            key = self._hook.account.digest_key
+            return [place_of(record.number, position, batch[position], key) for position in in_batch]
 
         shown = users(matched.to_repeat, NAMED_IN_LOG)
         log.error(
             "Not erased in batch %d (request %s): the users at position %s of the batch%s.",
             record.number,
             record.requests[-1].request_id,
-            ", ".join(map(place_of, shown)) + (", …" if len(matched.to_repeat) > NAMED_IN_LOG else ""),
+            ", ".join(map(show_position, shown)) + (", …" if len(matched.to_repeat) > NAMED_IN_LOG else ""),
             ""
             if not matched.suspect_positions
             else f", of whom {matched.outcome.not_erased} are not; since Kore.ai names them by other ids, it cannot be "
@@ -146,17 +135,6 @@ class Settling:
         )
         room = NAMED_IN_OUTPUT - len(self.not_erased_users)
         self.not_erased_users += users(matched.not_erased_positions, max(room, 0))
-
-    def _not_erased_user(self, number: int, batch: Batch, position: int) -> NotErasedUserFields:
-        user: NotErasedUserFields = {"batch": number, "position": position + 1}
-        if key := self._hook.account.digest_key:
-            user["digest"] = digest(batch[position], key)
-        return user
-
-
-def place_of(user: NotErasedUserFields) -> str:
-    """Write where in its batch a user is, and the digest if there is one."""
-    return f"{user['position']} ({user['digest']})" if "digest" in user else str(user["position"])
 
 
 def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:

@@ -166,7 +166,7 @@ def require_erased(
     failures: Sequence[KoreError],
     *,
     remedy: str,
-    named: Sequence[str] = (),
+    named: str = "",
 ) -> None:
     """
     Let a task succeed only if everybody is erased.
@@ -183,7 +183,7 @@ def require_erased(
     if outcome.not_erased:
         reasons = [*dict.fromkeys(str(failure) for failure in failures), *outcome.remarks]
         if named:
-            reasons.insert(0, f"Among them: {', '.join(named)}.")
+            reasons.insert(0, f"Among them: {named}.")
         raise KoreNotErasedError(
             " ".join([f"Not everybody is proven erased: {counts}.", *reasons[:5]]),
             consequence=Consequence.PARTLY_DONE,

@@ -37,6 +37,13 @@ class ErasureScope:
     bot_ids: tuple[str, ...]
     all_bots: bool
 
+    def __str__(self) -> str:
+        return "all bots" if self.all_bots else f"the bots {', '.join(self.bot_ids)}"
+
+    def to_json(self) -> dict[str, object]:
+        """Write the form that tasks return."""
+        return {"bot_ids": list(self.bot_ids), "all_bots": self.all_bots}
+
 
 def check_scope(
     bot_ids: object,

@@ -47,6 +47,8 @@ class KoreEraseUserDataOperator(BaseOperator):
     :param poll_interval: longest pause between two looks at one request, in seconds or as ``timedelta``.
     :param timeout: how long to wait, from the start of the try, in seconds or as ``timedelta``.
     :param dry_run: check everything, log the plan of batches, and send nothing. A real bool; templated.
+    :param plan_fingerprint: erase only what was approved: the ``plan_fingerprint`` that a dry run returned. If the plan
+        at hand is another one, nothing is sent. Templated.
     :param max_users: refuse more users than this; can only narrow the connection's limit. Templated.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users; an empty list is never sent.
     :param on_ambiguous_submit: what to do about a batch that an earlier try sent without learning whether it was
@@ -54,7 +56,7 @@ class KoreEraseUserDataOperator(BaseOperator):
     :param force: submit everybody anew, whatever earlier tries recorded. Retries within one run of the task still take
         up what this run submitted.
     :param kore_conn_id: id of the connection; templated.
-    :raises KoreInputError: if users or scope are refused; nothing was sent.
+    :raises KoreInputError: if users, scope or plan are refused; nothing was sent.
     :raises KoreResumeError: if what was asked for is not what earlier tries submitted; nothing was sent.
     :raises KoreNotErasedError: if somebody is not proven erased.
     :raises AirflowSensorTimeout: if the deadline comes first.
@@ -65,6 +67,7 @@ class KoreEraseUserDataOperator(BaseOperator):
         "bot_ids",
         "remove_data_from_all_bots",
         "is_dry_run",
+        "plan_fingerprint",
         "max_users",
         "kore_conn_id",
     )
@@ -82,6 +85,7 @@ class KoreEraseUserDataOperator(BaseOperator):
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta = timedelta(days=2),
         dry_run: bool | str = False,
+        plan_fingerprint: str | None = None,
         max_users: int | str | None = None,
         on_empty: Literal["fail", "skip"] = "fail",
         on_ambiguous_submit: Literal["resubmit", "fail"] = "resubmit",
@@ -99,6 +103,9 @@ class KoreEraseUserDataOperator(BaseOperator):
         self.poll_interval = check_seconds("poll_interval", poll_interval)
         self.timeout = check_seconds("timeout", timeout)
         self.is_dry_run = dry_run  # BaseOperator has a method of the argument's name
+        self.plan_fingerprint = plan_fingerprint
+        # Told before templates are rendered: one that renders to nothing approves nothing.
+        self.must_be_approved = plan_fingerprint is not None
         self.max_users = max_users
         self.on_empty = check_choice("on_empty", on_empty, ("fail", "skip"))
         self.on_ambiguous_submit = check_choice("on_ambiguous_submit", on_ambiguous_submit, ("resubmit", "fail"))

@@ -63,15 +63,18 @@ def connect(monkeypatch, fields):
 
 @pytest.fixture
 def erase(sandbox, connection):
-    """Make a runner of an erasing task; by default it waits in the worker."""
+    """Make a runner of an erasing task; by default it waits in the worker. ``rendered``: what templates render to."""
 
-    def make(user_ids, *, store="new", retries=0, **arguments):
+    def make(user_ids, *, store="new", retries=0, rendered=None, **arguments):
         arguments = {"bot_ids": ["st-1"], "wait_for_completion": True, "poll_interval": 0.1, "timeout": 20} | arguments
-        return TaskRunner(
-            lambda: KoreEraseUserDataOperator(task_id="erase", user_ids=user_ids, **arguments),
-            store=FakeStore() if store == "new" else store,
-            retries=retries,
-        )
+
+        def make_operator():
+            operator = KoreEraseUserDataOperator(task_id="erase", user_ids=user_ids, **arguments)
+            for name, value in (rendered or {}).items():
+                setattr(operator, name, value)
+            return operator
+
+        return TaskRunner(make_operator, store=FakeStore() if store == "new" else store, retries=retries)
 
     return make
 

@@ -26,7 +26,8 @@ def test_everybody_is_erased(erase, sandbox, deferrable):
     end = erase(PEOPLE, batch_size=3, deferrable=deferrable).run()
     assert end.state == "success", end.text
     assert [request["user_count"] for request in end.output.pop("requests")] == [3, 3, 1]
-    assert end.output == {"user_count": 7, "batch_count": 3, "erased": 7, "open": 0, "not_erased": 0}
+    scope = {"bot_ids": ["st-1"], "all_bots": False}
+    assert end.output == {"user_count": 7, "batch_count": 3, **scope, "erased": 7, "open": 0, "not_erased": 0}
     assert len(end.deferrals) == deferrable
     assert sorted(user.user_id for user in sandbox.state().erased) == PEOPLE
 
@@ -34,7 +35,7 @@ def test_everybody_is_erased(erase, sandbox, deferrable):
 def test_submitting_alone_returns_the_requests_without_counts(erase, sandbox):
     end = erase(PEOPLE, batch_size=3, wait_for_completion=False).run()
     assert end.state == "success"
-    assert end.output.keys() == {"requests", "user_count", "batch_count"}
+    assert end.output.keys() == {"requests", "user_count", "batch_count", "bot_ids", "all_bots"}
     assert [entry.call for entry in sandbox.log()] == ["erase"] * 3
 
 
@@ -437,10 +438,43 @@ def test_an_empty_source_skips_if_asked_to(erase, sandbox):
     assert sandbox.log() == []
 
 
+def test_what_was_approved_is_erased(erase, sandbox):
+    approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
+    assert erase(PEOPLE, plan_fingerprint=approved).run().state == "success"
+
+
+@pytest.mark.parametrize(
+    ("users", "arguments"), [(PEOPLE[:-1], {}), ([*PEOPLE, "one-more@example.com"], {}), (PEOPLE, {"bot_ids": ["st-2"]})]
+)
+def test_what_was_not_approved_is_not_sent(erase, sandbox, users, arguments):
+    approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
+    end = erase(users, plan_fingerprint=approved, **arguments).run()
+    assert end.state == "failed"
+    assert "Nothing was sent to Kore.ai." in end.text
+    assert not erasures(sandbox)
+
+
+@pytest.mark.parametrize("rendered", [None, "", "None"])
+def test_an_approval_that_renders_to_nothing_approves_nothing(erase, sandbox, rendered):
+    end = erase(PEOPLE, plan_fingerprint="{{ missing }}", rendered={"plan_fingerprint": rendered}).run()
+    assert end.state == "failed"
+    assert "Nothing was sent to Kore.ai." in end.text
+    assert not erasures(sandbox)
+
+
 def test_a_dry_run_checks_everything_and_sends_nothing(erase, sandbox, connection):
     task = erase(PEOPLE, batch_size=3, dry_run=True)
     end = task.run()
-    assert end.output == {"requests": [], "user_count": 7, "batch_count": 3, "dry_run": True}
+    fingerprint = end.output.pop("plan_fingerprint")
+    assert len(fingerprint) == 32
+    assert end.output == {
+        "requests": [],
+        "user_count": 7,
+        "batch_count": 3,
+        "bot_ids": ["st-1"],
+        "all_bots": False,
+        "dry_run": True,
+    }
     assert task.store.values == {}
     connection(extra__algorithm="RS256", extra__private_key="nonsense")
     assert erase(PEOPLE, dry_run=True).run().state == "failed"
