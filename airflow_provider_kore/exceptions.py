@@ -19,6 +19,7 @@ class Consequence(StrEnum):
     UNKNOWN = "It is not known whether Kore.ai accepted the erasure."
     PARTLY_DONE = "The erasure is only partly done."
     NOT_VERIFIED = "Kore.ai reports the erasure as done, and nothing else shows it."
+    ONLY_READ = "This call only reads: it changed nothing at Kore.ai."
 
 
 class KoreError(Exception):

@@ -1,5 +1,5 @@
 """
-The two calls, each as one conversation that is written once and held by both clients.
+The calls, each as one conversation that is written once and held by both clients.
 
 A conversation is a generator, as in httpx's ``Auth``: it yields what is to be done, a :class:`Request` or a
 :class:`Pause`, and is sent what came of it. It does no I/O, so that a test can play Kore.ai without a network, and
@@ -34,7 +34,10 @@ from airflow_provider_kore.api.errors import (
     read_failure,
     throttle_pause,
     unreachable,
+    unreadable,
 )
+from airflow_provider_kore.api.history import HistoryPage, HistoryQuery, read_page
+from airflow_provider_kore.api.members import MembersPage, members_path, read_members
 from airflow_provider_kore.api.pacing import RateBudget, Turn
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -119,7 +122,7 @@ def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversat
             if give_up_at is not None and now + seconds > give_up_at:
                 raise KoreThrottledError(
                     f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
-                    consequence=Consequence.SENT if turn.call is Call.STATUS else Consequence.NOT_SENT,
+                    consequence=turn.call.consequence(received=False),
                     remedy="Clear the task to go on, or give it more time.",
                 )
             # A long wait is looked into half-way, since those before may leave, or find their erasures ended.
@@ -214,25 +217,81 @@ def fetch_status(
     http_request = Request("GET", status_path(request_id))
     if turn is None:
         turn = pacing.budget.turn(Call.STATUS, pacing.clock())
+    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id)))
+
+
+def fetch_history_page(
+    query: HistoryQuery, skip: int, pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[HistoryPage]:
+    """
+    Ask for one page of what Kore.ai has of a person.
+
+    :param query: whose data, of what kind, bot and time.
+    :param skip: how many items come before the page.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreRequestError: if Kore.ai refuses the query.
+    :raises KoreError: on any other failure, see :func:`fetch_status`.
+    """
+    turn = pacing.budget.turn(query.kind.call, pacing.clock())
+    http_request = Request("POST", query.path, query.body(skip))
+    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query)))
+
+
+def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversation[tuple[frozenset[str], ...]]:
+    """
+    Ask who the members of the account are, page after page; each is a set of names.
+
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreUnreadableAnswerError: if the pages do not add up.
+    :raises KoreError: on any other failure, see :func:`fetch_status`.
+    """
+    members: dict[frozenset[str], None] = {}
+    received = 0
+    totals: set[int] = set()
+    more_available = True
+    while more_available:
+        turn = pacing.budget.turn(Call.ROLES, pacing.clock())
+        http_request = Request("GET", members_path(received))
+        page: MembersPage = yield from _read(http_request, turn, pacing, give_up_at, read_members)
+        known = len(members)
+        members.update(dict.fromkeys(page.members))
+        if page.more_available and len(members) == known:
+            raise unreadable(Call.ROLES, "a page brings nobody new, and is not the last")
+        received += len(page.members)
+        totals.add(page.total)
+        more_available = page.more_available
+    if totals != {len(members)}:
+        raise unreadable(Call.ROLES, "the members that it lists are not as many as it says")
+    return tuple(members)
+
+
+def _read(
+    request: Request, turn: Turn, pacing: Pacing, give_up_at: float | None, read: Callable[[object], T]
+) -> Conversation[T]:
+    """
+    Make a call that only reads, and make it again after a passing fault.
+
+    :param read: reads the decoded answer; raises :class:`KoreUnreadableAnswerError`.
+    """
     failure: KoreError
     for attempt in range(ATTEMPTS):
         if attempt:
             yield _back_off(attempt - 1)
-        answer = yield from _exchange(http_request, turn, pacing, give_up_at)
+        answer = yield from _exchange(request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
-            failure = unreachable(Call.STATUS, answer.reason)
+            failure = unreachable(turn.call, answer.reason)
         elif 200 <= answer.status < 300:
             try:
                 document = decode_json(answer.content)
             except NotJsonError:
-                failure = unreachable(Call.STATUS, f"HTTP {answer.status} with a body that is not JSON")
+                failure = unreachable(turn.call, f"HTTP {answer.status} with a body that is not JSON")
                 continue
             try:
-                return read_status(document, request_id)
+                return read(document)
             except KoreUnreadableAnswerError as error:
                 failure = error
         elif answer.status >= 500:
-            failure = _failure(Call.STATUS, answer)
+            failure = _failure(turn.call, answer)
         else:
-            raise _failure(Call.STATUS, answer)
+            raise _failure(turn.call, answer)
     raise failure

@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from urllib.parse import quote
 
-from airflow_provider_kore.api.users import UserId, fingerprint, text_fault, user_id_from_json, user_id_to_json
-from airflow_provider_kore.exceptions import (
-    Consequence,
-    KoreInputError,
-    KoreUnreadableAnswerError,
+from airflow_provider_kore.api.errors import Call, unreadable
+from airflow_provider_kore.api.users import (
+    UserId,
+    fingerprint,
+    folded_address,
+    text_fault,
+    user_id_from_json,
+    user_id_to_json,
 )
+from airflow_provider_kore.exceptions import KoreInputError
 
 ERASE_PATH = "/api/public/bot/eraseUsersData"
 """Documented by Kore.ai: the path of the erase call; the status call hangs below it."""
@@ -296,18 +300,18 @@ def read_status(document: object, request_id: str) -> ErasureStatus:
     :raises KoreUnreadableAnswerError: if it is not an answer about this request.
     """
     if not isinstance(document, dict):
-        raise _unreadable(f"it is of type {type(document).__name__}, not an object")
+        raise unreadable(Call.STATUS, f"it is of type {type(document).__name__}, not an object")
     if document.get("errors") or document.get("error"):
-        raise _unreadable("it reports errors, although its HTTP status is a success")
+        raise unreadable(Call.STATUS, "it reports errors, although its HTTP status is a success")
     if read_verdict(document.get("status")) is Verdict.NOT_ERASED:
-        raise _unreadable("it has an overall status that is no success")
+        raise unreadable(Call.STATUS, "it has an overall status that is no success")
     if document.get("_id") not in (None, request_id):
-        raise _unreadable("it is about another request id")
+        raise unreadable(Call.STATUS, "it is about another request id")
     response = document.get("response")
     if response is None:
         response = []
     if not isinstance(response, list):
-        raise _unreadable(f"its response is of type {type(response).__name__}, not a list")
+        raise unreadable(Call.STATUS, f"its response is of type {type(response).__name__}, not a list")
     return ErasureStatus(
         request_id,
         tuple(_worst_of_each_user(map(_read_entry, response))),
@@ -324,15 +328,6 @@ def _read_time(value: object) -> str | None:
     if isinstance(value, dict) and value.keys() == {"$date"}:
         value = value["$date"]
     return value if isinstance(value, str) and _TIME.fullmatch(value) else None
-
-
-def _unreadable(why: str) -> KoreUnreadableAnswerError:
-    return KoreUnreadableAnswerError(
-        f"Kore.ai answered the status call in a form that is not understood: {why}.",
-        consequence=Consequence.SENT,
-        remedy="Clear the task to look again; if it stays so, Kore.ai's answers have changed and this provider must "
-        "learn the new form.",
-    )
 
 
 def _read_entry(value: object) -> ErasureStatusEntry:
@@ -512,11 +507,11 @@ def _match_entries(
     submitted addresses differ by case only: then each is found by its very id alone.
     """
     submitted = set(user_ids)
-    alike = Counter(address for user_id in user_ids if (address := _folded_address(user_id)) is not None)
+    alike = Counter(address for user_id in user_ids if (address := folded_address(user_id)) is not None)
     about: dict[UserId | str, list[ErasureStatusEntry]] = {}
     others: list[ErasureStatusEntry] = []
     for entry in status.entries:
-        address = _folded_address(entry.user_id)
+        address = folded_address(entry.user_id)
         if address is not None and alike[address] == 1:
             about.setdefault(address, []).append(entry)
         elif entry.user_id is not None and entry.user_id in submitted:
@@ -525,11 +520,7 @@ def _match_entries(
             others.append(entry)
     verdicts: list[Verdict | None] = []
     for user_id in user_ids:
-        address = _folded_address(user_id)
+        address = folded_address(user_id)
         entries = about.get(address if address is not None and alike[address] == 1 else user_id, ())
         verdicts.append(max((entry.verdict for entry in entries), default=None))
     return verdicts, others
-
-
-def _folded_address(user_id: UserId | None) -> str | None:
-    return user_id.casefold() if isinstance(user_id, str) and "@" in user_id else None

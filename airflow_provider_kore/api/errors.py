@@ -17,14 +17,33 @@ from airflow_provider_kore.exceptions import (
     KoreRequestError,
     KoreUnavailableError,
     KoreUnknownRequestError,
+    KoreUnreadableAnswerError,
 )
 
 
 class Call(Enum):
-    """The two calls of the erasure API."""
+    """The calls of Kore.ai that are made."""
 
     ERASE = "erase call"
     STATUS = "status call"
+    SESSIONS = "sessions call"
+    MESSAGES = "messages call"
+    ROLES = "roles call"
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it changes nothing at Kore.ai, so that it may be repeated."""
+        return self is not Call.ERASE
+
+    def consequence(self, *, received: bool) -> Consequence:
+        """
+        Say what a failure of this call means for the erasure.
+
+        :param received: whether Kore.ai received the call.
+        """
+        if self is Call.ERASE:
+            return Consequence.NOT_ACCEPTED if received else Consequence.NOT_SENT
+        return Consequence.SENT if self is Call.STATUS else Consequence.ONLY_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +74,45 @@ class NoAnswer:
     reason: str
 
 
-ADMIN_CONSOLE = (
-    "In Kore.ai's Admin Console, the app must have the scope Profile Management > Delete Users Data "
-    "(Bot Analytics > Delete Users Data in versions 7 to 9); an app made in a bot's own settings does not work."
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    deed: str
+    scope: str
+    check: str
+    """What to look at when Kore.ai refuses the request itself."""
+
+
+_ERASING = _Needs(
+    "erase users",
+    "Profile Management > Delete Users Data (Bot Analytics > Delete Users Data in versions 7 to 9)",
+    "Check the bot ids and the form of the user ids. If the batch holds an owner or member of an account, or a "
+    "developer of a bot, Kore.ai cannot erase that person: take them out, or find them with a smaller batch_size, "
+    "and run anew: by a new DAG run, or by clearing the task after setting force=True.",
+)
+_CHECK_HISTORY = (
+    "Check the bot ids and the form of the user ids. How Kore.ai answers when it does not know the user is not "
+    "documented, and may be this."
 )
 
-_CREDENTIALS = f"Compare Client ID, Client Secret, algorithm and key of the connection with the app's. {ADMIN_CONSOLE}"
+_NEEDS: dict[Call, _Needs] = {
+    Call.ERASE: _ERASING,
+    Call.STATUS: _ERASING,
+    Call.SESSIONS: _Needs("read users' sessions", "Bot Analytics > Bot Sessions", _CHECK_HISTORY),
+    Call.MESSAGES: _Needs("read users' messages", "Bot Analytics > Chat History", _CHECK_HISTORY),
+    Call.ROLES: _Needs(
+        "read the account's members",
+        "Profile Management > Role Management (Role Management in version 9)",
+        "Check that the connection's base URL is that of your Kore.ai, whose version may not have this call.",
+    ),
+}
+
+
+def admin_console(call: Call) -> str:
+    """Say which scope of the app a call needs, and where it is given."""
+    return (
+        f"In Kore.ai's Admin Console, the app must have the scope {_NEEDS[call].scope}; an app made in a bot's own "
+        "settings does not work."
+    )
 
 
 _KNOWN_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -139,15 +191,12 @@ class _Meaning:
 
 
 _MEANINGS: dict[int, _Meaning] = {
-    400: _Meaning(
-        KoreRequestError,
-        "Kore.ai refused the request",
-        "Check the bot ids and the form of the user ids. If the batch holds an owner or member of an account, or a "
-        "developer of a bot, Kore.ai cannot erase that person: take them out, or find them with a smaller batch_size, "
-        "and run anew: by a new DAG run, or by clearing the task after setting force=True.",
+    401: _Meaning(
+        KoreAuthenticationError,
+        "Kore.ai refused the token",
+        "Compare Client ID, Client Secret, algorithm and key of the connection with the app's. {admin_console}",
     ),
-    401: _Meaning(KoreAuthenticationError, "Kore.ai refused the token", _CREDENTIALS),
-    403: _Meaning(KorePermissionError, "Kore.ai knows the app, but does not let it erase users", ADMIN_CONSOLE),
+    403: _Meaning(KorePermissionError, "Kore.ai knows the app, but does not let it {deed}", "{admin_console}"),
     404: _Meaning(
         KoreConfigurationError,
         "Kore.ai has nothing at this address",
@@ -156,7 +205,7 @@ _MEANINGS: dict[int, _Meaning] = {
     405: _Meaning(
         KoreConfigurationError,
         "Kore.ai does not take this method at this address",
-        "Check the connection's base URL, and that no proxy between changes or blocks DELETE.",
+        "Check the connection's base URL, and that no proxy between changes or blocks the method.",
     ),
 }
 
@@ -165,7 +214,7 @@ _REDIRECT = _Meaning(
     "A redirect was answered, and it is never followed, since the token would go along",
     "Set the connection's base URL to the address that Kore.ai is really at.",
 )
-_REFUSED = _Meaning(KoreRequestError, "Kore.ai refused the request", _MEANINGS[400].remedy)
+_REFUSED = _Meaning(KoreRequestError, "Kore.ai refused the request", "{check}")
 _UNKNOWN_ID = _Meaning(
     KoreUnknownRequestError,
     "Kore.ai does not know the request id",
@@ -197,20 +246,21 @@ def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> 
     :param code: Kore.ai's own code.
     """
     # A 408 to a call that only reads can be the late goodbye of a kept connection.
-    late = call is Call.STATUS and answer.status == 408
+    late = call.only_reads and answer.status == 408
     if answer.status >= 500 or answer.status < 300 or late:
         meaning = _FAULT
     elif answer.status < 400:
         meaning = _REDIRECT
-    elif call is Call.STATUS and answer.status in (400, 404):
-        meaning = _UNKNOWN_ID if text is not None else _NOT_KORE
+    elif call.only_reads and answer.status in (400, 404):
+        understood = _UNKNOWN_ID if call is Call.STATUS else _REFUSED
+        meaning = understood if text is not None else _NOT_KORE
     else:
         meaning = _MEANINGS.get(answer.status, _REFUSED)
-    consequence = Consequence.SENT if call is Call.STATUS else Consequence.NOT_ACCEPTED
+    needs = _NEEDS[call]
     return meaning.error(
-        f"{meaning.problem} ({call.value}: {describe(answer, text, code)}).",
-        consequence=consequence,
-        remedy=meaning.remedy,
+        f"{meaning.problem.format(deed=needs.deed)} ({call.value}: {describe(answer, text, code)}).",
+        consequence=call.consequence(received=True),
+        remedy=meaning.remedy.format(check=needs.check, admin_console=admin_console(call)),
     )
 
 
@@ -218,7 +268,17 @@ def unreachable(call: Call, reason: str) -> KoreUnavailableError:
     """Say that Kore.ai was not reached, or gave no answer to a call that may be repeated."""
     return KoreUnavailableError(
         f"Kore.ai could not be reached ({call.value}: {reason}).",
-        consequence=Consequence.SENT if call is Call.STATUS else Consequence.NOT_SENT,
+        consequence=call.consequence(received=False),
         remedy="Check the connection's base URL, the network, proxy and ca_bundle, or wait for Kore.ai; then clear the "
         "task to go on.",
+    )
+
+
+def unreadable(call: Call, why: str) -> KoreUnreadableAnswerError:
+    """Say that the answer to a call that only reads is not understood, without anything of it."""
+    return KoreUnreadableAnswerError(
+        f"Kore.ai answered the {call.value} in a form that is not understood: {why}.",
+        consequence=call.consequence(received=True),
+        remedy="Clear the task to look again; if it stays so, Kore.ai's answers have changed and this provider must "
+        "learn the new form.",
     )

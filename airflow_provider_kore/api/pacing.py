@@ -26,9 +26,10 @@ class RateBudget:
     Share an account's calls among all that call in its name in this process.
 
     Kore.ai documents two rolling windows, by the minute and by the hour, that count erase and status calls
-    together for the whole account. Whoever wants to call takes a place in one of two lines, see :meth:`turn`: submits
-    go before polls, yet after some submits in a row a poll goes. Within a line the one that has waited longest is
-    first. So a long line by itself makes the looks at each request rarer, for all requests alike. Safe for threads.
+    together for the whole account. To be careful, all other calls are counted in them too. Whoever wants to call takes
+    a place in one of two lines, see :meth:`turn`: submits go before polls, which are all calls that only read, yet
+    after some submits in a row a poll goes. Within a line the one that has waited longest is first. So a long line by
+    itself makes the looks at each request rarer, for all requests alike. Safe for threads.
 
     A call counts from its answer on, and until then as just made, since Kore.ai counts it at a moment in between.
 
@@ -44,7 +45,8 @@ class RateBudget:
         self._closed_until = -math.inf
         self._next_poll = -math.inf
         self._submits_in_a_row = 0
-        self._lines: dict[Call, list[tuple[float, int]]] = {call: [] for call in Call}
+        self._submits: list[tuple[float, int]] = []
+        self._polls: list[tuple[float, int]] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self.narrow(per_minute, per_hour)
@@ -67,10 +69,10 @@ class RateBudget:
         """
         return Turn(self, call, (since, next(self._numbers)))
 
-    def seconds_until_turn(self, now: float) -> float:
-        """Tell how many seconds a submit that came now would wait at least, without taking a place."""
+    def seconds_until_turn(self, now: float, call: Call = Call.ERASE) -> float:
+        """Tell how many seconds a call that came now would wait at least, without taking a place."""
         with self._lock:
-            return max(self._next_turn(Call.ERASE, len(self._lines[Call.ERASE]), now) - now, 0.0)
+            return max(self._next_turn(call, len(self._line(call)), now) - now, 0.0)
 
     def close(self, now: float, seconds: float) -> bool:
         """
@@ -120,9 +122,12 @@ class RateBudget:
 
     # --- for turns ---------------------------------------------------------------------------------------------------
 
+    def _line(self, call: Call) -> list[tuple[float, int]]:
+        return self._polls if call.only_reads else self._submits
+
     def _ask(self, turn: Turn, now: float) -> float:
         with self._lock:
-            line = self._lines[turn.call]
+            line = self._line(turn.call)
             place = bisect_left(line, turn.place)
             if not turn.in_line:
                 line.insert(place, turn.place)
@@ -134,15 +139,13 @@ class RateBudget:
             turn.in_line = False
             turn.began = now
             self._in_flight += 1
-            self._submits_in_a_row = (
-                0 if turn.call is Call.STATUS else min(self._submits_in_a_row + 1, SUBMITS_PER_POLL)
-            )
+            self._submits_in_a_row = 0 if turn.call.only_reads else min(self._submits_in_a_row + 1, SUBMITS_PER_POLL)
             return 0.0
 
     def _leave(self, turn: Turn) -> None:
         with self._lock:
             if turn.in_line:
-                line = self._lines[turn.call]
+                line = self._line(turn.call)
                 del line[bisect_left(line, turn.place)]
                 turn.in_line = False
 
@@ -154,13 +157,12 @@ class RateBudget:
 
     def _next_turn(self, call: Call, place: int, now: float) -> float:
         """Say when the turn of a place in a line comes at the earliest; right if all before it take theirs then."""
-        other = len(self._lines[Call.STATUS if call is Call.ERASE else Call.ERASE])
-        if call is Call.ERASE:
-            ahead = place + min(other, (self._submits_in_a_row + place) // SUBMITS_PER_POLL)
-            moment = self._closed_until
-        else:
-            ahead = place + min(other, (place + 1) * SUBMITS_PER_POLL - self._submits_in_a_row)
+        if call.only_reads:
+            ahead = place + min(len(self._submits), (place + 1) * SUBMITS_PER_POLL - self._submits_in_a_row)
             moment = max(self._closed_until, self._next_poll + place * self._rest)
+        else:
+            ahead = place + min(len(self._polls), (self._submits_in_a_row + place) // SUBMITS_PER_POLL)
+            moment = self._closed_until
         known = len(self._ended) + self._in_flight
         for calls, seconds in self._windows:
             rounds, ahead_in_round = divmod(ahead, calls)

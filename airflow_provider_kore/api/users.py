@@ -57,6 +57,11 @@ def user_id_from_json(value: object) -> UserId | None:
     return None
 
 
+def folded_address(user_id: UserId | None) -> str | None:
+    """Give the one form of an e-mail address, which names the same person in any case; ``None`` for other ids."""
+    return user_id.casefold() if isinstance(user_id, str) and "@" in user_id else None
+
+
 # --- What may be asked for -----------------------------------------------------------------------------------
 
 _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")

@@ -1,19 +1,29 @@
-"""The two calls, with the test as Kore.ai: what is retried, waited out or given up, and what never is sent twice."""
+"""The calls, with the test as Kore.ai: what is retried, waited out or given up, and what never is sent twice."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from playing_kore import Clock, Played, error, http, pacing, play, play_all, status_of
 
-from airflow_provider_kore.api.calls import ATTEMPTS, Pause, Request, fetch_status, submit_erasure
+from airflow_provider_kore.api.calls import (
+    ATTEMPTS,
+    Pause,
+    Request,
+    fetch_history_page,
+    fetch_members,
+    fetch_status,
+    submit_erasure,
+)
 from airflow_provider_kore.api.erasure import (
     ErasureRequest,
     ErasureScope,
     Verdict,
 )
 from airflow_provider_kore.api.errors import NoAnswer
+from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,
@@ -471,3 +481,131 @@ def test_asking_always_ends_with_an_understood_answer_or_an_error_that_says_it_w
     else:
         assert outcome.consequence is Consequence.SENT
         assert "Xq7ZwK9" not in f"{outcome}{outcome!r}"
+
+
+# --- reading history and members --------------------------------------------------------------------------------
+
+SINCE = datetime(2026, 9, 1, tzinfo=UTC)
+NOTHING = {"total": 0, "moreAvailable": False, "availableMore": False, "sessions": [], "messages": [], "users": []}
+
+
+def query(kind):
+    return HistoryQuery(kind, PERSON, "st-1", SINCE, SINCE + timedelta(days=1))
+
+
+def read_sessions(reply, clock=None, *, played=None, give_up_at=None, **budget):
+    clock = clock or Clock()
+    conversation = fetch_history_page(query(HistoryKind.SESSIONS), 100, pacing(clock, **budget), give_up_at)
+    return play(conversation, reply, clock, played=played)
+
+
+def read_messages(reply, clock=None, *, played=None, give_up_at=None, **budget):
+    clock = clock or Clock()
+    conversation = fetch_history_page(query(HistoryKind.MESSAGES), 0, pacing(clock, **budget), give_up_at)
+    return play(conversation, reply, clock, played=played)
+
+
+def read_members(reply, clock=None, *, played=None, give_up_at=None, **budget):
+    clock = clock or Clock()
+    return play(fetch_members(pacing(clock, **budget), give_up_at), reply, clock, played=played)
+
+
+READING = pytest.mark.parametrize("call", [read_sessions, read_messages, read_members])
+
+
+def test_a_page_of_history_is_one_post():
+    played = read_sessions([http(200, NOTHING | {"total": 101, "sessions": [{"sessionId": "s-1"}]})])
+    (request,) = played.requests
+    assert (request.method, request.path) == ("POST", "/api/public/bot/st-1/getSessions")
+    assert json.loads(request.body)["skip"] == 100
+    assert (played.result.total, played.result.items) == (101, ({"sessionId": "s-1"},))
+    (request,) = read_messages([http(200, NOTHING)]).requests
+    assert request.path == "/api/public/bot/st-1/getMessages"
+
+
+@READING
+@pytest.mark.parametrize("reply", PASSING)
+def test_a_passing_fault_of_any_reading_is_asked_again_and_then_given_up(call, reply):
+    assert len(call([reply] * (ATTEMPTS - 1) + [http(200, NOTHING)]).requests) == ATTEMPTS
+    _, played = failed(call, [reply] * ATTEMPTS, KoreUnavailableError, Consequence.ONLY_READ)
+    assert len(played.pauses) == ATTEMPTS - 1
+
+
+@READING
+@pytest.mark.parametrize("reply", [http(200, []), http(200, {"errors": [PERSON]}), http(200, {"total": 1})])
+def test_any_answer_in_a_wrong_form_is_unreadable_if_it_stays_so(call, reply):
+    assert len(call([reply, http(200, NOTHING)]).requests) == 2
+    failed(call, [reply] * ATTEMPTS, KoreUnreadableAnswerError, Consequence.ONLY_READ)
+
+
+@READING
+@pytest.mark.parametrize(
+    ("replies", "error_type"),
+    [
+        ([error(400, f"Invalid userId {PERSON}")], KoreRequestError),
+        ([error(404, "not found")], KoreRequestError),
+        ([http(404, b"<html>no such page</html>")], KoreUnavailableError),
+        ([http(408)], KoreUnavailableError),
+        ([error(403, PERSON)], KorePermissionError),
+        ([BAD_TOKEN, BAD_TOKEN], KoreAuthenticationError),
+        ([http(302)], KoreConfigurationError),
+    ],
+)
+def test_a_refusal_of_any_reading_is_not_asked_again(call, replies, error_type):
+    _, played = failed(call, replies, error_type, Consequence.ONLY_READ)
+    assert len(played.requests) == len(replies)
+
+
+@READING
+def test_any_reading_waits_out_throttles_until_it_must_give_up(call):
+    played = call([http(429, None, "40"), BAD_TOKEN, http(200, NOTHING)])
+    assert played.sent_at == [1000, pytest.approx(1040), pytest.approx(1040)]
+    problem, _ = failed(call, [http(429, None, "100")], KoreThrottledError, Consequence.ONLY_READ, give_up_at=1050.0)
+    assert "Clear the task to go on" in problem.remedy
+
+
+class Roles:
+    """Lists members, page by page."""
+
+    def __init__(self, members, page, total=None):
+        self.members, self.page, self.total = members, page, len(members) if total is None else total
+
+    def __call__(self, request):
+        assert request.method == "GET"
+        path, _, values = request.path.partition("?")
+        assert path == "/api/public/alluserroles"
+        parameters = dict(value.split("=") for value in values.split("&"))
+        begin = int(parameters["offset"])
+        end = begin + min(self.page, int(parameters["limit"]))
+        users = [{"userId": f"u-{member}"} for member in self.members[begin:end]]
+        return http(200, {"total": self.total, "availableMore": end < len(self.members), "users": users})
+
+
+@given(st.integers(0, 130), st.integers(1, 60))
+@settings(max_examples=50)
+def test_all_pages_of_members_are_read(count, page):
+    played = read_members(Roles(list(range(count)), page))
+    assert played.result == tuple(frozenset({f"u-{member}"}) for member in range(count))
+    assert len(played.requests) == max(-(-count // min(page, 50)), 1)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        Roles([1, 2, 3], 2, total=4),
+        Roles([1, 2, 2, 3], 2),
+        Roles([1, 2, 1, 2, 1, 2], 2),
+        lambda _: http(200, NOTHING | {"total": 5, "availableMore": True}),
+        lambda _: http(200, NOTHING | {"total": 5, "availableMore": True, "users": [{"userId": "u-1"}]}),
+    ],
+)
+def test_pages_of_members_that_do_not_add_up_are_unreadable(roles):
+    failed(read_members, roles, KoreUnreadableAnswerError, Consequence.ONLY_READ)
+
+
+def test_a_total_that_changes_between_pages_of_members_is_unreadable():
+    pages = [
+        http(200, {"total": total, "availableMore": total == 3, "users": [{"userId": f"u-{total}"}]})
+        for total in (3, 2)
+    ]
+    failed(read_members, pages, KoreUnreadableAnswerError, Consequence.ONLY_READ)

@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.errors import (
-    ADMIN_CONSOLE,
     LONGEST_THROTTLE_PAUSE,
     Answer,
     Call,
+    admin_console,
     describe,
     error_message,
     is_throttle,
     read_failure,
     throttle_pause,
     unreachable,
+    unreadable,
 )
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -27,8 +28,10 @@ from airflow_provider_kore.exceptions import (
     KoreRequestError,
     KoreUnavailableError,
     KoreUnknownRequestError,
+    KoreUnreadableAnswerError,
 )
 
+READING = (Call.SESSIONS, Call.MESSAGES, Call.ROLES)
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 ECHO = "No such user Xq7ZwK9@example.com"
 
@@ -71,6 +74,24 @@ def answer(status, retry_after=None):
         (Call.STATUS, 404, None, KoreUnavailableError, "does not have the form"),
         (Call.STATUS, 500, ECHO, KoreUnavailableError, "fault"),
         (Call.STATUS, 503, None, KoreUnavailableError, "fault"),
+        (Call.SESSIONS, 400, ECHO, KoreRequestError, "does not know the user"),
+        (Call.SESSIONS, 404, ECHO, KoreRequestError, "refused the request"),
+        (Call.MESSAGES, 400, "Invalid StreamId", KoreRequestError, "does not know the bot"),
+        (Call.MESSAGES, 404, ECHO, KoreRequestError, "does not know the user"),
+        (Call.MESSAGES, 422, ECHO, KoreRequestError, "refused the request"),
+        (Call.ROLES, 400, ECHO, KoreRequestError, "base URL"),
+        (Call.ROLES, 404, ECHO, KoreRequestError, "may not have this call"),
+        *((call, status, None, KoreUnavailableError, "form") for call in READING for status in (400, 404)),
+        *((call, 408, None, KoreUnavailableError, "passes") for call in READING),
+        *((call, 503, ECHO, KoreUnavailableError, "fault") for call in READING),
+        *((call, 302, None, KoreConfigurationError, "redirect") for call in READING),
+        *((call, 405, None, KoreConfigurationError, "proxy") for call in READING),
+        (Call.SESSIONS, 401, ECHO, KoreAuthenticationError, "Bot Analytics > Bot Sessions"),
+        (Call.SESSIONS, 403, ECHO, KorePermissionError, "does not let it read users' sessions"),
+        (Call.MESSAGES, 401, ECHO, KoreAuthenticationError, "Bot Analytics > Chat History"),
+        (Call.MESSAGES, 403, ECHO, KorePermissionError, "does not let it read users' messages"),
+        (Call.ROLES, 401, ECHO, KoreAuthenticationError, "Profile Management > Role Management"),
+        (Call.ROLES, 403, ECHO, KorePermissionError, "does not let it read the account's members"),
     ],
 )
 def test_each_failure_has_its_exception_and_words(call, status, text, error_type, words):
@@ -79,15 +100,22 @@ def test_each_failure_has_its_exception_and_words(call, status, text, error_type
     assert words in str(error)
     assert f"{call.value}: HTTP {status}, code 4002" in error.problem
     assert "Xq7ZwK9" not in f"{error}{error!r}"
-    expected = Consequence.SENT if call is Call.STATUS else Consequence.NOT_ACCEPTED
-    assert error.consequence is expected
+    expected = {Call.ERASE: Consequence.NOT_ACCEPTED, Call.STATUS: Consequence.SENT}
+    assert error.consequence is expected.get(call, Consequence.ONLY_READ)
+    assert not {"{", "}"} & set(str(error))
 
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("call", Call)
-def test_a_refused_key_or_scope_names_both_scopes_and_the_admin_console(call, status):
+def test_a_refused_key_or_scope_names_the_scope_of_the_call_and_the_admin_console(call, status):
     remedy = read_failure(call, answer(status), None, None).remedy
-    assert ADMIN_CONSOLE in remedy
+    assert admin_console(call) in remedy
+    assert "Admin Console" in remedy
+
+
+@pytest.mark.parametrize("call", [Call.ERASE, Call.STATUS])
+def test_the_scope_to_erase_is_named_as_old_and_new_versions_name_it(call):
+    remedy = admin_console(call)
     for words in ("Admin Console", "Profile Management > Delete Users Data", "Bot Analytics > Delete Users Data"):
         assert words in remedy
 
@@ -203,7 +231,26 @@ def test_a_throttle_pause_is_never_shorter_than_a_second_or_longer_than_an_hour(
     assert 1 <= throttle_pause(answer(429, retry_after), text) <= LONGEST_THROTTLE_PAUSE
 
 
-@pytest.mark.parametrize(("call", "consequence"), [(Call.ERASE, Consequence.NOT_SENT), (Call.STATUS, Consequence.SENT)])
+def test_only_erasing_does_not_only_read():
+    assert [call for call in Call if not call.only_reads] == [Call.ERASE]
+
+
+@pytest.mark.parametrize("call", [call for call in Call if call.only_reads])
+def test_an_answer_that_is_not_understood_names_its_call(call):
+    error = unreadable(call, "it is a poem")
+    assert type(error) is KoreUnreadableAnswerError
+    assert f"the {call.value} in a form that is not understood: it is a poem." in error.problem
+    assert error.consequence is (Consequence.SENT if call is Call.STATUS else Consequence.ONLY_READ)
+
+
+@pytest.mark.parametrize(
+    ("call", "consequence"),
+    [
+        (Call.ERASE, Consequence.NOT_SENT),
+        (Call.STATUS, Consequence.SENT),
+        *((call, Consequence.ONLY_READ) for call in READING),
+    ],
+)
 def test_who_cannot_be_reached_has_received_nothing(call, consequence):
     error = unreachable(call, "ConnectError")
     assert type(error) is KoreUnavailableError

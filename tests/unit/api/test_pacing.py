@@ -114,7 +114,8 @@ def test_a_strict_window_never_sees_too_many_calls_arrive_however_long_they_trav
     assert most_in_any_window(arrived, MINUTE) <= per_window[0]
     assert most_in_any_window(arrived, HOUR) <= per_window[1]
     assert all(caller.arrives is not None for caller in callers if caller.patience == math.inf)
-    assert not any(budget._lines.values())
+    assert not budget._submits
+    assert not budget._polls
     assert budget._in_flight == 0
 
 
@@ -210,6 +211,19 @@ def test_a_poll_never_starves_behind_submits(per_minute, submits, polls):
         assert before <= number * (SUBMITS_PER_POLL + 1)
 
 
+READING = [call for call in Call if call is not Call.ERASE]
+
+
+@given(st.lists(st.sampled_from(READING), min_size=1, max_size=20), st.integers(0, 20))
+def test_all_calls_that_read_share_one_line(reading, submits):
+    moments = []
+    for calls in (reading, [Call.STATUS] * len(reading)):
+        callers = [*(Caller(0, call) for call in calls), *(Caller(0) for _ in range(submits))]
+        run(RateBudget(1, 100_000), callers)
+        moments.append([caller.began for caller in callers])
+    assert moments[0] == moments[1]
+
+
 def test_the_poll_that_is_due_for_longest_goes_first_whenever_it_comes():
     budget = RateBudget(1, 100)
     budget.turn(Call.STATUS, 0.0).ask(0.0)
@@ -251,16 +265,16 @@ def test_a_call_that_must_be_made_again_gets_its_old_place():
     assert second.ask(1.0) == 119
 
 
-@given(limits, st.lists(st.sampled_from(Call), max_size=20), st.integers(0, 8000))
-def test_who_asks_beforehand_is_told_what_a_submit_is_told_then(per_window, waiting, later):
+@given(limits, st.lists(st.sampled_from(Call), max_size=20), st.integers(0, 8000), st.sampled_from(Call))
+def test_who_asks_beforehand_is_told_what_a_caller_is_told_then(per_window, waiting, later, asking):
     budget = RateBudget(*per_window)
     for call in waiting:
         turn = budget.turn(call, 0.0)
         if turn.ask(0.0) == 0:
             turn.end(0.0)
-    told = budget.seconds_until_turn(float(later))
-    assert told == budget.seconds_until_turn(float(later))
-    assert max(budget.turn(Call.ERASE, float(later)).ask(float(later)), 0.0) == told
+    told = budget.seconds_until_turn(float(later), asking)
+    assert told == budget.seconds_until_turn(float(later), asking)
+    assert max(budget.turn(asking, float(later)).ask(float(later)), 0.0) == told
 
 
 # --- Throttle answers -------------------------------------------------------------------------------------------

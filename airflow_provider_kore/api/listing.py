@@ -1,0 +1,48 @@
+"""The form that all of Kore.ai's listings have: a page of items, and how many there are in all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airflow_provider_kore.api.errors import Call, unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    Hold one page of a listing.
+
+    :param total: how many items there are in all.
+    :param more_available: whether there are pages behind this one.
+    :param items: as Kore.ai gave them.
+    """
+
+    total: int
+    more_available: bool
+    items: tuple[dict[str, object], ...] = field(repr=False)
+
+
+def read_listing(document: object, call: Call, *, more_key: str, items_key: str) -> Listing:
+    """
+    Read one page of a listing.
+
+    :param document: the decoded answer.
+    :param call: the call that it answers.
+    :param more_key: the key that says whether there are pages behind this one.
+    :param items_key: the key of the items.
+    :raises KoreUnreadableAnswerError: if it does not have the form of a listing.
+    """
+    if not isinstance(document, dict):
+        raise unreadable(call, f"it is of type {type(document).__name__}, not an object")
+    if document.get("errors") or document.get("error"):
+        raise unreadable(call, "it reports errors, although its HTTP status is a success")
+    total, more_available, items = document.get("total"), document.get(more_key), document.get(items_key)
+    if isinstance(total, bool) or not isinstance(total, int) or total < 0:
+        raise unreadable(call, "its total is not a number of items")
+    if not isinstance(more_available, bool):
+        raise unreadable(call, f"its {more_key} is neither true nor false")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise unreadable(call, f"its {items_key} are not a list of objects")
+    if len(items) > total:
+        raise unreadable(call, f"it lists more {items_key} than the total that it names")
+    return Listing(total, more_available, tuple(items))
