@@ -1,1 +1,1 @@
-"""A strict, configurable local stand-in for Kore.ai's erasure API."""
+"""A strict, configurable local stand-in for what Kore.ai's API offers around erasures."""

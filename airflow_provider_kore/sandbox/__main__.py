@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_kore.sandbox",
         usage="%(prog)s [options]",
-        description="A strict, configurable local stand-in for Kore.ai's erasure API.",
+        description="A strict, configurable local stand-in for what Kore.ai's API offers around erasures.",
     )
     server = parser.add_argument_group("server")
     server.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")

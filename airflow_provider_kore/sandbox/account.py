@@ -1,6 +1,7 @@
 """One account at Kore, with its app, users, erasures and limits."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
@@ -9,10 +10,14 @@ from airflow_provider_kore.sandbox.answers import Answer, RefusedError
 from airflow_provider_kore.sandbox.durations import read_duration
 from airflow_provider_kore.sandbox.erasures import Erasure, accept, accept_answer, status_answer
 from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
+from airflow_provider_kore.sandbox.history import History
+from airflow_provider_kore.sandbox.history_requests import read_history_request
 from airflow_provider_kore.sandbox.rate_windows import RateWindows
 from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, RequestState, State, UserState
-from airflow_provider_kore.sandbox.requests import ReceivedRequest, find_route, read_erase_request
+from airflow_provider_kore.sandbox.requests import CallName, ReceivedRequest, Route, find_route, read_erase_request
+from airflow_provider_kore.sandbox.roles import read_roles_request, roles_answer
 from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.timestamps import moment_at
 from airflow_provider_kore.sandbox.tokens import (
     check_claims,
     check_key,
@@ -44,6 +49,8 @@ class Account:
         self._erasures: dict[str, Erasure] = {}
         self._used_token_ids: set[str] = set()
         self._rate_windows = RateWindows()
+        self._rate_windows_by_bot: dict[str | None, RateWindows] = defaultdict(RateWindows)
+        self._history = History(moment_at(self._clock()))
         self._random = Random(self.settings.seed)  # noqa: S311  # durations, no secrets
 
     def configure(self, changes: Mapping[str, object]) -> Settings:
@@ -104,17 +111,13 @@ class Account:
             route = find_route(request)
             entry.call = route.call
             self._authenticate(request, entry)
-            self._count(entry)
+            self._count(route, entry)
             # A fault strikes only a request that would be dealt with: what is refused here uses none up.
             fault = self.faults.strike(route.call)
             if fault and not fault.accepts:
                 return Answer(status=500, body=b""), fault
-            if not self.settings.scope_granted:
-                raise RefusedError(self.settings.missing_scope_status, "Insufficient permissions")
-            if route.call == "erase":
-                return self._erase(request, entry), fault
-            entry.request_id = route.request_id
-            return self._status(route.request_id), fault
+            self._check_scope(route.call)
+            return self._dispatch(route, request, entry), fault
         except RefusedError as refusal:
             return refusal.answer, fault
 
@@ -130,18 +133,45 @@ class Account:
                 raise refuse_replay()
             self._used_token_ids.add(entry.jti)
 
-    def _count(self, entry: LogEntry) -> None:
+    def _count(self, route: Route, entry: LogEntry) -> None:
+        by_bot = route.call in ("sessions", "messages") and not self.settings.history_counts
+        windows = self._rate_windows_by_bot[route.bot_id] if by_bot else self._rate_windows
         try:
-            self._rate_windows.admit(self.settings, entry.time)
+            windows.admit(self.settings, entry.time)
         except RefusedError:
             entry.throttled = True
             raise
+
+    def _check_scope(self, call: CallName) -> None:
+        granted = {
+            "erase": self.settings.scope_granted,
+            "status": self.settings.scope_granted,
+            "sessions": self.settings.history_granted,
+            "messages": self.settings.history_granted,
+            "roles": self.settings.roles_granted,
+        }
+        if not granted[call]:
+            raise RefusedError(self.settings.missing_scope_status, "Insufficient permissions")
+
+    def _dispatch(self, route: Route, request: ReceivedRequest, entry: LogEntry) -> Answer:
+        match route.call:
+            case "erase":
+                return self._erase(request, entry)
+            case "status":
+                entry.request_id = route.request_id
+                return self._status(route.request_id)
+            case "roles":
+                return roles_answer(read_roles_request(request), self.settings)
+            case "sessions" | "messages" as kind:
+                asked = read_history_request(kind, route.bot_id, request, self.settings, moment_at(entry.time))
+                return self._history.answer(asked, entry.time, self.settings)
 
     def _erase(self, request: ReceivedRequest, entry: LogEntry) -> Answer:
         erase_request = read_erase_request(request, self.settings)
         duration = read_duration(self.settings.duration)(self._random)
         erasure = accept(erase_request, self.settings, entry.time, duration)
         self._erasures[erasure.request_id] = erasure
+        self._history.record(erasure)
         entry.accepted = True
         entry.request_id = erasure.request_id
         return accept_answer(erasure, self.settings)

@@ -2,15 +2,15 @@
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
 from airflow_provider_kore.sandbox.requests import EraseRequest, UserId
 from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.timestamps import moment_at, write_time
+from airflow_provider_kore.sandbox.users import matches, name_of, names_of, resolved_id
 
 Fate = Literal["erased", "refused", "unknown"]
 
@@ -34,17 +34,27 @@ class Erasure:
 
     def fates_at(self, now: float, settings: Settings) -> list[Fate | None]:
         """Return what became of each user by now; ``None`` where that is still open."""
-        done = len(self.fates) if now >= self.finishes_at else 0
-        if settings.while_running in ("trickle", "growing") and now < self.finishes_at:
-            done = int((now - self.accepted_at) / self.duration * len(self.fates))
-        return [fate if index < done else None for index, fate in enumerate(self.fates)]
+        done = self._done_at(now, settings)
+        return [fate if position < done else None for position, fate in enumerate(self.fates)]
+
+    def fate_at(self, position: int, now: float, settings: Settings) -> Fate | None:
+        """Return what became of the user at this position by now."""
+        return self.fates[position] if position < self._done_at(now, settings) else None
+
+    def _done_at(self, now: float, settings: Settings) -> int:
+        if now >= self.finishes_at:
+            return len(self.fates)
+        if settings.while_running in ("trickle", "growing"):
+            return int((now - self.accepted_at) / self.duration * len(self.fates))
+        return 0
 
 
 def accept(request: EraseRequest, settings: Settings, now: float, duration: float) -> Erasure:
     """Accept an erase request, or refuse it as a whole where the settings say so."""
-    fates = tuple(_fate(user_id, settings) for user_id in request.user_ids)
+    members = {resolved_id(member) for member in settings.members}
+    fates = tuple(_fate(user_id, members, settings) for user_id in request.user_ids)
     if settings.refusal == "whole-request" and "refused" in fates:
-        refused = [_name(user_id) for user_id, fate in zip(request.user_ids, fates, strict=True) if fate == "refused"]
+        refused = [name_of(user_id) for user_id, fate in zip(request.user_ids, fates, strict=True) if fate == "refused"]
         raise RefusedError(400, f"Account or bot owners cannot be erased: {', '.join(refused)}")
     return Erasure(f"eud-{uuid.uuid4()}", request, fates, now, duration)
 
@@ -87,31 +97,17 @@ def status_answer(erasure: Erasure, settings: Settings, now: float) -> Answer:
     return answer
 
 
-def resolved_id(user_id: UserId) -> str:
-    """Return the ``u-…`` id that a user id stands for; the same one each time."""
-    name = _name(user_id)
-    return name if name.startswith("u-") else f"u-{uuid.uuid5(uuid.NAMESPACE_OID, name)}"
-
-
 def _shown(user_id: UserId, settings: Settings) -> UserId:
     return resolved_id(user_id) if settings.user_id_form == "resolved" else user_id
 
 
-def _name(user_id: UserId) -> str:
-    return user_id if isinstance(user_id, str) else f"{user_id['channel_id']}:{user_id['channel_user_id']}"
-
-
-def _fate(user_id: UserId, settings: Settings) -> Fate:
-    names = {_name(user_id), user_id if isinstance(user_id, str) else user_id["channel_user_id"]}
-    if _matches(names, settings.refuse):
+def _fate(user_id: UserId, members: Set[str], settings: Settings) -> Fate:
+    names = names_of(user_id)
+    if matches(names, settings.refuse) or (members and any(resolved_id(name) in members for name in names)):
         return "refused"
-    return "unknown" if _matches(names, settings.unknown_users) else "erased"
-
-
-def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns for name in names)
+    return "unknown" if matches(names, settings.unknown_users) else "erased"
 
 
 def _timestamp(seconds: float, settings: Settings) -> object:
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = write_time(moment_at(seconds))
     return {"iso": text, "date-object": {"$date": text}, "isodate": f"ISODate({text})"}[settings.timestamps]

@@ -41,7 +41,7 @@ class Fault:
     """
 
     kind: FaultKind
-    call: Literal["erase", "status", "any"] = "any"
+    call: Literal[CallName, "any"] = "any"
     times: int | None = 1
     after: int = 0
     accept: bool | None = None

@@ -8,6 +8,35 @@ from airflow_provider_kore.sandbox.durations import read_duration
 from airflow_provider_kore.sandbox.typed_fields import check_names, check_types
 
 Source = Literal["documented", "guessed", "sandbox"]
+ChannelType = Literal[
+    "skypeforbusiness",
+    "msteams",
+    "twitter",
+    "spark",
+    "rtm",
+    "facebook",
+    "slack",
+    "skype",
+    "kore",
+    "email",
+    "sms",
+    "wfacebook",
+    "ringcentral",
+    "jabber",
+    "yammer",
+    "alexa",
+    "twiliovoice",
+    "telegram",
+    "ivr",
+    "ivrVoice",
+    "smartassist",
+    "line",
+    "liveperson",
+    "googleactions",
+    "hangoutchat",
+    "mattermost",
+    "rcs",
+]
 Value = TypeVar("Value")
 
 
@@ -38,6 +67,8 @@ class Settings:
     enforce_jti: bool = setting(True, "documented", "Refuse a token without `jti` or `kore_jti`")
     clock_leeway: float = setting(60.0, "guessed", "Seconds that `iat` and `nbf` may be in the future")
     scope_granted: bool = setting(True, "sandbox", "Whether the app has the scope to delete users' data")
+    history_granted: bool = setting(True, "sandbox", "Whether the app has the scopes to read sessions and chat history")
+    roles_granted: bool = setting(True, "sandbox", "Whether the app has the scope to read roles")
     missing_scope_status: int = setting(403, "guessed", "HTTP status when the scope is missing")
 
     bots: tuple[str, ...] = setting((), "sandbox", "Bots of the account; none listed: every bot id exists")
@@ -47,6 +78,9 @@ class Settings:
     max_user_ids: int = setting(0, "guessed", "Most `userIds` in one request; 0: no limit")
     refuse: tuple[str, ...] = setting(
         (), "sandbox", "Users that are never erased (account or bot owners): ids, or patterns as `*@example.com`"
+    )
+    members: tuple[str, ...] = setting(
+        (), "sandbox", "Members of the account: ids, which the list of roles shows; they are never erased, as `refuse`"
     )
     refusal: Literal["per-user", "whole-request"] = setting(
         "per-user", "guessed", "Whether a refused user fails alone, or the whole request with 400"
@@ -61,7 +95,7 @@ class Settings:
     duration: float | str = setting(
         5.0, "guessed", "Seconds an erasure takes: a number, `uniform:a:b` or `log-uniform:a:b`"
     )
-    seed: int = setting(0, "sandbox", "Seed of the random durations")
+    seed: int = setting(0, "sandbox", "Seed of random durations, and of people's history")
     while_running: Literal["missing", "empty", "entries", "trickle", "growing", "unknown"] = setting(
         "entries",
         "guessed",
@@ -77,11 +111,45 @@ class Settings:
     )
     unknown_request_status: Literal[400, 404] = setting(400, "guessed", "HTTP status for an unknown request id")
 
+    sessions_per_user: int = setting(2, "sandbox", "Sessions that everybody has with each bot, until erased")
+    messages_per_session: int = setting(3, "sandbox", "Messages in each session")
+    history_days: float = setting(
+        30.0, "sandbox", "Days before the start of the sandbox over which sessions are spread"
+    )
+    history_channels: tuple[ChannelType, ...] = setting(
+        ("rtm",), "sandbox", "Channels of the sessions, taken in turn; at least one"
+    )
+    history_bots: tuple[str, ...] = setting(
+        (),
+        "sandbox",
+        "Bots at which people have data; none listed: any bot that is asked for, and for all bots those of the "
+        "account, or `st-1`",
+    )
+    history_window_ends: Literal["inclusive", "exclusive"] = setting(
+        "inclusive", "guessed", "Whether what happened at `dateTo` itself belongs to the window"
+    )
+    erased_user_answer: Literal["empty", "error"] = setting(
+        "empty", "guessed", "Whether a question about an erased user finds nothing, or gets 400"
+    )
+    leave_behind: tuple[str, ...] = setting(
+        (), "sandbox", "Users whose data stay although they are reported as erased: ids, or patterns"
+    )
+    leave_behind_kind: Literal["sessions", "messages", "both"] = setting("both", "sandbox", "What of their data stays")
+    wrong_total: int = setting(0, "sandbox", "Added to each `total`, to test callers that check it")
+    ignore_user_filter: bool = setting(
+        False, "sandbox", "Mix somebody else's data into the answer, to test callers that check it"
+    )
+
     requests_per_minute: int = setting(60, "documented", "Requests in the short window; 0: no limit")
     minute_seconds: float = setting(60.0, "documented", "Length of the short window in seconds")
     requests_per_hour: int = setting(1800, "documented", "Requests in the long window; 0: no limit")
     hour_seconds: float = setting(3600.0, "documented", "Length of the long window in seconds")
     count_throttled: bool = setting(False, "guessed", "Whether throttled requests count too")
+    history_counts: bool = setting(
+        True,
+        "guessed",
+        "Whether sessions and messages count in the account's windows, or in windows of their own for each bot",
+    )
     throttle_status: Literal[429, 400] = setting(429, "guessed", "HTTP status of a throttled request")
     throttle_text: Literal["documented", "forum"] = setting(
         "documented", "documented", "Text of a throttled request: that of the documentation, or of Kore's forum"
@@ -91,12 +159,23 @@ class Settings:
     def __post_init__(self) -> None:
         check_types(self)
         read_duration(self.duration)
-        for name in ("requests_per_minute", "requests_per_hour", "max_user_ids", "clock_leeway"):
+        for name in (
+            "requests_per_minute",
+            "requests_per_hour",
+            "max_user_ids",
+            "clock_leeway",
+            "sessions_per_user",
+            "messages_per_session",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         for name in ("minute_seconds", "hour_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive")
+        if not 0 < self.history_days <= 36_500:
+            raise ValueError("history_days must be positive, and at most 36500")
+        if not self.history_channels:
+            raise ValueError("history_channels must not be empty")
         if not 400 <= self.missing_scope_status <= 599:
             raise ValueError("missing_scope_status must be an HTTP error status")
         if not self.client_id or not self.client_secret:

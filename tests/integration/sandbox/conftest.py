@@ -37,6 +37,15 @@ class Caller:
     def status(self, request_id):
         return self.client.get(f"{ERASE}/status/{request_id}", headers={"auth": self.token()})
 
+    def sessions(self, body, bot_id="st-1"):
+        return self.client.post(f"/api/public/bot/{bot_id}/getSessions", json=body, headers={"auth": self.token()})
+
+    def messages(self, body):
+        return self.client.post("/api/public/getMessages", json=body, headers={"auth": self.token()})
+
+    def roles(self, **query):
+        return self.client.get("/api/public/alluserroles", params=query, headers={"auth": self.token()})
+
 
 @pytest.fixture
 def caller_of():

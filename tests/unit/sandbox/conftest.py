@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -34,10 +35,10 @@ class Caller:
         payload = {name: value for name, value in payload.items() if value is not None}
         return jwt.encode(payload, key or self.key, algorithm or settings.algorithm)
 
-    def call(self, method, path, headers, body=b""):
-        return self.account.answer(ReceivedRequest(method, path, "", list(headers.items()), body))
+    def call(self, method, path, headers, body=b"", query=""):
+        return self.account.answer(ReceivedRequest(method, path, query, list(headers.items()), body))
 
-    def erase(self, body=BODY, *, token=None, method="DELETE", path=ERASE, headers=None):
+    def send(self, method, path, body, *, token=None, headers=None):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {
             "auth": token or self.token(),
@@ -47,6 +48,9 @@ class Caller:
         given = {name: value for name, value in given.items() if value is not None}
         return self.call(method, path, given, content)
 
+    def erase(self, body=BODY, *, token=None, method="DELETE", path=ERASE, headers=None):
+        return self.send(method, path, body, token=token, headers=headers)
+
     def accept(self, body=BODY):
         answer = self.erase(body)
         assert answer.status == 200, answer.body
@@ -54,6 +58,44 @@ class Caller:
 
     def status(self, request_id, *, token=None):
         return self.call("GET", f"{ERASE}/status/{request_id}", {"auth": token or self.token()})
+
+    def history(self, kind, body, bot_id="st-1", *, token=None, headers=None):
+        return self.send("POST", history_path(kind, bot_id), body, token=token, headers=headers)
+
+    def history_of(self, kind, user_id, bot_id="st-1", **more):
+        """All that is there, from the start of the made-up history on, week by week."""
+        items = {}
+        for since, until in weeks(self.now, self.account.settings.history_days):
+            content = content_of(self.history(kind, {"userId": user_id, **window(since, until), **more}, bot_id))
+            assert not content["moreAvailable"]
+            items |= {item[ITEM_ID[kind]]: item for item in content[kind]}
+        return list(items.values())
+
+    def roles(self, query="", *, token=None):
+        return self.call("GET", "/api/public/alluserroles", {"auth": token or self.token()}, query=query)
+
+
+ITEM_ID = {"sessions": "sessionId", "messages": "_id"}
+
+
+def history_path(kind, bot_id):
+    bot = "" if bot_id is None else f"bot/{bot_id}/"
+    return f"/api/public/{bot}get{kind.capitalize()}"
+
+
+def written(seconds):
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def window(since, until):
+    return {"dateFrom": written(since), "dateTo": written(until)}
+
+
+def weeks(now, days):
+    week, since = 6.5 * 86_400, now - (days + 1) * 86_400
+    while since < now:
+        yield since, min(since + week, now)
+        since += week
 
 
 def content_of(answer):

@@ -35,6 +35,21 @@ def test_a_fault_strikes_its_own_calls_only():
     assert [bool(queue.strike(call)) for call in ("erase", "status", "status")] == [False, True, False]
 
 
+@pytest.mark.parametrize("call", ["sessions", "messages", "roles"])
+def test_a_fault_can_strike_history_and_roles(caller, call):
+    caller = caller()
+    caller.account.faults.pending = [Fault(kind="html", call=call), Fault(kind="echo")]
+
+    def outcome(name):
+        answer = caller.roles() if name == "roles" else caller.history(name, {"userId": "u-1"})
+        return answer.status, answer.headers["content-type"].partition(";")[0]
+
+    others = {"sessions", "messages", "roles"} - {call}
+    assert outcome(call) == (200, "text/html")
+    assert [outcome(name) for name in others] == [(400, "application/json"), (200, "application/json")]
+    assert [entry.fault for entry in caller.account.log()] == ["html", "echo", None]
+
+
 def test_a_fault_waits_for_its_own_calls_only():
     queue = FaultQueue()
     queue.pending = [Fault(kind="html", call="erase", after=2)]

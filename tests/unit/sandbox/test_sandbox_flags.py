@@ -34,6 +34,14 @@ def test_every_setting_has_a_flag_and_its_help_says_whether_it_is_a_guess():
         (["--requests-per-minute", "0"], {"requests_per_minute": 0}),
         (["--duration", "uniform:1:2"], {"duration": "uniform:1:2"}),
         (["--while-running", "growing"], {"while_running": "growing"}),
+        (["--members", "boss", "--members", "u-9"], {"members": ("boss", "u-9")}),
+        (["--no-history-counts", "--ignore-user-filter"], {"history_counts": False, "ignore_user_filter": True}),
+        (["--history-channels", "email", "--history-channels", "sms"], {"history_channels": ("email", "sms")}),
+        (
+            ["--leave-behind-kind", "messages", "--wrong-total", "-1"],
+            {"leave_behind_kind": "messages", "wrong_total": -1},
+        ),
+        (["--sessions-per-user", "250", "--history-days", "0.5"], {"sessions_per_user": 250, "history_days": 0.5}),
     ],
 )
 def test_a_flag_changes_its_setting(flags, expected):

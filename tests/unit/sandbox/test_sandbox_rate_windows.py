@@ -66,6 +66,33 @@ def test_requests_that_are_refused_count_but_not_those_without_a_right_token(cal
     assert caller.erase().status == 429
 
 
+def history_and_roles(caller):
+    calls = [caller.history("sessions", {}), caller.history("messages", {}, "st-2"), caller.roles()]
+    return [answer.status for answer in calls]
+
+
+def test_history_and_roles_count_like_all_other_calls(caller):
+    caller = caller(requests_per_minute=4)
+    assert history_and_roles(caller) == [200, 200, 200]
+    assert [caller.erase().status for _ in range(2)] == [200, 429]
+    assert history_and_roles(caller) == [429, 429, 429]
+    assert [entry.throttled for entry in caller.account.log()] == [False] * 4 + [True] * 4
+
+
+def test_history_can_have_windows_of_its_own_for_each_bot(caller):
+    caller = caller(requests_per_minute=2, history_counts=False)
+
+    def statuses(bot_id):
+        return [caller.history(kind, {}, bot_id).status for kind in ("sessions", "messages", "sessions")]
+
+    assert [statuses(bot_id) for bot_id in ("st-1", "st-2", None)] == [[200, 200, 429]] * 3
+    assert [caller.erase().status, caller.roles().status, caller.erase().status] == [200, 200, 429]
+    caller.now += 60
+    assert statuses("st-1") == [200, 200, 429]
+    caller.account.reset()
+    assert statuses("st-2") == [200, 200, 429]
+
+
 def test_throttled_requests_can_count_too(caller):
     lenient, strict = caller(requests_per_minute=1), caller(requests_per_minute=1, count_throttled=True)
     for one in (lenient, strict):

@@ -123,9 +123,32 @@ def test_the_status_call_is_a_get(caller, error):
 
 
 @pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/api/public/getSessions", "POST"),
+        ("/api/public/getMessages", "POST"),
+        ("/api/public/bot/st-1/getSessions", "POST"),
+        ("/api/public/bot/st-1/getMessages", "POST"),
+        ("/api/public/alluserroles", "GET"),
+    ],
+)
+def test_each_path_has_one_method(caller, path, method):
+    for wrong in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} - {method}:
+        answer = caller().erase(method=wrong, path=path)
+        assert (answer.status, answer.headers["allow"]) == (405, method)
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/",
+        "/api/public/bot/getSessions",
+        "/api/public/bot//getSessions",
+        "/api/public/bot/st-1/st-2/getSessions",
+        "/api/public/bot/st-1/getSessions/",
+        "/api/public/bot/st-1/getMessagesV2",
+        "/api/public/bot/st-1/alluserroles",
+        "/api/public/getsessions",
         "/api/public/bot/eraseUsersData/",
         "/api/public/bot/eraseusersdata",
         "/api/public/bot/st-1/eraseUsersData",

@@ -34,6 +34,14 @@ PAGE = Path(airflow_provider_kore.sandbox.__file__).with_name("README.md")
         {"duration": None},
         {"throttle_status": 500},
         {"missing_scope_status": 200},
+        {"sessions_per_user": -1},
+        {"messages_per_session": 1.5},
+        {"history_days": 0},
+        {"history_days": float("nan")},
+        {"history_days": 40_000},
+        {"history_channels": ()},
+        {"history_channels": ("fax",)},
+        {"leave_behind_kind": "all"},
     ],
 )
 def test_a_wrong_value_is_named(values):
