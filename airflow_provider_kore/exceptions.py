@@ -20,6 +20,7 @@ class Consequence(StrEnum):
     PARTLY_DONE = "The erasure is only partly done."
     NOT_VERIFIED = "Kore.ai reports the erasure as done, and nothing else shows it."
     ONLY_READ = "This call only reads: it changed nothing at Kore.ai."
+    NOT_EVIDENT = "It proves nothing about the erasure."
 
 
 class KoreError(Exception):
@@ -103,3 +104,7 @@ class KoreFoundError(KoreError):
 
 class KoreVerificationError(KoreError):
     """It cannot be told whether somebody whom Kore.ai reports as erased is gone."""
+
+
+class KoreReceiptError(KoreError):
+    """A receipt could not be made or written, or what is given as one is not to be trusted."""

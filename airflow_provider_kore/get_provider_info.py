@@ -125,4 +125,17 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         type=["string", "null"],
         format="password",
     ),
+    "receipt_key": _field(
+        "Receipt key",
+        "Signs receipts: the whole PEM text of an unencrypted private key, Ed25519, RSA or EC P-256. Its public key "
+        "verifies them. Default: no receipts.",
+        type=["string", "null"],
+        format="password",
+    ),
+    "receipt_key_variable": _field(
+        "Variable of the receipt key",
+        "Instead of the receipt key: the name of the Airflow Variable that holds it. A secrets backend may hold the "
+        "Variable.",
+        type=["string", "null"],
+    ),
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import getpass
 import gzip
 import json
-import os
 import re
 import sys
 import zlib
@@ -21,10 +19,9 @@ from airflow_provider_kore.api.users import (
     CHANNEL_KEYS,
     ChannelUserId,
     UserId,
-    check_user_id,
     check_user_ids,
-    digest,
 )
+from airflow_provider_kore.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 from airflow_provider_kore.exceptions import KoreInputError
 
 if TYPE_CHECKING:
@@ -45,8 +42,6 @@ LONGEST_LINE = 1024 * 1024
 """In bytes: what is longer is no line with a user id, and must not fill the memory."""
 
 ROWS_AT_ONCE = 1000
-
-DIGEST_KEY_VARIABLE = "KORE_DIGEST_KEY"
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 _TEMPLATE = re.compile(r"\{\{|\{%")
@@ -361,21 +356,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{DIGEST_KEY_VARIABLE}, or asked for.",
     )
     parser.parse_args(arguments)
-    key = os.environ.get(DIGEST_KEY_VARIABLE) or getpass.getpass("digest_key of the connection: ")
+    key = ask_digest_key()
     if not key:
         print("There is no digest key.", file=sys.stderr)
         return 1
-    for position, line in enumerate(sys.stdin, start=1):
-        text = line.rstrip("\r\n")
-        try:
-            value = json.loads(text) if text.startswith("{") else text
-            print(digest(check_user_id(value, position), key))
-        except ValueError:
-            print(f"Line {position} is not JSON.", file=sys.stderr)
-            return 1
-        except KoreInputError as error:
-            print(error.problem, file=sys.stderr)
-            return 1
+    try:
+        for name in read_digests(sys.stdin, key):
+            print(name)
+    except KoreInputError as error:
+        print(error.problem, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -44,6 +44,8 @@ class KoreAccount:
     :param allowed_bot_ids: the only bots to erase from; ``None`` for any.
     :param max_users: most users that one task may erase.
     :param digest_key: the key of digests and fingerprints, which stand for people in logs and records.
+    :param receipt_key: in PEM form; signs receipts.
+    :param receipt_key_variable: the Airflow Variable that holds such a key instead.
     """
 
     base_url: str
@@ -61,6 +63,8 @@ class KoreAccount:
     allowed_bot_ids: tuple[str, ...] | None = None
     max_users: int = 10_000
     digest_key: str = field(default="", repr=False)
+    receipt_key: str = field(default="", repr=False)
+    receipt_key_variable: str = ""
 
     def fingerprint_key(self) -> bytes:
         """
@@ -110,6 +114,8 @@ def read_account(
         allowed_bot_ids=fields.take("allowed_bot_ids", _bot_ids, None),
         max_users=fields.take("max_users", _whole_number(1, 1_000_000_000), 10_000),
         digest_key=fields.take("digest_key", _text, ""),
+        receipt_key=fields.take("receipt_key", _pem, ""),
+        receipt_key_variable=fields.take("receipt_key_variable", _name, ""),
     )
     fields.refuse_unknown()
     if not account.client_id:
@@ -123,6 +129,11 @@ def read_account(
         raise _fault(
             f"The connection signs with {account.algorithm} and has no Client Secret.",
             "Put the app's Client Secret into the field Client Secret.",
+        )
+    if account.receipt_key and account.receipt_key_variable:
+        raise _fault(
+            "The connection has both receipt_key and receipt_key_variable.",
+            "Keep one of the two: the key itself, or the name of the Variable that holds it.",
         )
     return account
 
@@ -199,9 +210,20 @@ def _text(value: object) -> str:
     return value
 
 
+def _name(value: object) -> str:
+    text = _text(value).strip()
+    if not text or "PRIVATE KEY" in text:  # which would be shown, where a name is
+        raise ValueError("must be a name")
+    return text
+
+
 def _pem(value: object) -> str:
-    # A key pasted into JSON or a URI often comes with its line breaks spelled out.
-    return _text(value).replace("\\n", "\n").strip() + "\n"
+    return pem_text(_text(value))
+
+
+def pem_text(text: str) -> str:
+    """Put a key in PEM form right: pasted into JSON or a URI, it often comes with its line breaks spelled out."""
+    return text.replace("\\n", "\n").strip() + "\n"
 
 
 def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:

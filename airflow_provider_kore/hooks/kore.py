@@ -233,4 +233,5 @@ def _extra_of(connection: Connection) -> dict[str, object]:
 
 def _secrets(account: KoreAccount) -> list[JsonValue]:
     """List what must never be seen; Airflow itself masks only the password and fields with telling names."""
-    return [secret for secret in (account.client_secret, account.private_key, account.digest_key) if secret]
+    secrets = (account.client_secret, account.private_key, account.digest_key, account.receipt_key)
+    return [secret for secret in secrets if secret]

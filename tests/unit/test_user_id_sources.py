@@ -258,7 +258,15 @@ def test_the_holder_of_the_key_finds_a_person_by_the_digest(monkeypatch, capsys)
     assert len(set(names)) == 3
 
 
-@pytest.mark.parametrize("text", [f"{PERSON}\n\n", f'{PERSON}\n{{"channel_id": "{PERSON}"}}', f"u-1\n{{{PERSON}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{PERSON}\n\n",
+        f'{PERSON}\n{{"channel_id": "{PERSON}"}}',
+        f"u-1\n{{{PERSON}",
+        pytest.param("u-1\n" + '{"a":' * 100_000, id="deep"),
+    ],
+)
 def test_what_is_no_user_id_is_told_by_its_line(text, monkeypatch, capsys):
     code, _, errors = digests(text, monkeypatch, capsys)
     assert code == 1

@@ -135,6 +135,8 @@ def test_a_private_key_is_needed_to_sign_with_one(algorithm):
         ("allowed_bot_ids", "st-1\nst-2,\n", ("st-1", "st-2")),
         ("allowed_bot_ids", [" st-1 ", ""], ("st-1",)),
         ("digest_key", SECRET, SECRET),
+        ("receipt_key_variable", " kore_receipts ", "kore_receipts"),
+        ("receipt_key", " -----BEGIN KEY-----\\nabc\\n-----END-----", "-----BEGIN KEY-----\nabc\n-----END-----\n"),
         (
             "private_key",
             "-----BEGIN KEY-----\\nabc\\n-----END-----",
@@ -161,6 +163,8 @@ FIELDS = [
     "allowed_bot_ids",
     "max_users",
     "digest_key",
+    "receipt_key",
+    "receipt_key_variable",
 ]
 
 
@@ -223,6 +227,10 @@ def test_an_empty_field_is_as_if_left_out(name, value):
         ("max_users", 0),
         ("max_users", "all"),
         ("digest_key", 7),
+        ("receipt_key", 7),
+        ("receipt_key_variable", 7),
+        ("receipt_key_variable", " "),
+        ("receipt_key_variable", f"-----BEGIN PRIVATE KEY-----\n{SECRET}"),
     ],
 )
 def test_a_bad_field_is_refused_by_name(name, value):
@@ -235,6 +243,10 @@ def test_a_field_that_is_not_known_is_refused_since_a_misspelled_guard_guards_no
     assert all(name in words for name in FIELDS)
 
 
+def test_a_receipt_key_in_two_places_is_refused():
+    assert "both receipt_key and receipt_key_variable" in refused(receipt_key=SECRET, receipt_key_variable="name")
+
+
 def test_a_certificate_file_that_exists_is_accepted(tmp_path):
     bundle = tmp_path / "ca.pem"
     bundle.touch()
@@ -243,8 +255,9 @@ def test_a_certificate_file_that_exists_is_accepted(tmp_path):
 
 
 def test_no_repr_shows_a_secret():
-    account = read(private_key=SECRET, digest_key=SECRET)
+    account = read(private_key=SECRET, digest_key=SECRET, receipt_key=SECRET)
     assert account.private_key.strip() == account.digest_key == account.client_secret == SECRET
+    assert account.receipt_key.strip() == SECRET
     assert SECRET not in f"{account!r}{account}"
 
 

@@ -1,0 +1,43 @@
+"""How programs learn the digests of people: by the key from the environment, and ids from a stream."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+
+from airflow_provider_kore.api.users import check_user_id, digest
+from airflow_provider_kore.exceptions import KoreInputError
+
+DIGEST_KEY_VARIABLE = "KORE_DIGEST_KEY"
+
+
+def ask_digest_key() -> str:
+    """Take the key of digests from the environment, or ask for it at the terminal; empty without both."""
+    if key := os.environ.get(DIGEST_KEY_VARIABLE):
+        return key
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass("digest_key of the connection: ")
+        except getpass.GetPassWarning:  # without a terminal it would take the first user id for the key
+            return ""
+
+
+def read_digests(lines: Iterable[str], key: str) -> Iterator[str]:
+    """
+    Give the digest of each user id.
+
+    :param lines: one id each, or a JSON object with the keys ``channel_id`` and ``channel_user_id``.
+    :param key: of the digests.
+    :raises KoreInputError: at the first line that is no user id, naming its number alone.
+    """
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\r\n")
+        try:
+            value = json.loads(text) if text.startswith("{") else text
+        except (ValueError, RecursionError):
+            raise KoreInputError(f"Line {number} is not JSON.", remedy="Correct it.") from None
+        yield digest(check_user_id(value, number), key)

@@ -1,0 +1,1 @@
+"""Receipts: signed evidence of erasures, which is verified without Airflow."""

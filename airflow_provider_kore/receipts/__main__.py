@@ -1,0 +1,113 @@
+"""Verify receipts, and make the key that signs them, without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from airflow_provider_kore.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
+from airflow_provider_kore.exceptions import KoreError, KoreReceiptError
+from airflow_provider_kore.receipts.auditing import PersonSearch, Summary, audit, describe
+from airflow_provider_kore.receipts.documents import Receipt
+from airflow_provider_kore.receipts.signing import ReceiptKey
+
+VALID, NOT_VALID, NOT_USABLE = range(3)
+"""What the program ends with: the last one says that nothing was verified, for want of what it needs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the status to end with: 0 for valid, 1 for not, 2 where nothing could be tried."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.command == "verify":
+            return _verify(given.file, given.key, with_persons=given.persons)
+        if given.command == "make-key":
+            return _make_key(given.out)
+        print(ReceiptKey.from_pem(_read_pem(given.file)).public_key_pem, end="")
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return NOT_USABLE
+    except KoreError as error:
+        print(f"{error.problem} {error.remedy}", file=sys.stderr)
+        return NOT_USABLE
+    return VALID
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_kore.receipts", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    verify = commands.add_parser(
+        "verify",
+        help="verify a receipt, or a manifest with the receipts beside it",
+        description="Verify a receipt, or a manifest with the receipts beside it, and say what it tells. The status is "
+        "0 if it is valid, 1 if it is not, and 2 if nothing could be verified.",
+    )
+    verify.add_argument("file", type=Path, metavar="FILE", help="the receipt or the manifest")
+    verify.add_argument("--key", type=Path, required=True, metavar="PUBLIC.pem", help="the public key of the issuer")
+    verify.add_argument(
+        "--persons",
+        action="store_true",
+        help="look for the people whose user ids are on standard input: one id a line, or a JSON object with the keys "
+        "channel_id and channel_user_id. The key of digests is taken from the environment variable "
+        f"{DIGEST_KEY_VARIABLE}, or asked for. The status is 1 if one of them is not in the receipt",
+    )
+    make_key = commands.add_parser("make-key", help="make an Ed25519 key that signs receipts, and print its public key")
+    make_key.add_argument(
+        "--out", type=Path, required=True, metavar="PRIVATE.pem", help="the file to make; one that is there is kept"
+    )
+    public_key = commands.add_parser("public-key", help="print the public key of a private one")
+    public_key.add_argument("file", type=Path, metavar="PRIVATE.pem", help="the private key")
+    return parser
+
+
+def _verify(file: Path, key: Path, *, with_persons: bool) -> int:
+    public_key_pem = _read_pem(key)
+    search = None
+    if with_persons:
+        digest_key = ask_digest_key()
+        if not digest_key:
+            print("There is no digest key.", file=sys.stderr)
+            return NOT_USABLE
+        search = PersonSearch(list(read_digests(sys.stdin, digest_key)))
+    summary = Summary()
+
+    def look(receipt: Receipt) -> None:
+        summary.look(receipt)
+        if search is not None:
+            search.look(receipt)
+
+    try:
+        statement = audit(file, public_key_pem, look)
+    except KoreReceiptError as error:
+        print(f"NOT VALID. {error}")
+        return NOT_VALID
+    print("VALID: it was signed with this key, nothing in it was changed, and it adds up.")
+    for line in describe(statement, summary):
+        print(line)
+    if search is None:
+        return VALID
+    for line in search.describe():
+        print(line)
+    return VALID if search.found_all else NOT_VALID
+
+
+def _read_pem(path: Path) -> str:
+    return path.read_text(encoding="ascii", errors="replace")
+
+
+def _make_key(path: Path) -> int:
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+    print(ReceiptKey.from_pem(pem.decode()).public_key_pem, end="")
+    return VALID
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""Check a file of evidence with all that belongs to it, and say in words what it tells."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
+from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
+from airflow_provider_kore.receipts.parts import Counts, Deadline, Head, Person, Scope
+from airflow_provider_kore.receipts.signing import verify
+
+
+def audit(path: Path, public_key_pem: str, look: Callable[[Receipt], None]) -> Receipt | Manifest:
+    """
+    Verify a receipt, or a manifest with all receipts beside it.
+
+    :param path: of the file.
+    :param public_key_pem: of the key that signed all of it.
+    :param look: is shown each receipt, one after another; what it saw is good once this function has returned.
+    :raises KoreReceiptError: if anything is wrong, missing, or there without being listed.
+    :raises OSError: if the file itself cannot be read.
+    """
+    statement = verify(_text(path.read_bytes()), public_key_pem)
+    if isinstance(statement, Receipt):
+        look(statement)
+    else:
+        _audit_listed(path, statement, public_key_pem, look)
+    return statement
+
+
+def _text(content: bytes) -> str:
+    return content.decode("ascii", errors="replace")
+
+
+def _audit_listed(path: Path, manifest: Manifest, public_key_pem: str, look: Callable[[Receipt], None]) -> None:
+    vendor_reported = Counts()
+    numbers: set[int] = set()
+    for listed in manifest.receipts:
+        receipt = _read_listed(path.parent, listed, public_key_pem)
+        if receipt.head != manifest.head:
+            raise _wrong(f"the receipt {listed.name} is not of the same try as the manifest")
+        if receipt.batch.number in numbers:
+            raise _wrong(f"the receipt {listed.name} is about a batch that another one is about")
+        numbers.add(receipt.batch.number)
+        vendor_reported += receipt.vendor_reported
+        look(receipt)
+    if vendor_reported != manifest.vendor_reported:
+        raise _wrong("vendor_reported of the manifest is not the sum of its receipts")
+    _refuse_unlisted(path, manifest, public_key_pem)
+
+
+def _read_listed(folder: Path, listed: ListedReceipt, public_key_pem: str) -> Receipt:
+    try:
+        content = (folder / listed.name).read_bytes()
+    except OSError as error:
+        raise _wrong(f"the receipt {listed.name} cannot be read beside the manifest ({type(error).__name__})") from None
+    if hashlib.sha256(content).hexdigest() != listed.sha256:
+        raise _wrong(f"the receipt {listed.name} is not the one that the manifest lists")
+    receipt = verify(_text(content), public_key_pem)
+    if not isinstance(receipt, Receipt) or ListedReceipt.of(receipt, content) != listed:
+        raise _wrong(f"the receipt {listed.name} does not say what the manifest says of it")
+    return receipt
+
+
+def _refuse_unlisted(path: Path, manifest: Manifest, public_key_pem: str) -> None:
+    """
+    Refuse a receipt of the same try that the manifest does not list.
+
+    A folder may hold receipts of other runs and of earlier tries.
+    """
+    listed = {receipt.name for receipt in manifest.receipts} | {path.name}
+    for other in sorted(path.parent.glob("*.jws")):
+        if other.name in listed:
+            continue
+        try:
+            statement = verify(_text(other.read_bytes()), public_key_pem)
+        except (KoreReceiptError, OSError):
+            continue  # is evidence of nothing under this key
+        if isinstance(statement, Receipt) and statement.run == manifest.run:
+            raise _wrong(f"the receipt {other.name} is of the same task, and the manifest does not list it")
+
+
+def _wrong(why: str) -> KoreReceiptError:
+    return KoreReceiptError(
+        f"The manifest is not accepted: {why}.",
+        consequence=Consequence.NOT_EVIDENT,
+        remedy="Ask who issued it for the whole folder as it was written.",
+    )
+
+
+class PersonSearch:
+    """
+    Look for people in receipts by their digests.
+
+    :param digests: of the people, in the order in which they are asked for.
+    """
+
+    def __init__(self, digests: Sequence[str]) -> None:
+        self._positions: defaultdict[str, list[int]] = defaultdict(list)
+        for position, digest in enumerate(digests):
+            self._positions[digest].append(position)
+        self._nameless = 0
+        self._found: list[Person | None] = [None] * len(digests)
+
+    def look(self, receipt: Receipt) -> None:
+        """Note who of them is in a receipt."""
+        self._nameless += receipt.persons is None
+        for person in receipt.persons or ():
+            for position in self._positions.get(person.digest, ()):
+                self._found[position] = person
+
+    @property
+    def found_all(self) -> bool:
+        """Whether everybody is in a receipt, with whatever outcome."""
+        return None not in self._found
+
+    def describe(self) -> Iterator[str]:
+        """Say of each line whether its person is in a receipt and with what outcome, without the id."""
+        if self._nameless:
+            yield f"Receipts that do not tell who is in them, so that nobody is found there: {self._nameless}"
+        for number, person in enumerate(self._found, start=1):
+            if person is None:
+                yield f"Line {number}: not in the receipt"
+            else:
+                yield f"Line {number}: in the receipt, " + f"{person.outcome}, {person.verification}".replace("_", " ")
+
+
+class Summary:
+    """Add up what only the receipts tell, one after another."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.batches_of_all = 0
+        self.settled_at = ""
+        self.verified = 0
+        self.checks = {"gone": 0, "found": 0, "not_checkable": 0, "not_checked": 0}
+        self.modes: dict[str, None] = {}
+
+    def look(self, receipt: Receipt) -> None:
+        """Add a receipt."""
+        self.batches += 1
+        self.batches_of_all = receipt.batch.of
+        self.settled_at = max(self.settled_at, receipt.settled_at)
+        if (verification := receipt.verification) is None:
+            self.checks["not_checked"] += receipt.user_count
+            return
+        self.verified += 1
+        period = f"from {verification.since or 'the beginning'} to {verification.until or 'then'}"
+        self.modes[f"{verification.mode}, {period}"] = None
+        for name, count in verification.counts().items():
+            self.checks[name] += count
+
+
+def describe(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
+    """
+    Say in words what was verified, a line at a time.
+
+    :param statement: what :func:`audit` returned.
+    :param summary: which was shown its receipts.
+    """
+    for line in _lines(statement, summary):
+        # Names come from elsewhere: none may look like a line of its own, or steer a terminal.
+        yield "".join(character if character.isprintable() else "�" for character in line)
+
+
+def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
+    yield f"Erasure of {_people(statement.user_count)} from {_bots(statement.scope)}"
+    yield f"At {statement.host}, by the app {statement.client_id}"
+    yield f"Task: {_task(statement)}"
+    yield f"Issued at {statement.issued_at} by {statement.iss} {statement.provider_version}"
+    if statement.approved_by is not None:
+        yield f"Approved by {statement.approved_by}"
+    if statement.plan_fingerprint is not None:
+        yield f"Fingerprint of the plan: {statement.plan_fingerprint}"
+    yield f"Batches: {summary.batches} of {summary.batches_of_all}" + (
+        "; the others are not in this receipt" if summary.batches < summary.batches_of_all else ""
+    )
+    yield f"Reported by Kore.ai: {_counts(statement.vendor_reported)}"
+    yield f"Outcome: {_counts(statement.outcome)}"
+    yield f"Verification: {_verification(summary)}"
+    if statement.received_at is not None:
+        yield f"Request received at {statement.received_at}"
+    yield "Deadline: " + (
+        "none is named"
+        if statement.deadline is None
+        else _deadline(statement.deadline, statement.outcome, summary.settled_at, statement.issued_at)
+    )
+    if statement.export is not None:
+        yield f"Export before: {statement.export.manifest} (SHA-256 {statement.export.manifest_sha256})"
+    yield statement.attests
+    yield "It does not cover:"
+    for gap in statement.does_not_cover:
+        yield f"- {gap}"
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def _bots(scope: Scope) -> str:
+    if scope.all_bots:
+        return "all bots"
+    if not scope.bot_ids:
+        return "bots that the task did not know"
+    return ("the bot " if len(scope.bot_ids) == 1 else "the bots ") + ", ".join(scope.bot_ids)
+
+
+def _task(head: Head) -> str:
+    run = head.run
+    mapped = f" [{run.map_index}]" if run.map_index >= 0 else ""
+    return f"{run.dag_id}, run {run.run_id}, task {run.task_id}{mapped}, try {run.try_number}"
+
+
+def _counts(counts: Counts) -> str:
+    return f"{counts.erased} erased, {counts.open} open, {counts.not_erased} not erased"
+
+
+def _verification(summary: Summary) -> str:
+    if not summary.verified:
+        return "none; nothing was looked at after the erasure"
+    checks = summary.checks
+    counts = (
+        f"{checks['gone']} gone, {checks['found']} found, {checks['not_checkable']} not checkable, "
+        f"{checks['not_checked']} not checked"
+    )
+    return f"{counts} ({'; '.join(summary.modes)})"
+
+
+def _deadline(deadline: Deadline, outcome: Counts, settled_at: str, issued_at: str) -> str:
+    """Compare calendar days, in UTC: near midnight another time zone may see another day."""
+    asked = f"{deadline.regime.upper()}, received on {deadline.received_on}, due on {deadline.due_on}"
+    if outcome.erased == outcome.total:
+        met = "met" if settled_at[:10] <= deadline.due_on else "not met"
+        return f"{asked}: {met}, since all were erased by {settled_at}"
+    met = "not met yet" if issued_at[:10] <= deadline.due_on else "not met"
+    return f"{asked}: {met}, since {_people(outcome.total - outcome.erased)} had not been erased by {issued_at}"

@@ -1,0 +1,79 @@
+"""Write the receipts of one try, and a manifest if there are several."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypedDict
+
+from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
+from airflow_provider_kore.object_storage import write_whole
+from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
+from airflow_provider_kore.receipts.parts import Counts, Head
+from airflow_provider_kore.receipts.signing import ReceiptKey
+
+
+class ReceiptFields(TypedDict):
+    """Say where the evidence of one try is: its receipt, or the manifest of its receipts."""
+
+    uri: str
+    sha256: str
+    count: int
+
+
+class ReceiptBook:
+    """
+    Write the receipts of one try into a folder, of which one at a time is in memory.
+
+    :param uri_of_folder: such as ``s3://connection@bucket/receipts`` or ``file:///data/receipts``.
+    :param key: signs them.
+    :param head: what is common to them.
+    """
+
+    def __init__(self, uri_of_folder: str, key: ReceiptKey, head: Head) -> None:
+        self.head = head
+        self._folder = uri_of_folder
+        self._key = key
+        self._listed: list[ListedReceipt] = []
+        self._vendor_reported = Counts()
+        self._does_not_cover: dict[str, None] = {}
+        self._uri = ""
+
+    def add(self, receipt: Receipt) -> None:
+        """
+        Sign a receipt and write it; one of an earlier try about the same request is replaced.
+
+        :param receipt: with the head of this book.
+        :raises KoreReceiptError: if it cannot be written.
+        """
+        if receipt.head != self.head:
+            raise KoreReceiptError(
+                "The receipt is not about the try that this book is about.",
+                consequence=Consequence.SENT,
+                remedy="This is a fault of the provider; report it.",
+            )
+        content = self._key.sign(receipt).encode()
+        self._uri = write_whole(self._folder, receipt.file_name, content)
+        self._listed.append(ListedReceipt.of(receipt, content))
+        self._vendor_reported += receipt.vendor_reported
+        self._does_not_cover |= dict.fromkeys(receipt.does_not_cover)
+
+    def close(self) -> ReceiptFields | None:
+        """
+        Write the manifest if there are several receipts, and say where the evidence is.
+
+        :return: ``None`` if there is no receipt.
+        :raises KoreReceiptError: if it cannot be written, or lists one request twice.
+        """
+        if not self._listed:
+            return None
+        if len(self._listed) == 1:
+            return {"uri": self._uri, "sha256": self._listed[0].sha256, "count": 1}
+        manifest = Manifest.of(
+            self.head,
+            receipts=self._listed,
+            vendor_reported=self._vendor_reported,
+            does_not_cover=tuple(self._does_not_cover),
+        )
+        content = self._key.sign(manifest).encode()
+        uri = write_whole(self._folder, manifest.file_name, content)
+        return {"uri": uri, "sha256": hashlib.sha256(content).hexdigest(), "count": len(self._listed)}

@@ -1,0 +1,33 @@
+"""What a receipt attests and what it does not, in the words that are signed with it."""
+
+from __future__ import annotations
+
+ATTESTS = (
+    "This attests what Kore.ai reported of these erasure requests and, where a verification is named, what Kore.ai's "
+    "interfaces for reading showed of these people at that time. It attests nothing beyond that."
+)
+
+DOES_NOT_COVER = (
+    "Kore.ai's backups and logs.",
+    "Other systems, and exports or copies of the conversations.",
+    "Data tables at Kore.ai.",
+    "Data that are kept under other ids of the same person.",
+    "Bots outside the scope.",
+    "What came in after the erasure.",
+)
+
+NOT_VERIFIED = "Whether data are left: nothing was looked at after the erasure, and Kore.ai's report stands alone."
+NOT_NAMED = "Who the people are: the task did not know, and counts alone are attested."
+NO_SCOPE = "From which bots the people were erased: the task did not know."
+
+
+def does_not_cover(*, verified: bool, named: bool, scope_known: bool) -> tuple[str, ...]:
+    """
+    List what a receipt does not speak of.
+
+    :param verified: whether Kore.ai was asked for data that are left.
+    :param named: whether the receipt tells people by their digests.
+    :param scope_known: whether it is known from which bots they were erased.
+    """
+    gaps = ((verified, NOT_VERIFIED), (named, NOT_NAMED), (scope_known, NO_SCOPE))
+    return DOES_NOT_COVER + tuple(sentence for closed, sentence in gaps if not closed)

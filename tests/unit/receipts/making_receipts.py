@@ -1,0 +1,162 @@
+"""Receipts to test with: any valid one by Hypothesis, and one that is written down."""
+
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import strategies as st
+
+from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.receipts.documents import Receipt
+from airflow_provider_kore.receipts.parts import (
+    BatchNumber,
+    Counts,
+    Deadline,
+    Export,
+    Head,
+    Person,
+    Request,
+    Run,
+    Scope,
+    Verification,
+    utc_text,
+)
+
+DIGEST_KEY = "a key that is held apart"
+ISSUED_AT = 1_790_000_000
+
+
+def private_pem(key, encryption=None):
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()).decode()
+
+
+def public_pem(key):
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+KEYS = {
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+    "RS256": rsa.generate_private_key(65537, 2048),
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+}
+
+HEAD = Head(
+    host="https://platform.kore.ai",
+    client_id="cs-1",
+    scope=Scope(bot_ids=("st-1", "st-2")),
+    run=Run(dag_id="erase", run_id="manual__2026-09-21", task_id="erase", map_index=-1, try_number=1),
+    received_at="2026-09-01T08:00:00Z",
+    deadline=Deadline(regime="gdpr", received_on="2026-09-01", due_on="2026-10-01"),
+    approved_by="dpo",
+    plan_fingerprint="ab" * 16,
+    export=Export(manifest="s3://bucket/manifest.json", manifest_sha256="cd" * 32),
+)
+SMALL_HEAD = Head(host="https://a", client_id="cs-1", scope=Scope(all_bots=True), run=HEAD.run)
+
+
+def request(request_id, user_count, **fields):
+    return Request(request_id=request_id, user_count=user_count, **fields)
+
+
+def receipt(request_id="eud-1", users=("a@example.com", "b@example.com", "c@example.com"), head=HEAD, **fields):
+    """Make a receipt of people of whom the first is open, the second not erased, and the others erased."""
+    outcomes = ["open", "not_erased", *["erased"] * len(users)][: len(users)]
+    counts = Counts(**{name: outcomes.count(name) for name in ("erased", "open", "not_erased")})
+    defaults = {
+        "batch": BatchNumber(number=1, of=1),
+        "requests": [request(request_id, len(users), completed_at="2026-09-20T10:00:00Z")],
+        "user_count": len(users),
+        "outcome": counts,
+        "vendor_reported": counts,
+        "persons": [
+            Person(digest=digest(user, DIGEST_KEY), outcome=outcome)
+            for user, outcome in zip(users, outcomes, strict=True)
+        ],
+        "issued_at": ISSUED_AT,
+    }
+    return Receipt.about(head, **(defaults | fields))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+times = st.none() | st.datetimes(datetime(1970, 1, 1), timezones=st.timezones()).map(utc_text)
+dates = st.dates().map(lambda day: day.isoformat())
+digests = st.text("0123456789abcdef", min_size=16, max_size=16).map("kd:{}".format)
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+OUTCOMES = ["erased", "open", "not_erased"]
+CHECKS = ["gone", "found", "not_checkable", "not_checked"]
+
+
+@st.composite
+def counts_of(draw, total, most_erased=None):
+    erased = draw(st.integers(0, total if most_erased is None else most_erased))
+    still_open = draw(st.integers(0, total - erased))
+    return Counts(erased=erased, open=still_open, not_erased=total - erased - still_open)
+
+
+@st.composite
+def deadlines(draw):
+    days = sorted([draw(dates), draw(dates)])
+    return Deadline(regime=draw(st.sampled_from(["gdpr", "ccpa"])), received_on=days[0], due_on=days[1])
+
+
+heads = st.builds(
+    Head,
+    host=texts,
+    client_id=texts,
+    scope=st.builds(Scope, all_bots=st.booleans())
+    | st.lists(texts, unique=True).map(lambda bots: Scope(bot_ids=tuple(sorted(bots)))),
+    run=st.builds(
+        Run, dag_id=texts, run_id=texts, task_id=texts, map_index=st.integers(-1, 99), try_number=st.integers(0, 9)
+    ),
+    received_at=times,
+    deadline=st.none() | deadlines(),
+    approved_by=st.none() | texts,
+    plan_fingerprint=st.none() | texts,
+    export=st.none() | st.builds(Export, manifest=texts, manifest_sha256=hashes),
+)
+
+
+@st.composite
+def receipts(draw):
+    user_count = draw(st.integers(1, 6))
+    persons = None
+    outcome = draw(counts_of(user_count))
+    checks = draw(st.none() | st.lists(st.sampled_from(CHECKS), min_size=user_count, max_size=user_count))
+    if draw(st.booleans()):
+        names = draw(st.lists(digests, min_size=user_count, max_size=user_count, unique=True))
+        outcomes = [name for name in OUTCOMES for _ in range(getattr(outcome, name))]
+        if checks:  # nobody is erased whose data were found
+            checks[: outcome.erased] = ["gone" if check == "found" else check for check in checks[: outcome.erased]]
+        persons = [
+            Person(digest=name, outcome=outcome, verification=check)
+            for name, outcome, check in zip(names, outcomes, checks or ["not_checked"] * user_count, strict=True)
+        ]
+    more_erased = draw(st.integers(outcome.erased, user_count))
+    ids = draw(st.lists(texts, min_size=1, max_size=3, unique=True))
+    sizes = [user_count, *(draw(st.integers(1, user_count)) for _ in ids[1:])]
+    number, of = sorted([draw(st.integers(1, 9)), draw(st.integers(1, 9))])
+    return Receipt.about(
+        draw(heads),
+        batch=BatchNumber(number=number, of=of),
+        requests=[
+            Request(
+                request_id=request_id,
+                user_count=size,
+                submitted_at=draw(times),
+                completed_at=draw(times),
+                vendor_created_on=draw(st.none() | texts),
+                vendor_updated_on=draw(st.none() | texts),
+            )
+            for request_id, size in zip(ids, sizes, strict=True)
+        ],
+        user_count=user_count,
+        outcome=outcome,
+        vendor_reported=Counts(erased=more_erased, open=user_count - more_erased),
+        persons=persons,
+        verification=None
+        if checks is None
+        else Verification(
+            mode=draw(texts), since=draw(times), until=draw(times), **{name: checks.count(name) for name in CHECKS}
+        ),
+        issued_at=draw(st.integers(0, ISSUED_AT)),
+    )
