@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import repeat
 
 from airflow_provider_kore.api.users import UserId, canonical_name, check_user_count, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 Batch = tuple[UserId, ...]
 
+USUAL_BATCH_SIZE = 100
+"""Most users in one batch, if nobody says otherwise."""
+
 
 class UserBatches:
     """
@@ -27,12 +31,12 @@ class UserBatches:
     Exact duplicates are folded into the first of them.
 
     :param user_ids: what an operator was given: a source, the URI of a file, a function or a list.
-    :param batch_size: most users in one batch.
+    :param batch_size: most users in one batch; or the size of each batch, of which there are no more then.
     :param most: how many users there may be in all.
     :ivar duplicates: how many were folded when the users were last gone through.
     """
 
-    def __init__(self, user_ids: object, batch_size: int, most: int) -> None:
+    def __init__(self, user_ids: object, batch_size: int | Sequence[int], most: int) -> None:
         self._source = source_of(user_ids)
         self._batch_size = batch_size
         self._most = most
@@ -46,6 +50,8 @@ class UserBatches:
         """
         self.duplicates = 0
         batch: list[UserId] = []
+        sizes = repeat(self._batch_size) if isinstance(self._batch_size, int) else iter(self._batch_size)
+        size = next(sizes, 0)
         user_count = 0
         with closing(_UsersRead()) as users_read:
             for position, value in enumerate(self._source.read(), start=1):
@@ -56,9 +62,10 @@ class UserBatches:
                 user_count += 1
                 check_user_count(user_count, self._most)
                 batch.append(user_id)
-                if len(batch) == self._batch_size:
+                if len(batch) == size:
                     yield tuple(batch)
                     batch.clear()
+                    size = next(sizes, 0)
         if batch:
             yield tuple(batch)
 

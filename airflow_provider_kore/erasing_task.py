@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
 from pydantic import JsonValue
@@ -17,15 +15,14 @@ from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import (
     ErasureOutcome,
-    ErasureScope,
-    check_scope,
 )
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
-from airflow_provider_kore.approval import check_approved, plan_fingerprint
-from airflow_provider_kore.arguments import check_flag, check_whole_number
-from airflow_provider_kore.batches import UserBatches
-from airflow_provider_kore.compatibility import AirflowSkipException
+from airflow_provider_kore.approval import check_approved
+from airflow_provider_kore.arguments import check_flag
+from airflow_provider_kore.asset_events import note_outcome
+from airflow_provider_kore.demands import Demands, read_demands
+from airflow_provider_kore.erasure_summary import Stage, publish
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreError,
@@ -35,27 +32,33 @@ from airflow_provider_kore.exceptions import (
 )
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import (
-    BatchRecord,
     BatchState,
     ErasureLedger,
-    Plan,
     RecordStore,
     TaskStateStore,
-    make_plan,
 )
 from airflow_provider_kore.places import PlaceFields, show_places
+from airflow_provider_kore.planning import ErasurePlanning, Planned
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
+from airflow_provider_kore.proof import Proof
 from airflow_provider_kore.settling import Settling
+from airflow_provider_kore.statutory_deadline import log_deadline
 from airflow_provider_kore.submission import Submission, submission_broke_off
+from airflow_provider_kore.verification import Verification, VerificationFields
 from airflow_provider_kore.waiting import (
+    CallsFields,
     FailureFields,
     defer,
     failure_from_json,
     failure_to_json,
+    leave_worker,
     log_progress,
+    patience,
     push_outcome,
+    recent_calls,
     require_erased,
-    until_triggerer_is_late,
+    take_over_calls,
+    wait_until,
     waiting_broke_off,
 )
 
@@ -65,9 +68,6 @@ if TYPE_CHECKING:
     from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 120.0
-"""Seconds for which a worker is held for the account's next turn."""
 
 
 class CarriedFields(TypedDict):
@@ -79,12 +79,10 @@ class CarriedFields(TypedDict):
     not_erased_users: list[PlaceFields]
 
 
-class PauseFields(TypedDict):
+class PauseFields(CallsFields):
     """What a task takes along besides when it leaves its worker in the midst of its submission."""
 
     next_batch: int
-    calls: Sequence[Sequence[int]]
-    began: float
 
 
 class ErasingTask:
@@ -105,28 +103,48 @@ class ErasingTask:
         store = cast("TaskStateStore | None", context.get("task_state_store"))
         self._store = RecordStore(store, carried["records"] if carried else None)
         self._started = carried["started"] if carried else time.time()
-        self._deadline = self._started + operator.timeout
+        self._demands = self._read_demands(after_submission=carried is not None)
+        self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
+        self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
+        self._batches = self._planning.batches
         self._failures = [failure_from_json(fields) for fields in carried["failures"]] if carried else []
         self._not_erased_users = list(carried["not_erased_users"]) if carried else []
         self._first_look = 0.0
+        self._verification: Verification | None = None
+
+    def _read_demands(self, *, after_submission: bool) -> Demands:
+        try:
+            return read_demands(self._operator, self._account)
+        except KoreError as error:
+            if after_submission and self._load_ledger() and self._ledger.anything_accepted:
+                raise type(error)(error.problem, consequence=Consequence.SENT, remedy=error.remedy) from None
+            raise
+
+    @property
+    def _account(self) -> KoreAccount:
+        return self._hook.account
+
+    @property
+    def _key(self) -> bytes:
+        return self._account.fingerprint_key()
 
     # --- the ways into a try -----------------------------------------------------------------------------------------
 
     def start(self) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        scope = self._check_scope()
         dry_run = check_flag("dry_run", self._operator.is_dry_run)
-        planned = self._batches.plan(self._key)
-        if not planned:
-            return self._end_empty()
-        fingerprint = plan_fingerprint(self._plan(planned, scope), planned, self._key)
+        if self._demands.deadline is not None:
+            log_deadline(self._demands.deadline, datetime.now(UTC))
+        planned = self._planning.plan()
         if self._operator.must_be_approved:
-            check_approved(self._operator.plan_fingerprint, fingerprint)
+            check_approved(self._operator.plan_fingerprint, planned.fingerprint)
         with self._hook.get_conn() as client:
             if dry_run:
-                return self._show_plan(planned, scope, fingerprint)
-            self._ledger = self._open_ledger(planned, scope)
-            submission = self._submission(scope)
+                return self._planning.show(planned, client) | self._deadline_fields()
+            self._ledger = self._open_ledger(planned)
+            self._planning.refuse_what_must_not_be_sent(self._ledger, client)
+            self._publish(Stage.SUBMITTING)
+            submission = self._submission()
             submission.begin()
             self._submit(client, submission)
         return self._begin_to_wait()
@@ -138,8 +156,7 @@ class ErasingTask:
         :param pause: with what the task left its worker.
         """
         try:
-            scope = self._check_scope()
-            self._ledger = self._open_ledger(self._batches.plan(self._key), scope)
+            self._ledger = self._open_ledger(self._planning.plan())
         except (KoreInputError, KoreResumeError) as error:
             if not self._load_ledger():
                 raise
@@ -147,9 +164,8 @@ class ErasingTask:
             log.error("%s", self._failures[-1])
         else:
             with self._hook.get_conn() as client:
-                pacing = client.pacing
-                pacing.budget.take_over(pause["calls"], pacing.clock() - (time.time() - pause["began"]))
-                submission = self._submission(scope)
+                take_over_calls(client, pause)
+                submission = self._submission()
                 submission.next_batch = pause["next_batch"]
                 self._submit(client, submission)
         return self._begin_to_wait()
@@ -161,6 +177,22 @@ class ErasingTask:
         self._progress = Progress.from_json(progress)
         self._end_round(*self._progress.read_round(event, self._request))
         return self._wait()
+
+    def verify_rest(
+        self, progress: ProgressFields, verification: VerificationFields, pause: CallsFields
+    ) -> dict[str, object]:
+        """
+        Go on to look for the erased people, once the account's budget is no longer spent.
+
+        :param progress: how the wait ended.
+        :param verification: how far the looking is.
+        :param pause: with what the task left its worker.
+        """
+        if not self._load_ledger():
+            raise waiting_broke_off()
+        self._progress = Progress.from_json(progress)
+        self._verification = Verification.from_json(verification)
+        return self._verify(pause)
 
     def miss_deadline(self) -> dict[str, object]:
         """Come back after the triggerer missed the deadline: look for the last time."""
@@ -198,60 +230,9 @@ class ErasingTask:
     def _unsent(self) -> int:
         return sum(record.state in (BatchState.PLANNED, BatchState.SENDING) for record in self._ledger.records)
 
-    # --- what is asked for -------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _account(self) -> KoreAccount:
-        return self._hook.account
-
-    @property
-    def _key(self) -> bytes:
-        return self._account.fingerprint_key()
-
-    @cached_property
-    def _batches(self) -> UserBatches:
-        most = self._account.max_users
-        if self._operator.max_users is not None:
-            most = min(most, check_whole_number("max_users", self._operator.max_users))
-        return UserBatches(self._operator.user_ids, self._operator.batch_size, most)
-
-    def _check_scope(self) -> ErasureScope:
-        return check_scope(
-            self._operator.bot_ids,
-            self._operator.remove_data_from_all_bots,
-            allow_all_bots=self._account.allow_all_bots,
-            allowed_bot_ids=self._account.allowed_bot_ids,
-        )
-
-    def _end_empty(self) -> dict[str, object]:
-        if self._operator.on_empty == "skip":
-            raise AirflowSkipException("There are no users to erase.")
-        raise KoreInputError(
-            "There are no users to erase.",
-            remedy="Check the source, or set on_empty='skip' if that can happen.",
-        )
-
-    def _show_plan(self, planned: Sequence[BatchRecord], scope: ErasureScope, fingerprint: str) -> dict[str, object]:
-        user_count = sum(record.user_count for record in planned)
-        log.info(
-            "Dry run: %d users would be erased from %s, in %d requests of %s users. Nothing was sent.",
-            user_count,
-            scope,
-            len(planned),
-            ", ".join(str(record.user_count) for record in planned[:20]) + (", …" if len(planned) > 20 else ""),
-        )
-        return {
-            "requests": [],
-            "user_count": user_count,
-            "batch_count": len(planned),
-            **scope.to_json(),
-            "dry_run": True,
-            "plan_fingerprint": fingerprint,
-        }
-
     # --- what earlier tries did --------------------------------------------------------------------------------------
 
-    def _open_ledger(self, planned: Sequence[BatchRecord], scope: ErasureScope) -> ErasureLedger:
+    def _open_ledger(self, planned: Planned) -> ErasureLedger:
         if not self._store.survives_the_try:
             log.warning(
                 "This Airflow has no task state store (it came with 3.3): a retry of this task will submit all users "
@@ -260,16 +241,7 @@ class ErasingTask:
         # Airflow counts tries on over clearings, and grants as many more as the task has retries.
         first_try = (self._context["ti"].max_tries or 0) - (self._operator.retries or 0) + 1
         anew = self._operator.force and ErasureLedger.forced_by_try(self._store) < first_try
-        return ErasureLedger.open(self._store, self._plan(planned, scope), planned, anew=anew)
-
-    def _plan(self, planned: Sequence[BatchRecord], scope: ErasureScope) -> Plan:
-        return make_plan(
-            self._account,
-            scope,
-            user_count=sum(record.user_count for record in planned),
-            batch_size=self._operator.batch_size,
-            forced_by_try=self._context["ti"].try_number if self._operator.force else 0,
-        )
+        return ErasureLedger.open(self._store, planned.plan, planned.records, anew=anew)
 
     def _load_ledger(self) -> bool:
         ledger = ErasureLedger.load(self._store)
@@ -279,11 +251,11 @@ class ErasingTask:
 
     # --- submitting --------------------------------------------------------------------------------------------------
 
-    def _submission(self, scope: ErasureScope) -> Submission:
+    def _submission(self) -> Submission:
         return Submission(
             self._ledger,
             self._batches,
-            scope,
+            self._ledger.scope,
             self._key,
             deadline=self._deadline,
             resubmit_ambiguous=self._operator.on_ambiguous_submit == "resubmit",
@@ -291,7 +263,7 @@ class ErasingTask:
 
     def _submit(self, client: KoreClient, submission: Submission) -> None:
         """Submit what is due, and leave the worker if the account's budget is spent for long."""
-        seconds = submission.go_on(client, PATIENCE if self._operator.deferrable else math.inf)
+        seconds = submission.go_on(client, patience(self._operator.deferrable))
         self._failures += submission.failures
         if seconds > 0:
             log.info(
@@ -299,18 +271,13 @@ class ErasingTask:
                 seconds,
                 submission.next_batch,
             )
-            calls = client.pacing.budget.recent_calls(client.pacing.clock())
-            self._pause(seconds, {"next_batch": submission.next_batch, "calls": calls, "began": time.time()})
-
-    def _pause(self, seconds: float, pause: PauseFields) -> NoReturn:
-        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
-        self._operator.defer(
-            trigger=DateTimeTrigger(moment=datetime.fromtimestamp(time.time() + seconds, UTC)),
-            method_name="submit_rest",
-            kwargs={"carried": self._carried(), "pause": pause},
-            timeout=until_triggerer_is_late(self._deadline),
-        )
+            leave_worker(
+                self._operator,
+                seconds,
+                "submit_rest",
+                {"carried": self._carried(), "pause": {"next_batch": submission.next_batch, **recent_calls(client)}},
+                self._deadline,
+            )
 
     def _carried(self) -> CarriedFields:
         return {
@@ -322,11 +289,15 @@ class ErasingTask:
 
     def _end_submission(self) -> dict[str, object]:
         output = self._output()
+        self._operator.told = (output, self._account.base_url, self._ledger.scope)
         if self._failures:
             if self._operator.wait_for_completion:
                 output |= ErasureOutcome(not_erased=self._ledger.user_count).counts()
+            self._publish(Stage.ENDED, output)
             push_outcome(self._operator, self._context, output)
             raise self._failures[0]
+        self._publish(Stage.WAITING, output | ErasureOutcome(open=self._ledger.user_count).counts())
+        note_outcome(self._context, *self._operator.told)
         return output
 
     def _output(self) -> dict[str, object]:
@@ -336,7 +307,28 @@ class ErasingTask:
             "user_count": self._ledger.user_count,
             "batch_count": len(records),
             **self._ledger.scope.to_json(),
+            **self._deadline_fields(),
         }
+
+    def _deadline_fields(self) -> dict[str, object]:
+        deadline = self._demands.deadline
+        return {} if deadline is None else {"deadline": deadline.as_of(datetime.now(UTC))}
+
+    def _publish(self, stage: Stage, output: Mapping[str, object] | None = None) -> None:
+        """Tell the page in Airflow's UI how far the task is."""
+        if output is None:
+            waited_for = self._everybody() if stage is Stage.SUBMITTING else self._progress
+            output = self._output() | waited_for.so_far(self._ledger.user_count).counts()
+        publish(
+            self._operator,
+            self._context,
+            stage,
+            output,
+            base_url=self._account.base_url,
+            scope=self._ledger.scope,
+            started=self._started,
+            deadline=self._demands.deadline,
+        )
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
@@ -362,6 +354,8 @@ class ErasingTask:
 
     def _wait(self) -> dict[str, object]:
         """Wait in rounds until nothing is left to wait for."""
+        if self._progress.left:
+            self._publish(Stage.WAITING)
         if self._operator.deferrable and self._progress.left:
             self._defer()
         while self._progress.left:
@@ -440,11 +434,40 @@ class ErasingTask:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, object]:
-        """Let the task succeed only if everybody is erased."""
-        result = self._progress.outcome
+        """Look for the erased people if asked to, and end."""
+        self._verification = self._proof.begin_verification()
+        return self._verify(None)
+
+    @property
+    def _proof(self) -> Proof:
+        ledger = self._ledger
+        return Proof(self._demands, self._account, ledger.scope, ledger.records, self._batches)
+
+    def _verify(self, pause: CallsFields | None) -> dict[str, object]:
+        """Look for the erased people, and end."""
+        if self._verification is not None:
+            self._publish(Stage.VERIFYING)
+            failure = self._proof.verify(
+                self._operator,
+                self._hook,
+                self._verification,
+                pause,
+                deferrable=self._operator.deferrable,
+                deadline=self._deadline,
+                kwargs=lambda: {"carried": self._carried(), "progress": self._progress.to_json()},
+            )
+            self._failures += [failure] if failure is not None else []
+        return self._conclude()
+
+    def _conclude(self) -> dict[str, object]:
+        """Write the evidence, and let the task succeed only if everybody is erased, and nobody was found."""
+        result, proof = self._progress.outcome, self._proof
         output = self._output() | result.counts()
         if self._not_erased_users:
             output["not_erased_users"] = self._not_erased_users
+        self._failures += proof.complete(output, self._context, self._verification, self._approved_plan)
+        self._publish(Stage.ENDED, output)
+        self._operator.told = (output, self._account.base_url, self._ledger.scope)
         try:
             require_erased(
                 result,
@@ -453,9 +476,16 @@ class ErasingTask:
                 named=show_places(self._not_erased_users, len(self._not_erased_users)),
                 remedy="Clear the task, or let it retry: it submits only those who are not erased. Owners and members "
                 "of an account and developers of a bot must first lose that role in Kore.ai.",
+                deadline=self._demands.deadline,
             )
+            proof.require_gone(self._verification)
         except Exception:
             push_outcome(self._operator, self._context, output)
             raise
         log.info("All %d users are erased.", result.user_count)
+        note_outcome(self._context, *self._operator.told)
         return output
+
+    @property
+    def _approved_plan(self) -> str | None:
+        return self._operator.plan_fingerprint if self._operator.must_be_approved else None

@@ -13,14 +13,14 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypedDict, cast
 
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
 from airflow_provider_kore.api.users import UserId, fingerprint, fingerprint_in_order
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
@@ -98,6 +98,14 @@ class BatchState(StrEnum):
     SETTLED = "settled"
 
 
+class PersonOutcome(StrEnum):
+    """What can be said of one user of a batch."""
+
+    ERASED = "erased"
+    OPEN = "open"
+    NOT_ERASED = "not_erased"
+
+
 class SubmittedErasureFields(TypedDict):
     """The JSON form of a submission in a batch's record."""
 
@@ -138,6 +146,17 @@ class SubmittedErasure(AcceptedErasure):
             updated_on=outcome.updated_on or self.updated_on,
             reported=(counts.erased, counts.open, counts.not_erased),
         )
+
+    @property
+    def submission_time(self) -> datetime | None:
+        """When it was submitted: by this task's clock, or else by Kore.ai's."""
+        if self.submitted_at:
+            return datetime.fromtimestamp(self.submitted_at, UTC)
+        try:
+            told = datetime.fromisoformat(self.created_on or "")
+        except ValueError:
+            return None
+        return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
     def to_record(self) -> SubmittedErasureFields:
         """Write the form that the store keeps; :meth:`to_json` writes what tasks return."""
@@ -206,6 +225,29 @@ class BatchRecord:
     def unerased(self) -> int:
         """How many of its users are not known to be erased."""
         return self.user_count if self.positions is None else len(self.positions)
+
+    def outcome_of(self, position: int) -> PersonOutcome:
+        """
+        Say what is known of one of its users.
+
+        Erased is said only of whom it is known by name, or where the whole batch is. Where Kore.ai is done and it is
+        not known who is erased, nobody is.
+
+        :param position: of the user, from 0.
+        """
+        if self.positions is not None and position not in self.positions:
+            return PersonOutcome.ERASED
+        reported = self.requests[-1].reported if self.state is BatchState.ACCEPTED else None
+        is_open = self.state is BatchState.ACCEPTED and (reported is None or reported[1] > 0)
+        return PersonOutcome.OPEN if is_open else PersonOutcome.NOT_ERASED
+
+    @property
+    def reported(self) -> ErasureOutcome:
+        """What Kore.ai's answers to all its submissions add up to."""
+        latest = self.requests[-1] if self.requests else None
+        repeated = self.user_count if latest is None else latest.user_count or self.user_count
+        erased, open_, not_erased = (latest.reported if latest else None) or (0, repeated, 0)
+        return ErasureOutcome(self.user_count - repeated + erased, open_, not_erased)
 
     @property
     def was_sent(self) -> bool:

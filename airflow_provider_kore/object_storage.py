@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 
 
@@ -46,3 +48,15 @@ def _fault(name: str, reason: str) -> KoreReceiptError:
         remedy="Check the folder, the rights of the worker to write there, and that the provider of its file system is "
         "installed. Then clear the task: it writes its receipts anew.",
     )
+
+
+def read_sha256(uri: str) -> str | None:
+    """Give the SHA-256 of a file; ``None`` if it cannot be read."""
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        path = ObjectStoragePath(uri)
+        content: bytes = path.fs.cat_file(path.path)
+    except Exception:  # noqa: BLE001 # each file system has exceptions of its own
+        return None
+    return hashlib.sha256(content).hexdigest()

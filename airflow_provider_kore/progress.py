@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TypedDict
 
 from airflow_provider_kore.api.erasure import ErasureOutcome
-from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
+from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome, RequestOutcomeFields
 from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.waiting import log_remarks, read_event
 
@@ -39,6 +39,7 @@ class ProgressFields(TypedDict):
     open_ids: list[str]
     round_size: int
     round_ends: float
+    kept: dict[str, RequestOutcomeFields] | None
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Progress:
     :param open_ids: the ids of those among the others that were open at the deadline.
     :param round_size: how many requests are in the present round.
     :param round_ends: when the present round ends, in seconds since the epoch.
+    :param kept: what came of each of the others by number, where somebody needs more than sums; else ``None``.
     """
 
     left: list[int]
@@ -61,6 +63,7 @@ class Progress:
     open_ids: list[str] = field(default_factory=list)
     round_size: int = 0
     round_ends: float = 0.0
+    kept: dict[int, RequestOutcome] | None = None
 
     def begin_round(self, deadline: float, most: int | None = None) -> list[int]:
         """
@@ -103,7 +106,7 @@ class Progress:
         again = []
         for number, outcome in outcomes.items():
             if outcome.settled or min(self.round_ends, time.time()) >= deadline:
-                self._add(outcome)
+                self._add(number, outcome)
             else:
                 again.append(number)
         self.left = [number for number in self.left if number not in outcomes] + again
@@ -117,10 +120,17 @@ class Progress:
         :param unseen: tells what is said of a request that nobody looked at.
         """
         for number in self.left:
-            self._add(unseen(number))
+            self._add(number, unseen(number))
         self.left = []
 
-    def _add(self, outcome: RequestOutcome) -> None:
+    def so_far(self, user_count: int) -> ErasureOutcome:
+        """Count all people, those who are waited for as open."""
+        known = self.outcome.user_count
+        return ErasureOutcome(self.outcome.erased, self.outcome.open + user_count - known, self.outcome.not_erased)
+
+    def _add(self, number: int, outcome: RequestOutcome) -> None:
+        if self.kept is not None:
+            self.kept[number] = outcome
         log_remarks(outcome.outcome)
         if not outcome.settled:
             self.open_ids.append(outcome.request_id)
@@ -136,10 +146,23 @@ class Progress:
             "open_ids": self.open_ids,
             "round_size": self.round_size,
             "round_ends": self.round_ends,
+            "kept": None
+            if self.kept is None
+            else {str(number): outcome.to_json() for number, outcome in self.kept.items()},
         }
 
     @classmethod
     def from_json(cls, fields: ProgressFields) -> Progress:
         """Read what :meth:`to_json` wrote."""
         outcome = ErasureOutcome(fields["erased"], fields["open"], fields["not_erased"], tuple(fields["remarks"]))
-        return cls(list(fields["left"]), outcome, list(fields["open_ids"]), fields["round_size"], fields["round_ends"])
+        kept = fields["kept"]
+        return cls(
+            list(fields["left"]),
+            outcome,
+            list(fields["open_ids"]),
+            fields["round_size"],
+            fields["round_ends"],
+            None
+            if kept is None
+            else {int(number): RequestOutcome.from_json(outcome) for number, outcome in kept.items()},
+        )

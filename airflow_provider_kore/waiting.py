@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
 from airflow_provider_kore import exceptions
@@ -17,12 +18,25 @@ from airflow_provider_kore.exceptions import Consequence, KoreError, KoreNotEras
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
+    from airflow_provider_kore.api.client import KoreClient
+    from airflow_provider_kore.statutory_deadline import StatutoryDeadline
+
 log = logging.getLogger(__name__)
 
 TRIGGERER_GRACE = timedelta(hours=1)
 """How long after the deadline Airflow ends a wait whose triggerer has not: a last look can wait for its turn."""
 
 SHOWN_IDS = 20
+
+PATIENCE = 120.0
+"""Seconds for which a worker is held for the account's next turn."""
+
+
+class CallsFields(TypedDict):
+    """What a task takes along of the account's budget when it leaves its worker."""
+
+    calls: Sequence[Sequence[int]]
+    began: float
 
 
 class FailureFields(TypedDict):
@@ -132,6 +146,60 @@ def defer(
     )
 
 
+def patience(deferrable: bool) -> float:
+    """Say how many seconds a task waits in its worker for the account's next turn."""
+    return PATIENCE if deferrable else math.inf
+
+
+def leave_worker(
+    operator: BaseOperator, seconds: float, method_name: str, kwargs: Mapping[str, object], deadline: float
+) -> NoReturn:
+    """
+    Leave the worker until the account's budget is no longer spent.
+
+    :param seconds: for how long.
+    :param method_name: in which method the task comes back.
+    :param kwargs: what that method is given beside the event.
+    :param deadline: when the whole try ends, in seconds since the epoch.
+    """
+    from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+    operator.defer(
+        trigger=DateTimeTrigger(moment=datetime.fromtimestamp(time.time() + seconds, UTC)),
+        method_name=method_name,
+        kwargs=dict(kwargs),
+        timeout=until_triggerer_is_late(deadline),
+    )
+
+
+def recent_calls(client: KoreClient) -> CallsFields:
+    """List what this process has called, for the process that goes on."""
+    pacing = client.pacing
+    return {"calls": pacing.budget.recent_calls(pacing.clock()), "began": time.time()}
+
+
+def take_over_calls(client: KoreClient, pause: CallsFields | None) -> None:
+    """Count what the process called that the task has left, so that this one does not begin with a fresh budget."""
+    if pause is not None:
+        pacing = client.pacing
+        pacing.budget.take_over(pause["calls"], pacing.clock() - (time.time() - pause["began"]))
+
+
+def wait_until(started: float, timeout: float, deadline: StatutoryDeadline | None) -> float:
+    """
+    Say when a wait ends: a statutory deadline that is still to come is never passed in silence.
+
+    :param started: in seconds since the epoch.
+    :param timeout: longest wait in seconds.
+    :param deadline: by when the law wants the request answered; one that is over shortens nothing, so that a person can
+        let the wait go on.
+    """
+    end = started + timeout
+    if deadline is not None and deadline.ends_at.timestamp() > started:
+        end = min(end, deadline.ends_at.timestamp())
+    return end
+
+
 def until_triggerer_is_late(deadline: float) -> timedelta:
     """Say after what time Airflow brings a task back whose trigger has not."""
     return timedelta(seconds=max(deadline - time.time(), 0.0)) + TRIGGERER_GRACE
@@ -167,6 +235,7 @@ def require_erased(
     *,
     remedy: str,
     named: str = "",
+    deadline: StatutoryDeadline | None = None,
 ) -> None:
     """
     Let a task succeed only if everybody is erased.
@@ -176,6 +245,7 @@ def require_erased(
     :param failures: what else went wrong.
     :param remedy: what to do about people who are not erased.
     :param named: who some of them are, by place or digest.
+    :param deadline: by when the law wants the request answered.
     :raises KoreNotErasedError: if somebody is not proven erased.
     :raises AirflowSensorTimeout: if nothing is wrong, but the deadline came first.
     """
@@ -194,10 +264,11 @@ def require_erased(
     if outcome.open:
         shown = ", ".join(open_request_ids[:SHOWN_IDS])
         more = len(open_request_ids) - SHOWN_IDS
+        over = deadline is not None and deadline.is_over(datetime.now(UTC))
         raise AirflowSensorTimeout(
-            f"The deadline came before Kore.ai was done: {counts}. Still open: {shown}"
-            f"{f' and {more} more' if more > 0 else ''}. Kore.ai goes on with them: nothing needs to be submitted "
-            "again. Clear this task to wait longer, or raise its timeout."
+            f"The {'statutory deadline passed' if over else 'deadline came'} before Kore.ai was done: {counts}. "
+            f"Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai goes on with them: nothing has to "
+            "be submitted again. Clear this task to wait longer, or raise its timeout."
         )
 
 

@@ -5,34 +5,53 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from airflow_provider_kore.api.calls import Conversation
-from airflow_provider_kore.api.erasure import ErasureOutcome, check_request_id
+from airflow_provider_kore.api.erasure import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
-from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
-from airflow_provider_kore.arguments import check_whole_number
+from airflow_provider_kore.api.watching import (
+    AcceptedErasure,
+    Assess,
+    ErasureWatch,
+    RequestOutcome,
+    assess_by_count,
+    total,
+)
+from airflow_provider_kore.asset_events import note_outcome
 from airflow_provider_kore.compatibility import (
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
-from airflow_provider_kore.exceptions import KoreError, KoreInputError
+from airflow_provider_kore.demands import read_demands
+from airflow_provider_kore.erasure_summary import Stage, publish
+from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.people_waited_for import PeopleFields, PeopleWaitedFor
+from airflow_provider_kore.places import show_places
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
+from airflow_provider_kore.statutory_deadline import log_deadline
+from airflow_provider_kore.verification import Verification, VerificationFields
+from airflow_provider_kore.waited_for import read_requests
 from airflow_provider_kore.waiting import (
+    CallsFields,
+    FailureFields,
     defer,
+    failure_from_json,
+    failure_to_json,
     log_progress,
     push_outcome,
     require_erased,
+    wait_until,
     waiting_broke_off,
 )
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_kore.api.client import KoreClient
     from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 
 log = logging.getLogger(__name__)
@@ -43,6 +62,8 @@ class CarriedFields(TypedDict):
 
     started: float
     progress: ProgressFields
+    people: PeopleFields | None
+    failures: list[FailureFields]
 
 
 class WaitingTask:
@@ -59,17 +80,28 @@ class WaitingTask:
         self._context = context
         self._hook = KoreHook(sensor.kore_conn_id)
         self._waited_for = read_requests(sensor.request_id, sensor.user_count)
+        self._demands = read_demands(sensor, self._hook.account)
+        self._people = PeopleWaitedFor(sensor, self._hook, self._demands, self._waited_for, self._watch)
+        self._failures: list[KoreError] = []
         if carried is not None:
             self._started = carried["started"]
             self._progress = Progress.from_json(carried["progress"])
+            self._people.take_up(carried["people"])
+            self._failures = [failure_from_json(fields) for fields in carried["failures"]]
         else:
             earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
             self._started = earlier.timestamp() if earlier is not None else time.time()
             self._progress = Progress(list(range(len(self._requests))), self._waited_for.never_submitted())
-        self._deadline: float = self._started + sensor.timeout
+            self._progress.kept = {} if self._people.needed else None
+        self._deadline: float = wait_until(self._started, sensor.timeout, self._demands.deadline)
+        self._verification: Verification | None = None
 
     def start(self) -> dict[str, object]:
         """Look, and then wait in the way that was asked for."""
+        if self._demands.deadline is not None:
+            log_deadline(self._demands.deadline, datetime.now(UTC))
+        self._people.read()
+        self._publish(Stage.WAITING)
         in_worker = not self._sensor.deferrable and not self._sensor.reschedule
         if in_worker or time.time() >= self._deadline:
             return self._wait()
@@ -88,6 +120,7 @@ class WaitingTask:
 
     def poke(self) -> dict[str, object] | None:
         """Look once, and return the outcome if there is one."""
+        self._people.read()
         outcomes, failure, settled = self._look(ErasureWatch.check)
         if failure is not None:
             raise failure
@@ -103,13 +136,26 @@ class WaitingTask:
             self._defer()
         return self._finish(failure)
 
+    def verify_rest(self, verification: VerificationFields, pause: CallsFields) -> dict[str, object]:
+        """
+        Go on to look for the erased people, once the account's budget is no longer spent.
+
+        :param verification: how far the looking is.
+        :param pause: with what the task left its worker.
+        """
+        self._people.settle(self._kept, by_name=False)
+        self._verification = Verification.from_json(verification)
+        return self._verify(pause)
+
     def miss_deadline(self) -> dict[str, object]:
         """Come back after the triggerer missed the deadline: look for the last time."""
+        self._people.read()
         self._deadline = 0.0
         return self._wait()
 
     def break_off(self) -> dict[str, object]:
         """Come back after the trigger failed, which says nothing about the erasure."""
+        self._people.read()
         self._progress.give_up(self._unseen)
         return self._finish(waiting_broke_off())
 
@@ -128,22 +174,26 @@ class WaitingTask:
     ) -> tuple[list[RequestOutcome], KoreError | None, bool]:
         failure: KoreError | None = None
         with self._hook.get_conn() as client:
-            watch = ErasureWatch(
-                self._requests,
-                client.pacing,
-                fingerprint_key=self._hook.account.fingerprint_key(),
-                started=self._started,
-                report=log_progress,
-            )
+            watch = self._watch(client, range(len(self._requests)))
             try:
                 client.hold(conversation(watch))
             except KoreError as error:
                 failure = error
         return watch.outcomes, failure, watch.settled
 
+    def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = assess_by_count) -> ErasureWatch:
+        return ErasureWatch(
+            [self._requests[number] for number in numbers],
+            client.pacing,
+            fingerprint_key=self._hook.account.fingerprint_key(),
+            started=self._started,
+            assess=assess,
+            report=log_progress,
+        )
+
     def _defer(self) -> NoReturn:
         numbers = self._progress.begin_round(self._deadline, REQUESTS_AT_ONCE)
-        carried: CarriedFields = {"started": self._started, "progress": self._progress.to_json()}
+        self._publish(Stage.WAITING)
         defer(
             self._sensor,
             [self._requests[number] for number in numbers],
@@ -153,8 +203,16 @@ class WaitingTask:
             round_ends=self._progress.round_ends,
             deadline=self._deadline,
             poll_interval=self._sensor.poke_interval,
-            kwargs={"carried": carried},
+            kwargs={"carried": self._carried()},
         )
+
+    def _carried(self) -> CarriedFields:
+        return {
+            "started": self._started,
+            "progress": self._progress.to_json(),
+            "people": self._people.to_json(),
+            "failures": [failure_to_json(failure) for failure in self._failures],
+        }
 
     def _unseen(self, number: int) -> RequestOutcome:
         return RequestOutcome.unseen(self._requests[number])
@@ -165,104 +223,92 @@ class WaitingTask:
         return self._finish(failure)
 
     def _finish(self, failure: KoreError | None) -> dict[str, object]:
-        """Let the task succeed only if everybody is erased."""
-        outcome = self._progress.outcome
-        output: dict[str, object] = {
-            "requests": [request.to_json() for request in self._requests],
-            "user_count": outcome.user_count,
-            "batch_count": len(self._requests),
-            **outcome.counts(),
-        }
+        """Look for the erased people if asked to, and end."""
+        self._failures += [failure] if failure is not None else []
+        if self._people.needed:
+            kept = self._kept
+            self._failures += self._people.settle(kept, by_name=failure is None)
+            # What was looked at again by name tells more than the counts did.
+            self._progress.outcome = self._waited_for.never_submitted() + total(list(kept.values()))
+            self._verification = self._people.proof.begin_verification()
+        return self._verify(None)
+
+    @property
+    def _kept(self) -> dict[int, RequestOutcome]:
+        return {} if self._progress.kept is None else self._progress.kept
+
+    def _verify(self, pause: CallsFields | None) -> dict[str, object]:
+        if self._verification is not None:
+            self._publish(Stage.VERIFYING)
+            broke_off = self._people.proof.verify(
+                self._sensor,
+                self._hook,
+                self._verification,
+                pause,
+                deferrable=self._sensor.deferrable,
+                deadline=self._deadline,
+                kwargs=lambda: {"carried": self._carried()},
+            )
+            self._failures += [broke_off] if broke_off is not None else []
+        return self._conclude()
+
+    def _conclude(self) -> dict[str, object]:
+        """Write the evidence, and let the task succeed only if everybody is erased, and nobody was found."""
+        outcome, proof = self._progress.outcome, self._people.proof
+        output = self._output(outcome)
+        if named := self._people.not_erased_users:
+            output["not_erased_users"] = named
+        self._failures += proof.complete(output, self._context, self._verification)
+        self._publish(Stage.ENDED, output)
+        self._sensor.told = (output, self._hook.account.base_url, self._people.scope)
         try:
             require_erased(
                 outcome,
                 self._progress.open_ids,
-                [failure] if failure is not None else [],
+                self._failures,
+                named=show_places(named, len(named)),
                 remedy="Find out why, and submit them again: by a new run, or by clearing the task that submitted "
                 "them, if it waits (wait_for_completion=True), since it then submits only those who are not erased.",
+                deadline=self._demands.deadline,
             )
+            proof.require_gone(self._verification)
         except AirflowSensorTimeout as timeout:
             push_outcome(self._sensor, self._context, output)
-            if self._sensor.soft_fail:
+            if self._sensor.soft_fail and not self._is_overdue:
                 raise AirflowSkipException(f"Skipped, since soft_fail is set. {timeout}") from None
             raise
         except KoreError:
             push_outcome(self._sensor, self._context, output)
             raise
         log.info("All %d users are erased.", outcome.user_count)
+        note_outcome(self._context, *self._sensor.told)
         return output
 
+    @property
+    def _is_overdue(self) -> bool:
+        """Whether the statutory deadline has passed, which must never look like a skipped task."""
+        return self._demands.deadline is not None and self._demands.deadline.is_over(datetime.now(UTC))
 
-@dataclass(frozen=True, slots=True)
-class WaitedFor:
-    """
-    Hold what a sensor waits for.
+    def _output(self, outcome: ErasureOutcome) -> dict[str, object]:
+        scope, deadline = self._people.scope, self._demands.deadline
+        return {
+            "requests": [request.to_json() for request in self._requests],
+            "user_count": outcome.user_count,
+            "batch_count": len(self._requests),
+            **(scope.to_json() if scope is not None else {}),
+            **({"deadline": deadline.as_of(datetime.now(UTC))} if deadline is not None else {}),
+            **outcome.counts(),
+        }
 
-    :param requests: the requests, each once.
-    :param missing_users: users that the tasks before it should have submitted, and did not.
-    :param dry_run: whether one of those tasks was a dry run.
-    """
-
-    requests: tuple[AcceptedErasure, ...]
-    missing_users: int = 0
-    dry_run: bool = False
-
-    def never_submitted(self) -> ErasureOutcome:
-        """Count the missing users as not erased."""
-        if not self.missing_users:
-            return ErasureOutcome()
-        remark = f"{self.missing_users} users were never submitted to Kore.ai."
-        return ErasureOutcome(not_erased=self.missing_users, remarks=(remark,))
-
-
-def read_requests(request_id: object, user_count: object = None) -> WaitedFor:
-    """
-    Read what a sensor was told to wait for.
-
-    :param request_id: a request id, a list of them, what the operator returned, or several of that.
-    :param user_count: the number of users of the one request, if it comes without.
-    :raises KoreInputError: if it is none of these, or there is nothing to wait for.
-    :raises AirflowSkipException: if it is what a dry run returned.
-    """
-    waited_for = _read(request_id)
-    if user_count is not None:
-        if len(waited_for.requests) != 1 or waited_for.requests[0].user_count is not None:
-            raise _refuse("user_count goes with one bare request id only.")
-        request = AcceptedErasure(waited_for.requests[0].request_id, check_whole_number("user_count", user_count))
-        waited_for = WaitedFor((request,))
-    if waited_for.dry_run and not waited_for.requests:
-        raise AirflowSkipException("A dry run submitted nothing, so there is nothing to wait for.")
-    if not waited_for.requests:
-        raise _refuse("There is no erasure request to wait for.")
-    return waited_for
-
-
-def _read(value: object) -> WaitedFor:
-    if isinstance(value, str):
-        return WaitedFor((AcceptedErasure(check_request_id(value), None),))
-    if isinstance(value, Mapping) and "requests" in value:
-        requests = _read(value["requests"]).requests
-        if value.get("dry_run") is True:
-            return WaitedFor(requests, dry_run=True)
-        expected = check_whole_number("user_count", value.get("user_count"))
-        submitted = sum(request.user_count or 0 for request in requests)
-        return WaitedFor(requests, missing_users=max(expected - submitted, 0))
-    if isinstance(value, Mapping) and "request_id" in value:
-        user_count = value.get("user_count")
-        count = None if user_count is None else check_whole_number("user_count", user_count)
-        return WaitedFor((AcceptedErasure(check_request_id(value["request_id"]), count),))
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        parts = [_read(item) for item in value]
-        by_id: dict[str, AcceptedErasure] = {}
-        for request in (request for part in parts for request in part.requests):
-            if by_id.setdefault(request.request_id, request) != request:
-                raise _refuse(f"{request.request_id} was given twice, with different numbers of users.")
-        missing = sum(part.missing_users for part in parts)
-        return WaitedFor(tuple(by_id.values()), missing, any(part.dry_run for part in parts))
-    raise _refuse(f"request_id is of type {type(value).__name__}, and not what the operator returns.")
-
-
-def _refuse(problem: str) -> KoreInputError:
-    return KoreInputError(
-        problem, remedy="Pass a request id, a list of them, or the operator's output as it is (operator.output)."
-    )
+    def _publish(self, stage: Stage, output: Mapping[str, object] | None = None) -> None:
+        """Tell the page in Airflow's UI how far the task is."""
+        publish(
+            self._sensor,
+            self._context,
+            stage,
+            output if output is not None else self._output(self._progress.so_far(self._waited_for.user_count)),
+            base_url=self._hook.account.base_url,
+            scope=self._people.scope,
+            started=self._started,
+            deadline=self._demands.deadline,
+        )

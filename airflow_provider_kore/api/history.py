@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.listing import read_listing
+from airflow_provider_kore.exceptions import KoreInputError
 
 PAGE = 100
 """Items a call; the most that Kore.ai documents."""
@@ -53,6 +54,27 @@ CHANNEL_TYPES = frozenset(
     }
 )
 """Documented by Kore.ai: the channels by which messages can be asked for."""
+
+
+def check_channel_types(value: object) -> tuple[str, ...]:
+    """
+    Accept channels that Kore.ai documents.
+
+    :param value: a list of them.
+    :raises KoreInputError: if it is no such list.
+    """
+    if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
+        raise KoreInputError(
+            f"Channel types must be a list, and are of type {type(value).__name__}.",
+            remedy="Pass a list, also for one channel; a template needs render_template_as_native_obj=True on the DAG.",
+        )
+    for position, channel_type in enumerate(value, start=1):
+        if not isinstance(channel_type, str) or channel_type not in CHANNEL_TYPES:
+            raise KoreInputError(
+                f"The channel type at position {position} is none that Kore.ai documents.",
+                remedy=f"Kore.ai documents {', '.join(sorted(CHANNEL_TYPES))}.",
+            )
+    return tuple(dict.fromkeys(value))
 
 
 class HistoryKind(Enum):

@@ -56,16 +56,17 @@ def _names_of(member: dict[str, object]) -> frozenset[str]:
     return names
 
 
-def is_member(user_id: UserId, members: Iterable[frozenset[str]]) -> bool:
+class MemberNames:
     """
-    Tell whether a user is a member of the account, as far as the names tell.
+    Know who is a member of the account, as far as the names tell.
 
     An e-mail address is the same in any case. A channel user id is no name that members have, so it matches nobody.
 
-    :param user_id: the user.
     :param members: all names of each member.
     """
-    address = folded_address(user_id)
-    if address is not None:
-        return any(folded_address(name) == address for names in members for name in names)
-    return any(user_id in names for names in members)
+
+    def __init__(self, members: Iterable[frozenset[str]]) -> None:
+        self._names = {folded_address(name) or name for names in members for name in names}
+
+    def __contains__(self, user_id: UserId) -> bool:
+        return (folded_address(user_id) or user_id) in self._names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +11,18 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds, check_whole_number
 from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.user_ids import conceal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_kore.api.erasure import ErasureScope
     from airflow_provider_kore.erasing_task import CarriedFields, ErasingTask, PauseFields
+    from airflow_provider_kore.lineage import Lineage
     from airflow_provider_kore.progress import ProgressFields
+    from airflow_provider_kore.verification import VerificationFields
+    from airflow_provider_kore.waiting import CallsFields
 
 
 class KoreEraseUserDataOperator(BaseOperator):
@@ -49,6 +54,24 @@ class KoreEraseUserDataOperator(BaseOperator):
     :param dry_run: check everything, log the plan of batches, and send nothing. A real bool; templated.
     :param plan_fingerprint: erase only what was approved: the ``plan_fingerprint`` that a dry run returned. If the plan
         at hand is another one, nothing is sent. Templated.
+    :param approved_by: who approved the erasure: a name, or the XCom of an ``ApprovalOperator``; stands in the receipt.
+        Templated.
+    :param check_members: ask first who is a member of the Kore.ai account, whom Kore.ai does not erase, and send
+        nothing if a user is one; a dry run reports them. The app needs the scope Role Management.
+    :param received_at: when the request to erase came in: a date or time, or the ISO text of one; without a zone it is
+        UTC. Templated.
+    :param regime: the law by which it must be answered: ``"gdpr"``, within a calendar month, or ``"ccpa"``, within 45
+        days. The days left are logged and returned, and the wait ends with that day. Templated.
+    :param export_manifest: what :class:`KoreExportUserDataOperator` returned, as it is; stands in the receipt. If it is
+        not about as many users, or the manifest has changed since, nothing is sent. Templated.
+    :param verify: after the erasure, look for the data of ``"all"``, of ``"sample:N"`` people chosen by chance, or of
+        nobody (``"none"``). Whoever is found fails the task. Costs many calls. Templated.
+    :param verify_since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the erasure; how
+        long Kore.ai keeps conversations for you. Needed if ``verify`` asks for anybody. Templated.
+    :param verify_channel_types: of which channels to look for messages.
+    :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
+    :param receipt_path: URI of a folder for signed receipts, written before the task ends, whatever its end; the
+        connection needs ``receipt_key`` and ``digest_key``. Templated.
     :param max_users: refuse more users than this; can only narrow the connection's limit. Templated.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users; an empty list is never sent.
     :param on_ambiguous_submit: what to do about a batch that an earlier try sent without learning whether it was
@@ -68,10 +91,20 @@ class KoreEraseUserDataOperator(BaseOperator):
         "remove_data_from_all_bots",
         "is_dry_run",
         "plan_fingerprint",
+        "approved_by",
+        "received_at",
+        "regime",
+        "export_manifest",
+        "receipt_path",
+        "verify",
+        "verify_since",
         "max_users",
         "kore_conn_id",
     )
     ui_color = "#e8f0e4"
+
+    told: tuple[Mapping[str, object], str, ErasureScope] | None = None
+    """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""
 
     def __init__(
         self,
@@ -86,6 +119,16 @@ class KoreEraseUserDataOperator(BaseOperator):
         timeout: float | timedelta = timedelta(days=2),
         dry_run: bool | str = False,
         plan_fingerprint: str | None = None,
+        approved_by: object = None,
+        check_members: bool = False,
+        received_at: object = None,
+        regime: str | None = None,
+        export_manifest: object = None,
+        verify: str = "none",
+        verify_since: object = None,
+        verify_channel_types: Sequence[str] = ("rtm",),
+        on_not_checkable: Literal["fail", "warn"] = "fail",
+        receipt_path: str | None = None,
         max_users: int | str | None = None,
         on_empty: Literal["fail", "skip"] = "fail",
         on_ambiguous_submit: Literal["resubmit", "fail"] = "resubmit",
@@ -106,6 +149,21 @@ class KoreEraseUserDataOperator(BaseOperator):
         self.plan_fingerprint = plan_fingerprint
         # Told before templates are rendered: one that renders to nothing approves nothing.
         self.must_be_approved = plan_fingerprint is not None
+        self.approved_by = approved_by
+        self.check_members = check_flag("check_members", check_members)
+        self.received_at = received_at
+        self.regime = regime
+        self.export_manifest = export_manifest
+        self.verify = verify
+        self.verify_since = verify_since
+        self.verify_channel_types = verify_channel_types
+        self.on_not_checkable = on_not_checkable
+        self.receipt_path = receipt_path
+        if not self.wait_for_completion and (verify != "none" or receipt_path is not None):
+            raise KoreInputError(
+                "Nothing can be shown of an erasure that is not waited for.",
+                remedy="Set wait_for_completion=True, or give verify and receipt_path to the sensor that waits.",
+            )
         self.max_users = max_users
         self.on_empty = check_choice("on_empty", on_empty, ("fail", "skip"))
         self.on_ambiguous_submit = check_choice("on_ambiguous_submit", on_ambiguous_submit, ("resubmit", "fail"))
@@ -138,6 +196,20 @@ class KoreEraseUserDataOperator(BaseOperator):
         del event  # only says that it is time
         return self._erasing(context, carried).submit_rest(pause)
 
+    def verify_rest(
+        self,
+        context: Context,
+        event: object = None,
+        *,
+        carried: CarriedFields,
+        progress: ProgressFields,
+        verification: VerificationFields,
+        pause: CallsFields,
+    ) -> dict[str, object]:
+        """Come back when the account's budget is no longer spent, and look for the rest of the people."""
+        del event  # only says that it is time
+        return self._erasing(context, carried).verify_rest(progress, verification, pause)
+
     def resume_execution(
         self,
         next_method: str,
@@ -151,6 +223,13 @@ class KoreEraseUserDataOperator(BaseOperator):
             return self._erasing(context).miss_deadline()
         except TaskDeferralError:
             return self._erasing(context).break_off()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
+        """Tell OpenLineage host, bots and counts, and no person."""
+        from airflow_provider_kore.lineage import openlineage_facets
+
+        del task_instance  # the task itself knows more
+        return None if self.told is None else openlineage_facets(*self.told)
 
     def on_kill(self) -> None:
         """Say what killing the task does not do."""

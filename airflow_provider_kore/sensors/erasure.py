@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.user_ids import conceal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.lineage import Lineage
+    from airflow_provider_kore.verification import VerificationFields
+    from airflow_provider_kore.waiting import CallsFields
     from airflow_provider_kore.waiting_task import CarriedFields, WaitingTask
 
 
@@ -34,6 +39,21 @@ class KoreErasureSensor(BaseSensorOperator):
         mapped one; templated.
     :param user_count: how many users the one request has; needed only with a bare request id, whose completeness cannot
         be checked otherwise.
+    :param user_ids: the users that the requests are about, in the order in which they were submitted, as the operator
+        takes them; needed only to name them in receipts and to look for them. If they are not as many as the requests
+        have, the task fails at once. Templated.
+    :param bot_ids: the bots; needed only to look for people, with request ids that do not come from the operator.
+        Templated.
+    :param remove_data_from_all_bots: whether the requests are about all bots; likewise. Templated.
+    :param approved_by: see :class:`KoreEraseUserDataOperator`, also for the arguments from here on. Templated.
+    :param received_at: when the request to erase came in. Templated.
+    :param regime: ``"gdpr"`` or ``"ccpa"``. Templated.
+    :param export_manifest: what :class:`KoreExportUserDataOperator` returned; stands in the receipt. Templated.
+    :param verify: ``"none"``, ``"sample:N"`` or ``"all"``. Templated.
+    :param verify_since: from when on to look for data. Templated.
+    :param verify_channel_types: of which channels to look for messages.
+    :param on_not_checkable: ``"fail"`` or ``"warn"``.
+    :param receipt_path: URI of a folder for signed receipts. Templated.
     :param kore_conn_id: id of the connection.
     :param deferrable: wait in the triggerer, without a worker slot.
     :param poke_interval: longest pause between two looks at one request, in seconds or as ``timedelta``.
@@ -43,14 +63,43 @@ class KoreErasureSensor(BaseSensorOperator):
     :raises AirflowSensorTimeout: if the deadline comes first.
     """
 
-    template_fields: Sequence[str] = ("request_id", "user_count", "kore_conn_id")
+    template_fields: Sequence[str] = (
+        "request_id",
+        "user_count",
+        "user_ids",
+        "bot_ids",
+        "remove_data_from_all_bots",
+        "approved_by",
+        "received_at",
+        "regime",
+        "export_manifest",
+        "verify",
+        "verify_since",
+        "receipt_path",
+        "kore_conn_id",
+    )
     ui_color = "#e8f0e4"
+
+    told: tuple[Mapping[str, object], str, ErasureScope] | None = None
+    """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""
 
     def __init__(
         self,
         *,
         request_id: object,
         user_count: int | str | None = None,
+        user_ids: object = None,
+        bot_ids: object = None,
+        remove_data_from_all_bots: bool | str = False,
+        approved_by: object = None,
+        received_at: object = None,
+        regime: str | None = None,
+        export_manifest: object = None,
+        verify: str = "none",
+        verify_since: object = None,
+        verify_channel_types: Sequence[str] = ("rtm",),
+        on_not_checkable: Literal["fail", "warn"] = "fail",
+        receipt_path: str | None = None,
         kore_conn_id: str = "kore_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: float | timedelta = 30.0,
@@ -64,8 +113,29 @@ class KoreErasureSensor(BaseSensorOperator):
             )
         self.request_id = request_id
         self.user_count = user_count
+        self.user_ids = user_ids
+        self.bot_ids = bot_ids
+        self.remove_data_from_all_bots = remove_data_from_all_bots
+        self.approved_by = approved_by
+        self.received_at = received_at
+        self.regime = regime
+        self.export_manifest = export_manifest
+        self.verify = verify
+        self.verify_since = verify_since
+        self.verify_channel_types = verify_channel_types
+        self.on_not_checkable = on_not_checkable
+        self.receipt_path = receipt_path
         self.kore_conn_id = kore_conn_id
         self.deferrable = deferrable
+
+    @property
+    def user_ids(self) -> object:
+        """Where the users come from; of users given by value Airflow is shown the number."""
+        return self._user_ids
+
+    @user_ids.setter
+    def user_ids(self, value: object) -> None:
+        self._user_ids = conceal(value)
 
     def execute(self, context: Context) -> dict[str, object]:
         """Look once; then wait in the way that was asked for."""
@@ -79,6 +149,19 @@ class KoreErasureSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: object = None, *, carried: CarriedFields) -> dict[str, object]:
         """Come back from the triggerer."""
         return self._waiting(context, carried).come_back(event)
+
+    def verify_rest(
+        self,
+        context: Context,
+        event: object = None,
+        *,
+        carried: CarriedFields,
+        verification: VerificationFields,
+        pause: CallsFields,
+    ) -> dict[str, object]:
+        """Come back when the account's budget is no longer spent, and look for the rest of the people."""
+        del event  # only says that it is time
+        return self._waiting(context, carried).verify_rest(verification, pause)
 
     def resume_execution(
         self,
@@ -97,6 +180,13 @@ class KoreErasureSensor(BaseSensorOperator):
             return self._waiting(context).miss_deadline()
         except TaskDeferralError:
             return self._waiting(context).break_off()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
+        """Tell OpenLineage host, bots and counts, and no person."""
+        from airflow_provider_kore.lineage import openlineage_facets
+
+        del task_instance  # the task itself knows more
+        return None if self.told is None else openlineage_facets(*self.told)
 
     def _waiting(self, context: Context, carried: CarriedFields | None = None) -> WaitingTask:
         from airflow_provider_kore.waiting_task import WaitingTask  # what waits is not needed to read a DAG

@@ -1,11 +1,14 @@
 """A sandbox that runs, a connection to it, and tasks to run against it."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from airflow_provider_kore import waiting
 from airflow_provider_kore.api import calls, pacing
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
@@ -91,6 +94,17 @@ def wait(sandbox, connection):
 
 
 @pytest.fixture
+def verify(sandbox, connection):
+    """Make a runner of a verifying task."""
+
+    def make(user_ids, **arguments):
+        arguments = {"bot_ids": ["st-1"], "since": timedelta(days=31), "timeout": 20} | arguments
+        return TaskRunner(lambda: KoreVerifyErasureOperator(task_id="verify", user_ids=user_ids, **arguments))
+
+    return make
+
+
+@pytest.fixture
 def submitted(erase):
     """Submit an erasure and return what the operator returned."""
 
@@ -100,6 +114,20 @@ def submitted(erase):
         return end.output
 
     return submit
+
+
+@pytest.fixture
+def scarce(connection, monkeypatch):
+    """Allow four calls in two seconds and six in four, and hold a worker for half a second at most."""
+    monkeypatch.setattr(pacing, "MINUTE", 2.0)
+    monkeypatch.setattr(pacing, "HOUR", 4.0)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.5)
+    connection(extra__requests_per_minute=4, extra__requests_per_hour=6)
+
+
+def most_calls_in(seconds, sandbox, since=0):
+    times = [entry.time for entry in sandbox.log()[since:]]
+    return max(sum(begin <= time < begin + seconds for time in times) for begin in times)
 
 
 def erasures(sandbox):

@@ -37,6 +37,10 @@ class FakeTaskInstance:
     try_number: int = 1
     max_tries: int = 0
     first_reschedule: datetime | None = None
+    dag_id: str = "dag"
+    run_id: str = "run"
+    task_id: str = "task"
+    map_index: int = -1
     xcoms: dict = field(default_factory=dict)
 
     def xcom_push(self, key, value):
@@ -55,6 +59,7 @@ class TaskEnd:
     error: BaseException | None
     deferrals: list
     reschedules: int
+    xcoms: dict
 
     @property
     def text(self):
@@ -88,7 +93,7 @@ class TaskRunner:
     def _run(self, step):
         self.try_number += 1
         instance = FakeTaskInstance(self.try_number, self.max_tries)
-        context = {"ti": instance}
+        context = {"ti": instance, "outlet_events": {}}
         if self.store is not None:
             context["task_state_store"] = self.store
         deferrals, reschedules = [], 0
@@ -96,6 +101,7 @@ class TaskRunner:
             operator = self._make_operator()  # each time in a new process, which has called nobody yet
             pacing._budgets.clear()
             operator.retries = self.retries
+            context["task"] = operator
             try:
                 output = step(operator, context)
             except TaskDeferred as deferred:
@@ -112,11 +118,21 @@ class TaskRunner:
                 reschedules += 1
                 time.sleep(max((rescheduled.reschedule_date - datetime.now(UTC)).total_seconds(), 0))
             except AirflowSkipException as skip:
-                return TaskEnd("skipped", instance.xcoms.get("return_value"), skip, deferrals, reschedules)
+                return TaskEnd(
+                    "skipped", instance.xcoms.get("return_value"), skip, deferrals, reschedules, instance.xcoms
+                )
             except Exception as error:
-                return TaskEnd("failed", instance.xcoms.get("return_value"), error, deferrals, reschedules)
+                return TaskEnd(
+                    "failed", instance.xcoms.get("return_value"), error, deferrals, reschedules, instance.xcoms
+                )
             else:
-                return TaskEnd("success", json.loads(json.dumps(output)), None, deferrals, reschedules)
+                instance.xcom_push("return_value", output)
+                return self._end("success", instance, None, deferrals, reschedules)
+
+    @staticmethod
+    def _end(state, instance, error, deferrals, reschedules):
+        output = instance.xcoms.get("return_value")
+        return TaskEnd(state, output, error, deferrals, reschedules, instance.xcoms)
 
 
 async def _first_event(class_path, kwargs):

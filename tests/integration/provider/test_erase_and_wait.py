@@ -444,7 +444,8 @@ def test_what_was_approved_is_erased(erase, sandbox):
 
 
 @pytest.mark.parametrize(
-    ("users", "arguments"), [(PEOPLE[:-1], {}), ([*PEOPLE, "one-more@example.com"], {}), (PEOPLE, {"bot_ids": ["st-2"]})]
+    ("users", "arguments"),
+    [(PEOPLE[:-1], {}), ([*PEOPLE, "one-more@example.com"], {}), (PEOPLE, {"bot_ids": ["st-2"]})],
 )
 def test_what_was_not_approved_is_not_sent(erase, sandbox, users, arguments):
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]

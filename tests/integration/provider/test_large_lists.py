@@ -8,14 +8,13 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_kore import erasing_task, progress, waiting_task
-from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
 from airflow_provider_kore.ledger import BATCHES_TOGETHER
 from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 from airflow_provider_kore.user_ids import UserIdSource
 from tests.integration.provider import task_runner
-from tests.integration.provider.conftest import erasures
+from tests.integration.provider.conftest import erasures, most_calls_in
 
 PEOPLE = [f"person{number}@example.com" for number in range(1, 12)]
 
@@ -221,20 +220,6 @@ def test_a_record_that_could_not_be_stored_goes_along_to_the_triggerer_and_back(
 
 
 # --- a budget that is spent ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def scarce(connection, monkeypatch):
-    """Allow four calls in two seconds and six in four, and hold a worker for half a second at most."""
-    monkeypatch.setattr(pacing, "MINUTE", 2.0)
-    monkeypatch.setattr(pacing, "HOUR", 4.0)
-    monkeypatch.setattr(erasing_task, "PATIENCE", 0.5)
-    connection(extra__requests_per_minute=4, extra__requests_per_hour=6)
-
-
-def most_calls_in(seconds, sandbox):
-    times = [entry.time for entry in sandbox.log()]
-    return max(sum(begin <= time < begin + seconds for time in times) for begin in times)
 
 
 @pytest.mark.parametrize("store", ["new", None], ids=["with a store", "before Airflow 3.3"])

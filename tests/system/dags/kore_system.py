@@ -136,13 +136,13 @@ class ImpatientErasure(KoreEraseUserDataOperator):
 
     @staticmethod
     def _shrink():
-        from airflow_provider_kore import erasing_task
+        from airflow_provider_kore import erasing_task, waiting
         from airflow_provider_kore.api import client, pacing
 
         pacing.MINUTE = pacing.HOUR = 8.0
         budget = pacing.RateBudget(3, 3)
         client.shared_budget = lambda account: budget
-        erasing_task.PATIENCE = 1.0
+        waiting.PATIENCE = 1.0
         erasing_task.REQUESTS_AT_ONCE = 2
         erasing_task.LOOKED_AT_FIRST = 2
 

@@ -1,0 +1,207 @@
+"""What an author of a DAG may ask of a task beside the erasure itself, checked before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol, TypedDict
+
+from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.users import text_fault
+from airflow_provider_kore.arguments import check_choice
+from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.object_storage import read_sha256
+from airflow_provider_kore.period import read_period
+from airflow_provider_kore.receipts import parts
+from airflow_provider_kore.receipts.account_key import receipt_key_of
+from airflow_provider_kore.receipts.signing import ReceiptKey
+from airflow_provider_kore.statutory_deadline import StatutoryDeadline, read_deadline, read_received_at
+from airflow_provider_kore.verification import Extent, read_extent
+
+
+class ProvingOperator(Protocol):
+    """What an author of a DAG may ask of a task beside the erasure itself, rendered."""
+
+    @property
+    def verify(self) -> str:
+        """How many of the erased people to look for: ``"none"``, ``"sample:N"`` or ``"all"``."""
+        ...
+
+    @property
+    def verify_since(self) -> object:
+        """From when on."""
+        ...
+
+    @property
+    def verify_channel_types(self) -> Sequence[str]:
+        """Of which channels."""
+        ...
+
+    @property
+    def on_not_checkable(self) -> str:
+        """What to do if it cannot be told whether somebody is gone."""
+        ...
+
+    @property
+    def receipt_path(self) -> str | None:
+        """The folder for receipts."""
+        ...
+
+    @property
+    def received_at(self) -> object:
+        """When the request to erase came in."""
+        ...
+
+    @property
+    def regime(self) -> object:
+        """Under which law."""
+        ...
+
+    @property
+    def approved_by(self) -> object:
+        """Who approved the erasure."""
+        ...
+
+    @property
+    def export_manifest(self) -> object:
+        """What an export returned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """
+    Hold what was asked for, checked.
+
+    :param extent: how many of the erased people to look for.
+    :param since: from when on to look for their data; read when the end of the period is known.
+    :param channel_types: of which channels to look for messages.
+    :param fail_if_not_checkable: whether the task fails when it cannot be told whether somebody is gone.
+    :param receipt_path: URI of the folder for receipts; ``None`` for none.
+    :param receipt_key: what signs them.
+    :param received_at: when the request to erase came in.
+    :param deadline: by when the law wants it answered.
+    :param approved_by: who approved the erasure.
+    :param export: what was handed out before.
+    :param exported_users: the data of how many people.
+    """
+
+    extent: Extent
+    since: object
+    channel_types: tuple[str, ...]
+    fail_if_not_checkable: bool
+    receipt_path: str | None
+    receipt_key: ReceiptKey | None
+    received_at: datetime | None
+    deadline: StatutoryDeadline | None
+    approved_by: str | None
+    export: parts.Export | None
+    exported_users: int | None
+
+    @property
+    def any_proof(self) -> bool:
+        """Whether anything is to be shown beside Kore.ai's word."""
+        return self.extent.is_asked_for or self.receipt_path is not None
+
+
+def read_demands(operator: ProvingOperator, account: KoreAccount) -> Demands:
+    """
+    Check what was asked for beside the erasure, before anything is sent.
+
+    :param operator: what the author of the DAG asked for, rendered.
+    :param account: of the connection.
+    :raises KoreInputError: if something cannot be had.
+    :raises KoreConfigurationError: if the connection has no key for receipts, or one that cannot be used.
+    """
+    extent = read_extent(operator.verify)
+    if extent.is_asked_for:
+        read_period(operator.verify_since, None, datetime.now(UTC))
+    deadline = read_deadline(operator.received_at, operator.regime)
+    return Demands(
+        extent=extent,
+        since=operator.verify_since,
+        channel_types=check_channel_types(operator.verify_channel_types),
+        fail_if_not_checkable=check_choice("on_not_checkable", operator.on_not_checkable, ("fail", "warn")) == "fail",
+        receipt_path=_read_receipt_path(operator.receipt_path, account),
+        receipt_key=receipt_key_of(account) if operator.receipt_path is not None else None,
+        received_at=None if deadline is None else read_received_at(operator.received_at),
+        deadline=deadline,
+        approved_by=_read_approver(operator.approved_by),
+        **_read_export(operator.export_manifest),
+    )
+
+
+def _read_receipt_path(value: object, account: KoreAccount) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or "://" not in value:
+        raise KoreInputError(
+            "receipt_path must be the URI of a folder.",
+            remedy="Give one such as s3://connection@bucket/receipts or file:///data/receipts.",
+        )
+    if not account.digest_key:
+        raise KoreInputError(
+            "A receipt names people by digests, and the connection has no digest_key.",
+            remedy="Have the connection's owner set digest_key, or leave out receipt_path.",
+        )
+    return value
+
+
+def _read_approver(value: object) -> str | None:
+    """Take a name, or what Airflow's approval tells of who answered."""
+    if value is None:
+        return None
+    who = value.get("responded_by_user") if isinstance(value, Mapping) else value
+    name = who.get("name") or who.get("id") if isinstance(who, Mapping) else who
+    if not isinstance(name, str) or text_fault(name):
+        raise KoreInputError(
+            f"approved_by is of type {type(value).__name__} and names nobody.",
+            remedy="Give a name, or the XCom of the approval as it is.",
+        )
+    return name
+
+
+class _ExportFields(TypedDict):
+    export: parts.Export | None
+    exported_users: int | None
+
+
+def _read_export(value: object) -> _ExportFields:
+    match value:
+        case None:
+            return {"export": None, "exported_users": None}
+        case {"manifest": str(manifest), "manifest_sha256": str(sha256), "user_count": int(user_count)} if (
+            manifest and re.fullmatch("[0-9a-f]{64}", sha256)
+        ):
+            return {
+                "export": parts.Export(manifest=manifest, manifest_sha256=sha256),
+                "exported_users": user_count,
+            }
+    raise KoreInputError(
+        f"export_manifest is of type {type(value).__name__} and not what an export returned.",
+        remedy="Give the output of the task that exported, as it is.",
+    )
+
+
+def require_exported(demands: Demands, user_count: int) -> None:
+    """
+    Refuse to erase whose data were not handed out, if an export is named.
+
+    :param user_count: how many people are about to be erased.
+    :raises KoreInputError: if the export is of another number of people, or its manifest is not what it was.
+    """
+    if demands.export is None:
+        return
+    if demands.exported_users != user_count:
+        raise KoreInputError(
+            f"The export is of {demands.exported_users} users, and {user_count} would be erased.",
+            remedy="Export and erase the same users.",
+        )
+    if read_sha256(demands.export.manifest) != demands.export.manifest_sha256:
+        raise KoreInputError(
+            "The manifest of the export cannot be read, or has changed since.",
+            remedy="Export again: once erased, nothing can be handed out any more.",
+        )

@@ -1,0 +1,80 @@
+"""The short account of an erasure that the page in Airflow's UI reads: an XCom of a well-known key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.outcome_summary import summarize
+from airflow_provider_kore.verification import Finding
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+
+    from airflow_provider_kore.statutory_deadline import StatutoryDeadline
+
+SUMMARY_KEY = "kore_erasure"
+
+SUMMARY_VERSION = 1
+
+
+class Stage(StrEnum):
+    """How far a task is."""
+
+    SUBMITTING = "submitting"
+    WAITING = "waiting"
+    VERIFYING = "verifying"
+    ENDED = "ended"
+
+
+def publish(
+    operator: BaseOperator,
+    context: Context,
+    stage: Stage,
+    output: Mapping[str, object],
+    *,
+    base_url: str,
+    scope: ErasureScope | None,
+    started: float,
+    deadline: StatutoryDeadline | None,
+) -> None:
+    """
+    Tell how far a task is; it names nobody.
+
+    :param output: what the task returns, or what is known of that so far.
+    :param base_url: where Kore.ai is.
+    :param scope: the bots; ``None`` if the task does not know them.
+    :param started: when the try began, in seconds since the epoch.
+    :param deadline: by when the law wants the request answered.
+    """
+    if not operator.do_xcom_push:
+        return
+    receipt = output.get("receipt")
+    context["ti"].xcom_push(
+        key=SUMMARY_KEY,
+        value={
+            "version": SUMMARY_VERSION,
+            "stage": stage.value,
+            **summarize(output, base_url, scope or ErasureScope((), all_bots=False)),
+            "started": _text(started),
+            "updated": _text(time.time()),
+            "deadline": None if deadline is None else deadline.as_of(datetime.now(UTC)),
+            "receipt": receipt["uri"] if isinstance(receipt, Mapping) else None,
+            "dry_run": output.get("dry_run") is True,
+            "verification": _counts(output.get("verification")),
+        },
+    )
+
+
+def _counts(verification: object) -> dict[str, object] | None:
+    if not isinstance(verification, Mapping):
+        return None
+    return {finding.value: verification.get(finding.value) for finding in Finding}
+
+
+def _text(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,128 @@
+"""Look for people after their erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk import BaseOperator
+
+from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
+from airflow_provider_kore.user_ids import conceal
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kore.verification import VerificationFields
+    from airflow_provider_kore.verifying_task import CarriedFields, VerifyingTask
+    from airflow_provider_kore.waiting import CallsFields
+
+
+class KoreVerifyErasureOperator(BaseOperator):
+    """
+    Look whether Kore.ai still has sessions or messages of people, and fail if somebody is found.
+
+    It only reads. Somebody is *gone* if every query was answered, and each with nothing; an error answer is *not
+    checkable*, whatever it says. Gone means that Kore.ai's interfaces for reading show nothing under this very id in
+    this period: neither backups nor other ids of the person are looked at.
+
+    One person takes a call for each week of the period, bot and kind of data: sessions, and messages of each channel.
+    All count in the account's rate limit, so choose a sample where there are many.
+
+    Returns a dict: ``user_count``, ``gone``, ``found``, ``not_checkable`` and ``not_checked``, which add up to it; the
+    period and the bots; and the places of those who were ``found_users`` or ``not_checkable_users``, at most 1,000 in
+    all. Before the task fails, the same dict is pushed to the XCom ``return_value``.
+
+    :param user_ids: whom to look for, as :class:`KoreEraseUserDataOperator` takes them. Templated.
+    :param bot_ids: the bots to look at. Templated.
+    :param remove_data_from_all_bots: ``True`` to look at all bots of the organisation instead. A real bool; templated.
+    :param since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before ``until``; how long
+        Kore.ai keeps conversations for you. Templated.
+    :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
+        Templated.
+    :param verify: ``"all"``, or ``"sample:N"`` people chosen by chance. Templated.
+    :param channel_types: of which channels to look for messages.
+    :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
+    :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
+    :param deferrable: leave the worker while the account's rate limit is spent for long.
+    :param timeout: how long the try may take, in seconds or as ``timedelta``.
+    :param kore_conn_id: id of the connection; templated.
+    :raises KoreInputError: if users, bots or period are refused; nothing was asked.
+    :raises KoreFoundError: if somebody was found.
+    :raises KoreVerificationError: if it cannot be told of somebody.
+    """
+
+    template_fields: Sequence[str] = (
+        "user_ids",
+        "bot_ids",
+        "remove_data_from_all_bots",
+        "since",
+        "until",
+        "verify",
+        "kore_conn_id",
+    )
+    ui_color = "#e8f0e4"
+
+    def __init__(
+        self,
+        *,
+        user_ids: object,
+        bot_ids: object = None,
+        remove_data_from_all_bots: bool | str = False,
+        since: object,
+        until: object = None,
+        verify: str = "all",
+        channel_types: Sequence[str] = ("rtm",),
+        on_not_checkable: Literal["fail", "warn"] = "fail",
+        on_empty: Literal["fail", "skip"] = "fail",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        timeout: float | timedelta = timedelta(days=2),
+        kore_conn_id: str = "kore_default",
+        **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
+    ) -> None:
+        super().__init__(**kwargs)
+        self.user_ids = user_ids
+        self.bot_ids = bot_ids
+        self.remove_data_from_all_bots = remove_data_from_all_bots
+        self.since = since
+        self.until = until
+        self.verify = verify
+        self.channel_types = channel_types
+        self.on_not_checkable = check_choice("on_not_checkable", on_not_checkable, ("fail", "warn"))
+        self.on_empty = check_choice("on_empty", on_empty, ("fail", "skip"))
+        self.deferrable = check_flag("deferrable", deferrable)
+        self.timeout = check_seconds("timeout", timeout)
+        self.kore_conn_id = kore_conn_id
+
+    @property
+    def user_ids(self) -> object:
+        """Where the users come from; of users given by value Airflow is shown the number."""
+        return self._user_ids
+
+    @user_ids.setter
+    def user_ids(self, value: object) -> None:
+        self._user_ids = conceal(value)
+
+    def execute(self, context: Context) -> dict[str, object]:
+        """Check everything, and look for one person after the other."""
+        return self._verifying(context).start()
+
+    def verify_rest(
+        self,
+        context: Context,
+        event: object = None,
+        *,
+        carried: CarriedFields,
+        verification: VerificationFields,
+        pause: CallsFields,
+    ) -> dict[str, object]:
+        """Come back when the account's budget is no longer spent, and go on."""
+        del event  # only says that it is time
+        return self._verifying(context).go_on(carried, verification, pause)
+
+    def _verifying(self, context: Context) -> VerifyingTask:
+        from airflow_provider_kore.verifying_task import VerifyingTask  # what verifies is not needed to read a DAG
+
+        return VerifyingTask(self, context)

@@ -1,0 +1,293 @@
+"""What a task shows beside Kore.ai's word for it: it looks for the people again, and writes signed receipts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.batches import Batch, UserBatches
+from airflow_provider_kore.demands import Demands
+from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreReceiptError
+from airflow_provider_kore.ledger import BatchRecord, PersonOutcome
+from airflow_provider_kore.period import read_period
+from airflow_provider_kore.receipts import parts
+from airflow_provider_kore.receipts.book import ReceiptBook, ReceiptFields
+from airflow_provider_kore.receipts.documents import Receipt
+from airflow_provider_kore.verification import Finding, Person, Verification, look_for_people, require_gone
+from airflow_provider_kore.waiting import CallsFields
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+
+    from airflow_provider_kore.hooks.kore import KoreHook
+
+log = logging.getLogger(__name__)
+
+
+class Proof:
+    """
+    Show what became of the people of a task, batch by batch, by other means than Kore.ai's word.
+
+    :param demands: what was asked for.
+    :param account: of the connection.
+    :param scope: the bots; ``None`` if the task does not know them.
+    :param records: what is known of each batch.
+    :param batches: the people; ``None`` if the task does not know them.
+    :param unconfirmed: numbers of batches of which it is not sure that they hold these very people.
+    """
+
+    def __init__(
+        self,
+        demands: Demands,
+        account: KoreAccount,
+        scope: ErasureScope | None,
+        records: Sequence[BatchRecord],
+        batches: UserBatches | None,
+        unconfirmed: Collection[int] = (),
+    ) -> None:
+        self._demands = demands
+        self._account = account
+        self._scope = scope
+        self._records = records
+        self._batches = batches
+        self._unconfirmed = unconfirmed
+
+    # --- looking for people ------------------------------------------------------------------------------------------
+
+    def begin_verification(self) -> Verification | None:
+        """Choose whom to look for; ``None`` if nobody is asked for, or nobody is erased."""
+        erased = self.erased_count
+        if not self._demands.extent.is_asked_for or not erased or self._scope is None:
+            return None
+        # What came in after the erasure was submitted is not what the erasure is about.
+        now = datetime.now(UTC)
+        submitted = max(record.requests[-1].submission_time or now for record in self._erased_records())
+        period = read_period(self._demands.since, min(submitted, now), now)
+        return Verification.begin(self._demands.extent, self._scope, self._demands.channel_types, period, erased)
+
+    @property
+    def erased_count(self) -> int:
+        """How many people Kore.ai reports as erased, and who they are is known."""
+        return sum(record.user_count - record.unerased for record in self._records)
+
+    def _erased_records(self) -> list[BatchRecord]:
+        return [record for record in self._records if record.unerased < record.user_count]
+
+    def verify(
+        self,
+        operator: BaseOperator,
+        hook: KoreHook,
+        verification: Verification,
+        pause: CallsFields | None,
+        *,
+        deferrable: bool,
+        deadline: float,
+        kwargs: Callable[[], Mapping[str, object]],
+    ) -> KoreError | None:
+        """
+        Look for the erased people, and leave the worker if the account's budget is spent for long.
+
+        :param pause: with what the task left its worker before; ``None`` if it did not.
+        :param deadline: until when turns are waited for, in seconds since the epoch.
+        :param kwargs: gives what ``verify_rest`` needs besides.
+        :return: what the looking broke off by, if it did.
+        """
+        return look_for_people(
+            operator,
+            hook,
+            verification,
+            self._people(),
+            pause,
+            deferrable=deferrable,
+            deadline=deadline,
+            kwargs=kwargs,
+        )
+
+    def _people(self) -> Iterator[Person]:
+        """Give all who are reported as erased, in the same order each time."""
+        assert self._batches is not None, "people are looked for where they are known"  # noqa: S101
+        for record, batch in self._batches.again(self._erased_records(), self._account.fingerprint_key()):
+            for position, user_id in enumerate(batch):
+                if record.outcome_of(position) is PersonOutcome.ERASED:
+                    yield Person(record.number, position, user_id)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def complete(
+        self,
+        output: dict[str, object],
+        context: Context,
+        verification: Verification | None,
+        approved_plan: str | None = None,
+    ) -> list[KoreError]:
+        """
+        Add to what a task returns what else was found, and write the evidence, before the task succeeds or fails.
+
+        :param output: what the task returns.
+        :param context: of the running task.
+        :param verification: what looking for people showed.
+        :param approved_plan: the fingerprint of the plan that was approved.
+        :return: what kept the evidence from being written.
+        """
+        if verification is not None:
+            output["verification"] = verification.output(self.erased_count)
+        try:
+            if receipt := self._write_receipts(context, verification, approved_plan):
+                output["receipt"] = receipt
+        except KoreError as error:
+            log.error("%s", error)
+            return [error]
+        return []
+
+    def require_gone(self, verification: Verification | None) -> None:
+        """
+        Let a task succeed only if nobody was found who was looked for.
+
+        :raises KoreError: if somebody was found, or it cannot be told.
+        """
+        if verification is not None:
+            fail = self._demands.fail_if_not_checkable
+            require_gone(verification, self.erased_count, fail_if_not_checkable=fail)
+
+    # --- receipts ----------------------------------------------------------------------------------------------------
+
+    def _write_receipts(
+        self, context: Context, verification: Verification | None, approved_plan: str | None
+    ) -> ReceiptFields | None:
+        """Write a receipt for each batch that was ever accepted, and a manifest if there are several."""
+        if self._demands.receipt_path is None or self._demands.receipt_key is None:
+            return None
+        book = ReceiptBook(self._demands.receipt_path, self._demands.receipt_key, self._head(context, approved_plan))
+        numbers = _Numbers()
+        nameless: KoreInputError | None = None
+        left = {record.number: record for record in self._records if record.requests}
+        if self._batches is not None:
+            try:
+                for record, batch in self._batches.again(list(left.values()), self._account.fingerprint_key()):
+                    book.add(
+                        self._receipt(book, record, self._persons(record, batch, verification, numbers), verification)
+                    )
+                    del left[record.number]
+            except KoreInputError as error:
+                nameless = error
+        for record in left.values():
+            book.add(self._receipt(book, record, None, None))
+        written = book.close()
+        if written is not None:
+            log.info(
+                "Evidence is in %s (%d receipts, SHA-256 %s).", written["uri"], written["count"], written["sha256"]
+            )
+        if nameless is not None:
+            raise KoreReceiptError(
+                f"{len(left)} receipts do not name the people, who cannot be read any more: {nameless.problem}",
+                consequence=Consequence.SENT,
+                remedy="Put the source of the user ids back as it was, and clear the task: it writes them anew.",
+            )
+        return written
+
+    def _head(self, context: Context, approved_plan: str | None) -> parts.Head:
+        task_instance, deadline = context["ti"], self._demands.deadline
+        received_at = self._demands.received_at
+        return parts.Head(
+            host=self._account.base_url,
+            client_id=self._account.client_id,
+            scope=parts.Scope() if self._scope is None else parts.Scope.of(self._scope),
+            run=parts.Run(
+                dag_id=task_instance.dag_id,
+                run_id=task_instance.run_id,
+                task_id=task_instance.task_id,
+                map_index=-1 if task_instance.map_index is None else task_instance.map_index,
+                try_number=task_instance.try_number,
+            ),
+            received_at=None if received_at is None else parts.utc_text(received_at),
+            deadline=None
+            if deadline is None
+            else parts.Deadline(
+                regime=deadline.regime.value,
+                received_on=deadline.received_on.isoformat(),
+                due_on=deadline.due_on.isoformat(),
+            ),
+            approved_by=self._demands.approved_by,
+            plan_fingerprint=approved_plan,
+            export=self._demands.export,
+        )
+
+    def _persons(
+        self, record: BatchRecord, batch: Batch, verification: Verification | None, numbers: _Numbers
+    ) -> list[parts.Person]:
+        persons = []
+        for position, user_id in enumerate(batch):
+            outcome = record.outcome_of(position)
+            finding = Finding.NOT_CHECKED
+            if outcome is PersonOutcome.ERASED:
+                number = numbers.next()
+                if verification is not None:
+                    finding = verification.finding(number, Person(record.number, position, user_id))
+                if finding is Finding.FOUND:
+                    outcome = PersonOutcome.NOT_ERASED
+            name = digest(user_id, self._account.digest_key)
+            persons.append(parts.Person(digest=name, outcome=outcome.value, verification=finding.value))
+        return persons
+
+    def _receipt(
+        self,
+        book: ReceiptBook,
+        record: BatchRecord,
+        persons: list[parts.Person] | None,
+        verification: Verification | None,
+    ) -> Receipt:
+        reported = record.reported
+        if persons is None:
+            outcomes = [record.outcome_of(position) for position in range(record.user_count)]
+        else:
+            outcomes = [PersonOutcome(person.outcome) for person in persons]
+        return Receipt.about(
+            book.head,
+            batch=parts.BatchNumber(number=record.number, of=len(self._records)),
+            requests=[
+                parts.Request(
+                    request_id=request.request_id,
+                    user_count=request.user_count or record.user_count,
+                    submitted_at=_time_text(request.submitted_at),
+                    completed_at=_time_text(request.completed_at),
+                    vendor_created_on=request.created_on,
+                    vendor_updated_on=request.updated_on,
+                )
+                for request in record.requests
+            ],
+            user_count=record.user_count,
+            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in PersonOutcome}),
+            vendor_reported=parts.Counts(**reported.counts()),
+            persons=None if record.number in self._unconfirmed else persons,
+            verification=None if verification is None or persons is None else _findings(verification, persons),
+        )
+
+
+class _Numbers:
+    """Count the erased people through all batches."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def next(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+
+def _findings(verification: Verification, persons: Sequence[parts.Person]) -> parts.Verification:
+    findings = [person.verification for person in persons]
+    return parts.Verification(
+        mode=verification.mode,
+        since=parts.utc_text(verification.period.since),
+        until=parts.utc_text(verification.period.until),
+        **{finding.value: findings.count(finding.value) for finding in Finding},
+    )
+
+
+def _time_text(seconds: int | None) -> str | None:
+    return parts.utc_text(datetime.fromtimestamp(seconds, UTC)) if seconds else None

@@ -1,0 +1,393 @@
+"""Look for people after their erasure: another proof than Kore.ai's word for it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, TypedDict
+
+from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history_page
+from airflow_provider_kore.api.client import KoreClient
+from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.history import HistoryKind, HistoryQuery, windows
+from airflow_provider_kore.api.users import UserId
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreError,
+    KoreFoundError,
+    KoreInputError,
+    KoreRequestError,
+    KoreUnreadableAnswerError,
+    KoreVerificationError,
+)
+from airflow_provider_kore.period import Period
+from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_places
+from airflow_provider_kore.waiting import CallsFields, leave_worker, patience, recent_calls, take_over_calls
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+    from airflow_provider_kore.hooks.kore import KoreHook
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY = 60.0
+"""Seconds between two lines about the progress."""
+
+
+class Finding(StrEnum):
+    """What looking for a person after the erasure showed."""
+
+    GONE = "gone"
+    FOUND = "found"
+    NOT_CHECKABLE = "not_checkable"
+    NOT_CHECKED = "not_checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """
+    Say how many people are looked for.
+
+    :param mode: ``"none"``, ``"sample:N"`` or ``"all"``.
+    """
+
+    mode: str
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether anybody is looked for."""
+        return self.mode != "none"
+
+    def choose(self, user_count: int) -> list[int] | None:
+        """Choose whom to look for, by number from 0 and in order; ``None`` for all."""
+        if self.mode == "all":
+            return None
+        wanted = int(self.mode.partition(":")[2] or 0)
+        return sorted(random.SystemRandom().sample(range(user_count), min(wanted, user_count)))
+
+
+def read_extent(verify: object) -> Extent:
+    """
+    Read how many people are to be looked for.
+
+    :param verify: ``"none"``, ``"sample:N"`` with N of at least 1, or ``"all"``.
+    :raises KoreInputError: if it is anything else.
+    """
+    if not isinstance(verify, str) or not re.fullmatch(r"none|all|sample:[1-9][0-9]{0,8}", verify):
+        raise KoreInputError(
+            'verify must be "none", "all", or "sample:N" with a number such as "sample:20".', remedy="Correct verify."
+        )
+    return Extent(verify)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """
+    Name somebody to look for.
+
+    :param batch: number of the batch, from 1.
+    :param position: in the batch, from 0.
+    :param user_id: who it is.
+    """
+
+    batch: int
+    position: int
+    user_id: UserId = field(repr=False)
+
+
+class VerificationFields(TypedDict):
+    """The JSON form of a verification in progress: places and counts, nobody's id."""
+
+    mode: str
+    bot_ids: list[str]
+    all_bots: bool
+    channel_types: list[str]
+    since: str
+    until: str
+    chosen: list[int] | None
+    looked_for: int
+    calls: int
+    found: list[list[int]]
+    not_checkable: list[list[int]]
+    named: list[PlaceFields]
+
+
+@dataclass(slots=True)
+class Verification:
+    """
+    Look for people, and keep what that showed; it can be put aside and gone on with in another process.
+
+    *Gone* is said of somebody only when every query about them was answered, and each with nothing. An error answer is
+    *not checkable*, whatever it says.
+
+    :param mode: how many people are looked for, see :class:`Extent`.
+    :param scope: the bots to look at.
+    :param channel_types: the channels whose messages are asked for.
+    :param period: of which sessions and messages are asked for.
+    :param chosen: the people to look for, by number from 0 and in order; ``None`` for all.
+    :param looked_for: how many of all people are done with, looked for or passed over.
+    :param calls: how many queries about the next person are answered, each with nothing.
+    :param found: batch and position, from 0, of those who were found.
+    :param not_checkable: of those of whom it could not be told.
+    :param named: the places of the first of both.
+    """
+
+    mode: str
+    scope: ErasureScope
+    channel_types: Sequence[str]
+    period: Period
+    chosen: list[int] | None
+    looked_for: int = 0
+    calls: int = 0
+    found: list[tuple[int, int]] = field(default_factory=list)
+    not_checkable: list[tuple[int, int]] = field(default_factory=list)
+    named: list[PlaceFields] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, extent: Extent, scope: ErasureScope, channel_types: Sequence[str], period: Period, user_count: int
+    ) -> Verification:
+        """
+        Choose whom to look for.
+
+        :param user_count: of how many people.
+        """
+        return cls(extent.mode, scope, channel_types, period, extent.choose(user_count))
+
+    def go_on(
+        self, client: KoreClient, people: Iterator[Person], digest_key: str, *, patience: float, deadline: float
+    ) -> float:
+        """
+        Look for one person after the other.
+
+        :param people: all people, from the first one on, in the same order each time.
+        :param digest_key: names people without showing them; empty if there is none.
+        :param patience: longest wait for a turn, in seconds.
+        :param deadline: until when turns are waited for, in seconds since the epoch.
+        :return: 0.0 at the end; else the account's budget is spent, and there is no turn for so many seconds.
+        :raises KoreError: on what concerns more than one person; what was found so far is kept.
+        """
+        chosen = None if self.chosen is None else set(self.chosen)
+        reported_at = time.time()
+        for number, person in enumerate(people):
+            if number < self.looked_for:
+                continue
+            if chosen is None or number in chosen:
+                finding = self._look_for(client, person.user_id, patience, deadline)
+                if not isinstance(finding, Finding):
+                    return finding
+                self._note(person, finding, digest_key)
+            self.looked_for = number + 1
+            self.calls = 0
+            if time.time() - reported_at >= REPORT_EVERY:
+                reported_at = time.time()
+                log.info("Looked for %d people so far: %d found.", self.looked_for, len(self.found))
+        return 0.0
+
+    def _look_for(self, client: KoreClient, user_id: UserId, patience: float, deadline: float) -> Finding | float:
+        """Look for one person; seconds if there is no turn for so long."""
+        if not isinstance(user_id, str):
+            return Finding.NOT_CHECKABLE  # these calls take one text as the id of a user
+        for query in islice(self._queries_about(user_id), self.calls, None):
+            pause = client.pacing.budget.seconds_until_turn(client.pacing.clock())
+            if pause > patience and time.time() + pause < deadline:
+                return pause
+            finding = client.hold(_look(query, client.pacing, max(deadline - time.time(), 0.0)))
+            if finding is not Finding.GONE:
+                return finding
+            self.calls += 1
+        return Finding.GONE
+
+    def _queries_about(self, user_id: str) -> Iterator[HistoryQuery]:
+        """Ask for sessions first, which most who have data have."""
+        bot_ids: Sequence[str | None] = (None,) if self.scope.all_bots else self.scope.bot_ids
+        for channel_type in (None, *self.channel_types):
+            kind = HistoryKind.SESSIONS if channel_type is None else HistoryKind.MESSAGES
+            for bot_id in bot_ids:
+                for since, until in windows(self.period.since, self.period.until):
+                    yield HistoryQuery(kind, user_id, bot_id, since, until, channel_type)
+
+    def _note(self, person: Person, finding: Finding, digest_key: str) -> None:
+        if finding is not Finding.GONE:
+            places = self.found if finding is Finding.FOUND else self.not_checkable
+            places.append((person.batch, person.position))
+            if len(self.named) < NAMED_IN_OUTPUT:
+                self.named.append(place_of(person.batch, person.position, person.user_id, digest_key))
+
+    def counts(self, user_count: int) -> dict[str, int]:
+        """
+        Give the four counts by name; they add up.
+
+        :param user_count: of how many people.
+        """
+        checked = min(self.looked_for, user_count)
+        if self.chosen is not None:
+            checked = sum(number < self.looked_for for number in self.chosen)
+        gone = checked - len(self.found) - len(self.not_checkable)
+        wanted = user_count if self.chosen is None else len(self.chosen)
+        return {
+            Finding.GONE.value: gone,
+            Finding.FOUND.value: len(self.found),
+            # Whom the time was too short for, although asked for, is not left out in silence.
+            Finding.NOT_CHECKABLE.value: len(self.not_checkable) + wanted - checked,
+            Finding.NOT_CHECKED.value: user_count - wanted,
+        }
+
+    def output(self, user_count: int) -> dict[str, object]:
+        """
+        Write what a task returns: the counts, and the places of those who are not gone.
+
+        :param user_count: of how many people.
+        """
+        return {
+            **self.counts(user_count),
+            **{
+                f"{finding.value}_users": places
+                for finding in (Finding.FOUND, Finding.NOT_CHECKABLE)
+                if (places := self._places(finding))
+            },
+        }
+
+    def _places(self, finding: Finding) -> list[PlaceFields]:
+        wanted = self.found if finding is Finding.FOUND else self.not_checkable
+        return [place for place in self.named if (place["batch"], place["position"] - 1) in wanted]
+
+    def show(self, finding: Finding, count: int) -> str:
+        """Write where those are of whom this was found, and how many more there are."""
+        return show_places(self._places(finding), count)
+
+    def finding(self, number: int, person: Person) -> Finding:
+        """
+        Tell what was found of one person.
+
+        :param number: which one of all, from 0.
+        """
+        place = (person.batch, person.position)
+        if place in self.found:
+            return Finding.FOUND
+        if self.chosen is not None and number not in self.chosen:
+            return Finding.NOT_CHECKED
+        if place in self.not_checkable or number >= self.looked_for:
+            return Finding.NOT_CHECKABLE
+        return Finding.GONE
+
+    def to_json(self) -> VerificationFields:
+        """Write the form that a deferral carries."""
+        return {
+            "mode": self.mode,
+            "bot_ids": list(self.scope.bot_ids),
+            "all_bots": self.scope.all_bots,
+            "channel_types": list(self.channel_types),
+            "since": self.period.since.isoformat(),
+            "until": self.period.until.isoformat(),
+            "chosen": self.chosen,
+            "looked_for": self.looked_for,
+            "calls": self.calls,
+            "found": [list(place) for place in self.found],
+            "not_checkable": [list(place) for place in self.not_checkable],
+            "named": self.named,
+        }
+
+    @classmethod
+    def from_json(cls, fields: VerificationFields) -> Verification:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            mode=fields["mode"],
+            scope=ErasureScope(tuple(fields["bot_ids"]), fields["all_bots"]),
+            channel_types=tuple(fields["channel_types"]),
+            period=Period(datetime.fromisoformat(fields["since"]), datetime.fromisoformat(fields["until"])),
+            chosen=fields["chosen"],
+            looked_for=fields["looked_for"],
+            calls=fields["calls"],
+            found=[(batch, position) for batch, position in fields["found"]],
+            not_checkable=[(batch, position) for batch, position in fields["not_checkable"]],
+            named=list(fields["named"]),
+        )
+
+
+def _look(query: HistoryQuery, pacing: Pacing, seconds: float) -> Conversation[Finding]:
+    try:
+        page = yield from fetch_history_page(query, 0, pacing, pacing.clock() + seconds)
+    except (KoreRequestError, KoreUnreadableAnswerError) as error:
+        log.warning("Somebody cannot be looked for: %s", error.problem)
+        return Finding.NOT_CHECKABLE
+    return Finding.FOUND if page.total or page.items or page.more_available else Finding.GONE
+
+
+def look_for_people(
+    operator: BaseOperator,
+    hook: KoreHook,
+    verification: Verification,
+    people: Iterator[Person],
+    pause: CallsFields | None,
+    *,
+    deferrable: bool,
+    deadline: float,
+    kwargs: Callable[[], Mapping[str, object]],
+) -> KoreError | None:
+    """
+    Look for people, and leave the worker if the account's budget is spent for long; ``verify_rest`` goes on then.
+
+    :param people: all people, from the first one on, in the same order each time.
+    :param pause: with what the task left its worker before; ``None`` if it did not.
+    :param deferrable: whether it may leave.
+    :param deadline: until when turns are waited for, in seconds since the epoch.
+    :param kwargs: gives what ``verify_rest`` needs besides.
+    :return: what the looking broke off by, if it did; what was found so far is kept.
+    """
+    try:
+        with hook.get_conn() as client:
+            take_over_calls(client, pause)
+            seconds = verification.go_on(
+                client, people, hook.account.digest_key, patience=patience(deferrable), deadline=deadline
+            )
+            calls = recent_calls(client)
+    except KoreError as error:
+        log.error("Looking for people broke off: %s", error)
+        return error
+    if seconds > 0:
+        rest = {**kwargs(), "verification": verification.to_json(), "pause": calls}
+        leave_worker(operator, seconds, "verify_rest", rest, deadline)
+    return None
+
+
+def require_gone(verification: Verification, user_count: int, *, fail_if_not_checkable: bool) -> None:
+    """
+    Let a task succeed only if nobody was found.
+
+    :param verification: what looking showed.
+    :param user_count: of how many people.
+    :param fail_if_not_checkable: whether those of whom it cannot be told fail the task too.
+    :raises KoreFoundError: if somebody was found.
+    :raises KoreVerificationError: if it cannot be told of somebody.
+    """
+    counts = verification.counts(user_count)
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()) + f", of {user_count}"
+    log.info("Looked for people after their erasure: %s.", told)
+    if counts[Finding.FOUND]:
+        raise KoreFoundError(
+            f"Kore.ai still has data of people whom it reports as erased: {told}. Found: "
+            f"{verification.show(Finding.FOUND, counts[Finding.FOUND])}.",
+            consequence=Consequence.PARTLY_DONE,
+            remedy="Run the verification again later, in case Kore.ai was not done everywhere. If they are still "
+            "found, ask Kore.ai, and erase them again by a new run.",
+        )
+    if counts[Finding.NOT_CHECKABLE]:
+        where = verification.show(Finding.NOT_CHECKABLE, counts[Finding.NOT_CHECKABLE])
+        problem = f"It could not be verified that people are gone: {told}. Not checkable: {where}."
+        if fail_if_not_checkable:
+            raise KoreVerificationError(
+                problem,
+                consequence=Consequence.NOT_VERIFIED,
+                remedy="Check the scopes and the ids (a channel id with a channel user id cannot be looked for), give "
+                'it more time, or set on_not_checkable="warn".',
+            )
+        log.warning("%s", problem)

@@ -1,0 +1,410 @@
+"""What remains to be shown of an erasure: receipts, the deadline of the law, and who may not be erased at all."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from airflow_provider_kore import proof
+from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.compatibility import AirflowSensorTimeout
+from airflow_provider_kore.exceptions import (
+    KoreConfigurationError,
+    KoreError,
+    KoreInputError,
+    KoreNotErasedError,
+    KoreReceiptError,
+)
+from airflow_provider_kore.receipts.auditing import audit
+from airflow_provider_kore.receipts.documents import Manifest
+from airflow_provider_kore.receipts.signing import ReceiptKey
+from tests.integration.provider.conftest import erasures
+
+PEOPLE = [f"person-{number}@example.com" for number in range(5)]
+DIGEST_KEY = "a digest key"
+SINCE = timedelta(days=31)
+PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.fixture(autouse=True)
+def keys(connection):
+    """Give the connection the keys of digests and receipts."""
+
+    def change(**changes):
+        fields = {"digest_key": DIGEST_KEY, "receipt_key": PEM, "max_users": 10_000} | changes
+        fields = {f"extra__{name}": value for name, value in fields.items() if value is not None}
+        connection(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000, **fields)
+
+    change()
+    return change
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "receipts"
+
+
+def audited(end):
+    """Verify the evidence that an output names, as an auditor does, and return it with all its receipts."""
+    receipts = []
+    statement = audit(Path(end.output["receipt"]["uri"].removeprefix("file://")), public_key(), receipts.append)
+    return statement, receipts
+
+
+def public_key():
+    return ReceiptKey.from_pem(PEM).public_key_pem
+
+
+def persons(receipts):
+    return {person.digest: person for receipt in receipts for person in receipt.persons}
+
+
+def person_of(receipts, user_id):
+    return persons(receipts)[digest(user_id, DIGEST_KEY)]
+
+
+# --- receipts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
+def test_one_request_has_one_receipt_that_pyjwt_alone_verifies(erase, folder, deferrable):
+    before = int(datetime.now(UTC).timestamp())
+    end = erase(PEOPLE, receipt_path=folder.as_uri(), deferrable=deferrable).run()
+    assert end.state == "success", end.text
+    (file,) = folder.iterdir()
+    claims = jwt.decode(file.read_text(), public_key(), algorithms=["EdDSA"])
+    (request,) = claims["requests"]
+    assert request["request_id"] == end.output["requests"][0]["request_id"]
+    assert file.name == f"{request['request_id']}.jws"
+    for name in ("submitted_at", "completed_at", "vendor_created_on", "vendor_updated_on"):
+        assert before - 1 <= datetime.fromisoformat(request[name]).timestamp() <= datetime.now(UTC).timestamp() + 1
+    assert claims["outcome"] == claims["vendor_reported"] == {"erased": 5, "open": 0, "not_erased": 0}
+    assert claims["run"] == {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1, "try_number": 1}
+    assert claims["scope"] == {"bot_ids": ["st-1"], "all_bots": False}
+    assert claims["verification"] is None
+    assert {person["digest"] for person in claims["persons"]} == {digest(person, DIGEST_KEY) for person in PEOPLE}
+    assert not any(person in file.read_text() + json.dumps(claims) for person in PEOPLE)
+
+
+def test_many_requests_have_a_manifest(erase, folder):
+    end = erase(PEOPLE, batch_size=2, receipt_path=folder.as_uri()).run()
+    statement, receipts = audited(end)
+    assert isinstance(statement, Manifest)
+    assert [receipt.user_count for receipt in receipts] == [2, 2, 1]
+    assert end.output["receipt"]["count"] == 3
+    assert {person.outcome for person in persons(receipts).values()} == {"erased"}
+    assert len(persons(receipts)) == 5
+
+
+def test_a_receipt_tells_who_is_not_erased_before_the_task_fails(erase, sandbox, folder):
+    sandbox.configure(refuse=[PEOPLE[3]])
+    task = erase(PEOPLE, batch_size=2, receipt_path=folder.as_uri())
+    end = task.run()
+    assert isinstance(end.error, KoreNotErasedError)
+    statement, receipts = audited(end)
+    assert statement.outcome.model_dump() == {"erased": 4, "open": 0, "not_erased": 1}
+    assert person_of(receipts, PEOPLE[3]).outcome == "not_erased"
+    assert person_of(receipts, PEOPLE[2]).outcome == "erased"
+    sandbox.configure(refuse=[])
+    end = task.run()
+    assert end.state == "success", end.text
+    statement, receipts = audited(end)
+    assert statement.outcome.erased == 5
+    assert [len(receipt.requests) for receipt in receipts] == [1, 2, 1]  # both submissions of the second batch
+
+
+def test_who_is_open_at_the_deadline_is_open_in_the_receipt(erase, sandbox, folder):
+    sandbox.configure(duration=1000)
+    end = erase(PEOPLE, receipt_path=folder.as_uri(), timeout=0.5).run()
+    assert isinstance(end.error, AirflowSensorTimeout)
+    statement, receipts = audited(end)
+    assert statement.outcome.open == 5
+    assert {person.outcome for person in persons(receipts).values()} == {"open"}
+    assert receipts[0].requests[0].completed_at is None
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
+def test_a_receipt_tells_what_looking_for_people_showed(erase, sandbox, folder, deferrable):
+    sandbox.configure(leave_behind=[PEOPLE[3]])
+    arguments = {"batch_size": 2, "verify": "all", "verify_since": SINCE, "deferrable": deferrable}
+    end = erase(PEOPLE, receipt_path=folder.as_uri(), **arguments).run()
+    assert end.state == "failed"
+    statement, receipts = audited(end)
+    assert statement.vendor_reported.erased == 5
+    assert statement.outcome.model_dump() == {"erased": 4, "open": 0, "not_erased": 1}
+    assert person_of(receipts, PEOPLE[3]).verification == "found"
+    assert person_of(receipts, PEOPLE[3]).outcome == "not_erased"
+    assert person_of(receipts, PEOPLE[0]).verification == "gone"
+
+
+def test_a_sample_is_told_apart_from_those_who_were_not_looked_for(erase, folder):
+    arguments = {"batch_size": 2, "verify": "sample:2", "verify_since": SINCE}
+    _, receipts = audited(erase(PEOPLE, receipt_path=folder.as_uri(), **arguments).run())
+    checks = [person.verification for person in persons(receipts).values()]
+    assert (checks.count("gone"), checks.count("not_checked")) == (2, 3)
+    assert sum(receipt.verification.gone for receipt in receipts) == 2
+
+
+def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_path):
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text("{}")
+    export = {
+        "manifest": manifest.as_uri(),
+        "manifest_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "user_count": 5,
+    }
+    approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
+    end = erase(
+        PEOPLE,
+        receipt_path=folder.as_uri(),
+        plan_fingerprint=approved,
+        approved_by={"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "Vera"}},
+        export_manifest=export,
+        received_at="2026-01-31T10:00:00+01:00",
+        regime="gdpr",
+    ).run()
+    assert end.state == "success", end.text
+    receipt, _ = audited(end)
+    assert receipt.approved_by == "Vera"
+    assert receipt.plan_fingerprint == approved
+    assert receipt.export.manifest_sha256 == export["manifest_sha256"]
+    assert receipt.received_at == "2026-01-31T09:00:00Z"
+    assert receipt.deadline.model_dump() == {"regime": "gdpr", "received_on": "2026-01-31", "due_on": "2026-02-28"}
+
+
+def test_a_dry_run_leaves_nothing_that_could_be_taken_for_evidence(erase, folder):
+    end = erase(PEOPLE, receipt_path=folder.as_uri(), dry_run=True).run()
+    assert end.state == "success"
+    assert "receipt" not in end.output
+    assert not folder.exists()
+
+
+def test_evidence_that_cannot_be_written_fails_the_task_although_all_are_erased(erase, sandbox, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    end = erase(PEOPLE, receipt_path=(tmp_path / "file" / "receipts").as_uri()).run()
+    assert isinstance(end.error, KoreReceiptError)
+    assert end.output["erased"] == 5
+    assert "receipt" not in end.output
+
+
+def test_a_retry_writes_the_evidence_anew_and_sends_nothing(erase, sandbox, tmp_path):
+    blocked = tmp_path / "receipts"
+    blocked.write_text("in the way")
+    task = erase(PEOPLE, batch_size=2, receipt_path=blocked.as_uri(), verify="all", verify_since=SINCE)
+    assert isinstance(task.run().error, KoreReceiptError)
+    blocked.unlink()
+    end = task.run()
+    assert end.state == "success", end.text
+    statement, receipts = audited(end)
+    assert statement.outcome.erased == 5
+    assert all(receipt.requests[0].completed_at for receipt in receipts)
+    assert len(erasures(sandbox)) == 3
+
+
+def test_a_source_that_is_gone_is_told_instead_of_naming_the_wrong_people(erase, sandbox, folder, tmp_path):
+    source = tmp_path / "people.txt"
+    source.write_text("\n".join(PEOPLE))
+    task = erase(source.as_uri(), batch_size=2, receipt_path=folder.as_uri())
+    write = proof.ReceiptBook.__init__
+
+    def replace_source(*arguments):
+        source.write_text("\n".join(PEOPLE[::-1]))
+        write(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof.ReceiptBook, "__init__", replace_source)
+        end = task.run()
+    assert isinstance(end.error, KoreReceiptError)
+    assert "do not name the people" in end.text
+    assert end.output["erased"] == 5
+    for file in folder.glob("eud-*.jws"):
+        assert jwt.decode(file.read_text(), public_key(), algorithms=["EdDSA"])["persons"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"receipt_key": None}, KoreConfigurationError),
+        ({"receipt_key": "no key"}, KoreConfigurationError),
+        ({"digest_key": None}, KoreInputError),
+    ],
+)
+def test_evidence_that_could_not_be_signed_is_refused_before_anything_is_sent(
+    erase, sandbox, folder, keys, fields, error
+):
+    keys(**fields)
+    end = erase(PEOPLE, receipt_path=folder.as_uri()).run()
+    assert isinstance(end.error, error)
+    assert not sandbox.log()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"receipt_path": "/data/receipts"},
+        {"receipt_path": ""},
+        {"approved_by": ""},
+        {"approved_by": {}},
+        {"approved_by": 7},
+        {"export_manifest": {}},
+        {"export_manifest": "file:///manifest.json"},
+        {"export_manifest": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 5}},
+        {"export_manifest": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 4}},
+        {"received_at": "2026-01-31"},
+        {"regime": "gdpr"},
+        {"received_at": "None", "regime": "gdpr"},
+        {"received_at": "2026-01-31", "regime": "hipaa"},
+        {"received_at": "2999-01-31", "regime": "gdpr"},
+        {"verify": "all"},
+        {"verify": "sample:0", "verify_since": SINCE},
+        {"verify": "all", "verify_since": SINCE, "verify_channel_types": "rtm"},
+    ],
+)
+def test_what_cannot_be_shown_is_refused_before_anything_is_sent(erase, sandbox, arguments):
+    end = erase(PEOPLE, **arguments).run()
+    assert isinstance(end.error, KoreInputError)
+    assert not sandbox.log()
+
+
+def test_proof_is_refused_where_nothing_is_waited_for(erase):
+    for arguments in ({"verify": "all", "verify_since": SINCE}, {"receipt_path": "file:///data"}):
+        with pytest.raises(KoreError, match="wait_for_completion"):
+            erase(PEOPLE, wait_for_completion=False, **arguments).run()
+
+
+# --- the sensor's -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
+def test_a_sensor_writes_receipts_with_the_people_it_is_told_of(wait, submitted, folder, mode):
+    arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
+    output = submitted(PEOPLE, batch_size=2)
+    end = wait(output, user_ids=PEOPLE, receipt_path=folder.as_uri(), **arguments).run()
+    assert end.state == "success", end.text
+    statement, receipts = audited(end)
+    assert statement.scope.bot_ids == ("st-1",)
+    assert {person.outcome for person in persons(receipts).values()} == {"erased"}
+    assert len(persons(receipts)) == 5
+
+
+def test_a_sensor_writes_receipts_of_numbers_where_it_knows_nobody(wait, submitted, folder):
+    end = wait(submitted(PEOPLE, batch_size=2), receipt_path=folder.as_uri()).run()
+    _, receipts = audited(end)
+    assert [receipt.persons for receipt in receipts] == [None, None, None]
+    assert sum(receipt.outcome.erased for receipt in receipts) == 5
+    assert any("Who the people are" in gap for gap in receipts[0].does_not_cover)
+
+
+def test_a_sensors_receipt_tells_who_is_not_erased(wait, submitted, sandbox, folder):
+    sandbox.configure(refuse=[PEOPLE[3]])
+    end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE, receipt_path=folder.as_uri()).run()
+    assert isinstance(end.error, KoreNotErasedError)
+    _, receipts = audited(end)
+    assert person_of(receipts, PEOPLE[3]).outcome == "not_erased"
+    assert person_of(receipts, PEOPLE[2]).outcome == "erased"
+
+
+def test_people_in_another_order_are_not_named_by_a_sensor(wait, submitted, folder):
+    end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE[::-1], receipt_path=folder.as_uri()).run()
+    assert end.state == "success", end.text
+    _, receipts = audited(end)
+    assert [receipt.persons for receipt in receipts] == [None, None, None]
+
+
+# --- the deadline of the law ------------------------------------------------------------------------------------------
+
+
+def test_the_days_left_are_returned(erase, wait, submitted):
+    received = datetime.now(UTC) - timedelta(days=40)
+    arguments = {"received_at": received.isoformat(), "regime": "ccpa"}
+    for end in (
+        erase(PEOPLE, **arguments).run(),
+        erase(PEOPLE, dry_run=True, **arguments).run(),
+        wait(submitted(PEOPLE), **arguments).run(),
+    ):
+        assert end.state == "success", end.text
+        assert end.output["deadline"]["days_left"] == 5
+        assert end.output["deadline"]["regime"] == "ccpa"
+
+
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_a_wait_ends_loudly_with_the_deadline_of_the_law(wait, submitted, sandbox, monkeypatch, soft_fail):
+    sandbox.configure(duration=1000)
+    output = submitted(PEOPLE)
+    ends_at = datetime.now(UTC) + timedelta(seconds=1)
+    monkeypatch.setattr(
+        "airflow_provider_kore.statutory_deadline.StatutoryDeadline.ends_at", property(lambda deadline: ends_at)
+    )
+    monkeypatch.setattr(
+        "airflow_provider_kore.statutory_deadline.StatutoryDeadline.is_over", lambda deadline, now: now > ends_at
+    )
+    end = wait(output, soft_fail=soft_fail, received_at="2026-11-01", regime="ccpa", timeout=1000).run()
+    assert end.state == "failed"
+    assert isinstance(end.error, AirflowSensorTimeout)
+    assert "The statutory deadline passed" in end.text
+
+
+def test_a_deadline_that_is_over_is_told_and_does_not_keep_anybody_from_being_erased(erase, caplog):
+    end = erase(PEOPLE, received_at="2020-01-31", regime="gdpr").run()
+    assert end.state == "success"
+    assert end.output["deadline"]["due_on"] == "2020-02-29"
+    assert end.output["deadline"]["days_left"] < 0
+
+
+# --- who may not be erased --------------------------------------------------------------------------------------------
+
+
+def test_members_are_found_before_anything_is_sent(erase, sandbox):
+    sandbox.configure(members=[PEOPLE[3], "somebody@example.com"])
+    end = erase(PEOPLE, batch_size=2, check_members=True).run()
+    assert isinstance(end.error, KoreInputError)
+    assert "1 of the users are members" in end.text
+    assert f"batch 2 position 2 ({digest(PEOPLE[3], DIGEST_KEY)})" in end.text
+    assert PEOPLE[3] not in end.text
+    assert not erasures(sandbox)
+
+
+def test_a_dry_run_reports_members(erase, sandbox):
+    sandbox.configure(members=[PEOPLE[3]])
+    end = erase(PEOPLE, batch_size=2, check_members=True, dry_run=True).run()
+    assert end.state == "success"
+    assert end.output["member_count"] == 1
+    assert end.output["members"] == [{"batch": 2, "position": 2, "digest": digest(PEOPLE[3], DIGEST_KEY)}]
+
+
+def test_whoever_is_no_member_is_erased(erase, sandbox):
+    sandbox.configure(members=[f"member-{number}@example.com" for number in range(120)])
+    end = erase(PEOPLE, check_members=True).run()
+    assert end.state == "success", end.text
+    assert len([entry for entry in sandbox.log() if entry.call == "roles"]) == 3
+
+
+def test_a_retry_with_nothing_to_send_does_not_ask_for_members(erase, sandbox):
+    task = erase(PEOPLE, check_members=True)
+    assert task.run().state == "success"
+    assert task.run().state == "success"
+    assert len([entry for entry in sandbox.log() if entry.call == "roles"]) == 1
+
+
+# --- what the page in Airflow's UI reads ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
+def test_the_summary_tells_how_an_erasure_ended_and_names_nobody(erase, folder, deferrable):
+    end = erase(PEOPLE, receipt_path=folder.as_uri(), verify="all", verify_since=SINCE, deferrable=deferrable).run()
+    summary = end.xcoms["kore_erasure"]
+    assert summary["stage"] == "ended"
+    assert (summary["erased"], summary["open"], summary["not_erased"], summary["user_count"]) == (5, 0, 0, 5)
+    assert summary["receipt"] == end.output["receipt"]["uri"]
+    assert summary["verification"] == {"gone": 5, "found": 0, "not_checkable": 0, "not_checked": 0}
+    assert not any(person in json.dumps(end.xcoms) for person in PEOPLE)
+
+
+def test_the_summary_of_a_failed_erasure_tells_so(erase, sandbox):
+    sandbox.configure(refuse=[PEOPLE[3]])
+    summary = erase(PEOPLE).run().xcoms["kore_erasure"]
+    assert (summary["stage"], summary["erased"], summary["not_erased"]) == ("ended", 4, 1)

@@ -1,0 +1,273 @@
+"""Looking for people after their erasure: who is found is not gone, and an error proves nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_kore.exceptions import (
+    KoreFoundError,
+    KoreInputError,
+    KorePermissionError,
+    KoreUnavailableError,
+    KoreVerificationError,
+)
+from airflow_provider_kore.user_ids import ChannelUserId
+from tests.integration.provider.conftest import most_calls_in
+
+PEOPLE = [f"person-{number}@example.com" for number in range(5)]
+KEY = "a digest key"
+
+
+@pytest.fixture
+def erased(submitted, wait):
+    """Erase people, and return how the wait for it ended."""
+
+    def erase(people=PEOPLE, **arguments):
+        end = wait(submitted(people), **arguments).run()
+        assert end.state == "success", end.text
+        return end
+
+    return erase
+
+
+def counts(end):
+    return {name: end.output[name] for name in ("gone", "found", "not_checkable", "not_checked")}
+
+
+def looked_for(sandbox):
+    return {entry.body["userId"] for entry in sandbox.log() if entry.call in ("sessions", "messages")}
+
+
+def test_who_is_erased_is_gone(verify, erased, sandbox):
+    erased()
+    end = verify(PEOPLE).run()
+    assert end.state == "success", end.text
+    assert counts(end) == {"gone": 5, "found": 0, "not_checkable": 0, "not_checked": 0}
+    assert end.output["user_count"] == 5
+    assert looked_for(sandbox) == set(PEOPLE)
+
+
+def test_every_week_bot_and_kind_of_data_is_asked_for(verify, erased, sandbox):
+    erased(PEOPLE[:1])
+    end = verify(PEOPLE[:1], bot_ids=["st-1"], channel_types=["rtm", "slack"], since=timedelta(days=20)).run()
+    assert end.state == "success", end.text
+    asked = [entry for entry in sandbox.log() if entry.call in ("sessions", "messages")]
+    assert len(asked) == 3 * 3  # weeks; sessions, and messages of two channels
+    assert {entry.body.get("channelType") for entry in asked} == {None, "rtm", "slack"}
+
+
+def test_who_was_never_erased_is_found(verify, sandbox, connection):
+    connection(extra__digest_key=KEY, extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000)
+    end = verify(PEOPLE).run()
+    assert isinstance(end.error, KoreFoundError)
+    assert counts(end)["found"] == 5
+    assert [user["position"] for user in end.output["found_users"]] == [1, 2, 3, 4, 5]
+    assert all(user["digest"] in end.text for user in end.output["found_users"])
+    assert not any(person in end.text for person in PEOPLE)
+
+
+@pytest.mark.parametrize("kind", ["sessions", "messages", "both"])
+def test_who_is_left_behind_is_found(verify, erased, sandbox, kind):
+    sandbox.configure(leave_behind=[PEOPLE[3]], leave_behind_kind=kind)
+    erased()
+    end = verify(PEOPLE).run()
+    assert isinstance(end.error, KoreFoundError)
+    assert counts(end) == {"gone": 4, "found": 1, "not_checkable": 0, "not_checked": 0}
+    assert end.output["found_users"] == [{"batch": 1, "position": 4}]
+
+
+def test_an_error_answer_is_never_gone(verify, erased, sandbox):
+    sandbox.configure(erased_user_answer="error")
+    erased()
+    end = verify(PEOPLE).run()
+    assert isinstance(end.error, KoreVerificationError)
+    assert counts(end) == {"gone": 0, "found": 0, "not_checkable": 5, "not_checked": 0}
+
+
+def test_what_cannot_be_checked_may_be_let_pass(verify, erased, sandbox):
+    sandbox.configure(erased_user_answer="error")
+    erased()
+    end = verify(PEOPLE, on_not_checkable="warn").run()
+    assert end.state == "success"
+    assert counts(end)["not_checkable"] == 5
+
+
+def test_somebody_found_fails_also_where_others_cannot_be_checked(verify, erased, sandbox):
+    sandbox.configure(erased_user_answer="error", leave_behind=[PEOPLE[0]])
+    erased()
+    end = verify(PEOPLE, on_not_checkable="warn").run()
+    assert isinstance(end.error, KoreFoundError)
+    assert counts(end) == {"gone": 0, "found": 1, "not_checkable": 4, "not_checked": 0}
+
+
+def test_a_channel_user_cannot_be_looked_for(verify, sandbox):
+    end = verify([ChannelUserId("rtm", "one")]).run()
+    assert isinstance(end.error, KoreVerificationError)
+    assert not sandbox.log()
+
+
+@pytest.mark.parametrize("fault", ["wrong-json", "echo"])
+def test_an_answer_that_is_not_understood_proves_nothing(verify, erased, sandbox, no_back_off, fault):
+    erased(PEOPLE[:1])
+    sandbox.fail(fault, call="messages", times=None, body={"total": 0})
+    end = verify(PEOPLE[:1]).run()
+    assert isinstance(end.error, KoreVerificationError)
+    assert counts(end)["not_checkable"] == 1
+    assert PEOPLE[0] not in end.text
+
+
+def test_a_passing_fault_is_waited_out(verify, erased, sandbox, no_back_off):
+    erased(PEOPLE[:1])
+    sandbox.fail("status", call="sessions", times=3)
+    assert verify(PEOPLE[:1]).run().state == "success"
+
+
+def test_what_concerns_everybody_breaks_the_looking_off(verify, erased, sandbox, no_back_off):
+    erased()
+    sandbox.fail("status", call="sessions", times=None, after=12)
+    end = verify(PEOPLE).run()
+    assert isinstance(end.error, KoreUnavailableError)
+    assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 3, "not_checked": 0}
+
+
+def test_a_missing_scope_is_told(verify, sandbox):
+    sandbox.configure(history_granted=False)
+    end = verify(PEOPLE).run()
+    assert isinstance(end.error, KorePermissionError)
+    assert "Bot Analytics > Bot Sessions" in end.text
+
+
+def test_a_sample_looks_for_as_many_as_it_says(verify, erased, sandbox):
+    erased()
+    end = verify(PEOPLE, verify="sample:2").run()
+    assert end.state == "success"
+    assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 0, "not_checked": 3}
+    assert len(looked_for(sandbox)) == 2
+
+
+def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_asks_nothing_twice(verify, erased, sandbox, scarce):
+    erased(PEOPLE[:2])
+    before = len(sandbox.log())
+    end = verify(PEOPLE[:2], since=timedelta(days=20), deferrable=True).run()
+    assert end.state == "success", end.text
+    assert len(end.deferrals) >= 1
+    assert {deferral["method"] for deferral in end.deferrals} == {"verify_rest"}
+    assert not any(person in str(end.deferrals) for person in PEOPLE)
+    assert len(sandbox.log()) - before == 2 * 2 * 3  # people, kinds of data, weeks
+    assert most_calls_in(2.0, sandbox, since=before) <= 4
+
+
+def test_what_came_in_after_the_period_is_not_looked_for(verify, sandbox):
+    sandbox.configure(history_days=2)
+    end = verify(PEOPLE, since=timedelta(days=6), until=datetime.now(UTC) - timedelta(days=3)).run()
+    assert end.state == "success", end.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"verify": "none"},
+        {"verify": "sample:0"},
+        {"verify": "sample:-1"},
+        {"verify": "some"},
+        {"verify": 1},
+        {"since": None},
+        {"since": "yesterday"},
+        {"since": datetime(2999, 1, 1, tzinfo=UTC)},
+        {"until": datetime(2999, 1, 1, tzinfo=UTC)},
+        {"bot_ids": None},
+        {"bot_ids": "st-1"},
+        {"channel_types": "rtm"},
+        {"channel_types": ["carrier-pigeon"]},
+        {"channel_types": []},
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_the_first_call(verify, sandbox, arguments):
+    end = verify(PEOPLE, **arguments).run()
+    assert isinstance(end.error, KoreInputError)
+    assert not sandbox.log()
+
+
+@pytest.mark.parametrize(("on_empty", "state"), [("fail", "failed"), ("skip", "skipped")])
+def test_nobody_is_not_verified(verify, on_empty, state):
+    assert verify([], on_empty=on_empty).run().state == state
+
+
+# --- with the erasure itself ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
+def test_an_erasing_task_looks_for_those_it_erased(erase, sandbox, deferrable):
+    end = erase(PEOPLE, batch_size=2, verify="all", verify_since=timedelta(days=31), deferrable=deferrable).run()
+    assert end.state == "success", end.text
+    assert end.output["erased"] == 5
+    assert end.output["verification"] == {"gone": 5, "found": 0, "not_checkable": 0, "not_checked": 0}
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
+def test_an_erasing_task_fails_if_somebody_is_left_behind(erase, sandbox, deferrable):
+    sandbox.configure(leave_behind=[PEOPLE[3]])
+    task = erase(PEOPLE, batch_size=2, verify="all", verify_since=timedelta(days=31), deferrable=deferrable)
+    end = task.run()
+    assert isinstance(end.error, KoreFoundError)
+    assert end.output["erased"] == 5  # that is Kore.ai's word, and stands beside what was found
+    assert end.output["verification"]["found_users"] == [{"batch": 2, "position": 2}]
+    sandbox.configure(leave_behind=[])
+    task.clear()
+    end = task.run()
+    assert end.state == "success", end.text
+    assert len([entry for entry in sandbox.log() if entry.call == "erase"]) == 3  # nothing was sent again
+
+
+def test_only_those_who_are_reported_erased_are_looked_for(erase, sandbox):
+    sandbox.configure(refuse=[PEOPLE[0]])
+    end = erase(PEOPLE, batch_size=5, verify="all", verify_since=timedelta(days=31)).run()
+    assert end.state == "failed"
+    assert end.output["verification"] == {"gone": 4, "found": 0, "not_checkable": 0, "not_checked": 0}
+    assert looked_for(sandbox) == set(PEOPLE[1:])
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_a_sensor_looks_for_people_if_it_is_told_who_they_are(wait, submitted, sandbox, mode):
+    sandbox.configure(leave_behind=[PEOPLE[3]])
+    output = submitted(PEOPLE, batch_size=2)
+    arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
+    end = wait(output, user_ids=PEOPLE, verify="all", verify_since=timedelta(days=31), **arguments).run()
+    assert isinstance(end.error, KoreFoundError)
+    assert end.output["verification"]["found_users"] == [{"batch": 2, "position": 2}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"user_ids": PEOPLE[:-1]},
+        {"user_ids": [*PEOPLE, "one-more@example.com"]},
+        {"user_ids": PEOPLE, "bot_ids": ["st-2"]},
+        {"user_ids": PEOPLE, "verify_since": None},
+    ],
+)
+def test_a_sensor_that_cannot_look_for_people_fails_at_once(wait, submitted, sandbox, arguments):
+    output = submitted(PEOPLE, batch_size=2)
+    calls = len(sandbox.log())
+    end = wait(output, **({"verify": "all", "verify_since": timedelta(days=31)} | arguments)).run()
+    assert isinstance(end.error, KoreInputError)
+    assert len(sandbox.log()) == calls
+
+
+def test_a_sensor_that_is_told_who_the_people_are_names_who_is_not_erased(wait, submitted, sandbox):
+    sandbox.configure(refuse=[PEOPLE[3]])
+    end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE).run()
+    assert end.state == "failed"
+    assert end.output["not_erased_users"] == [{"batch": 2, "position": 2}]
+
+
+def test_what_went_wrong_before_a_break_still_fails_a_sensor_after_it(wait, submitted, sandbox, scarce):
+    sandbox.configure(refuse=[PEOPLE[0]])
+    output = submitted(PEOPLE[:3], batch_size=3)
+    arguments = {"verify": "all", "verify_since": timedelta(days=20), "deferrable": True, "timeout": 60}
+    end = wait(output, user_ids=PEOPLE[:3], **arguments).run()
+    assert end.state == "failed"
+    assert "verify_rest" in {deferral["method"] for deferral in end.deferrals}
+    assert end.output["not_erased_users"] == [{"batch": 1, "position": 1}]
+    assert end.output["verification"] == {"gone": 2, "found": 0, "not_checkable": 0, "not_checked": 0}

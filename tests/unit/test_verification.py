@@ -1,0 +1,133 @@
+"""What looking for people showed adds up, also after a break, and says gone of nobody who was not looked for."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kore import verification as verification_module
+from airflow_provider_kore.api.calls import Pacing
+from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.exceptions import KoreFoundError, KoreInputError, KoreVerificationError
+from airflow_provider_kore.period import Period
+from airflow_provider_kore.verification import Finding, Person, Verification, read_extent, require_gone
+
+PERIOD = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 12, tzinfo=UTC))
+SCOPE = ErasureScope(("st-1", "st-2"), all_bots=False)
+QUERIES = 2 * 2 * 2  # bots, weeks, kinds of data
+FAR = 4_000_000_000.0
+
+
+class Kore:
+    """Answer about people as it is told; ``breaks`` after so many calls by having no turn for a minute."""
+
+    def __init__(self, people, breaks=None):
+        self.people = people
+        self.calls = []
+        self.breaks = breaks
+        self.rested = False
+        self.pacing = Pacing(SimpleNamespace(seconds_until_turn=self.seconds_until_turn), lambda: 0.0)
+
+    def seconds_until_turn(self, now, call=None):
+        if self.breaks is not None and len(self.calls) and len(self.calls) % self.breaks == 0 and not self.rested:
+            self.rested = True
+            return 60.0
+        self.rested = False
+        return 0.0
+
+    def hold(self, query):
+        self.calls.append((query.user_id, query.kind, query.bot_id, query.since, query.channel_type))
+        return self.people[query.user_id]
+
+
+@pytest.fixture(autouse=True)
+def no_conversation(monkeypatch):
+    """Hand the query itself to the played Kore."""
+    monkeypatch.setattr(verification_module, "_look", lambda query, pacing, seconds: query)
+
+
+def persons(findings, batch_size=3):
+    for number in range(len(findings)):
+        yield Person(number // batch_size + 1, number % batch_size, f"user-{number}")
+
+
+def begin(mode, user_count):
+    return Verification.begin(read_extent(mode), SCOPE, ("rtm",), PERIOD, user_count)
+
+
+def look_for_all(verification, findings, breaks=None):
+    """Look until all are done, through JSON after each break, and return the calls."""
+    kore = Kore({f"user-{number}": finding for number, finding in enumerate(findings)}, breaks)
+    while verification.go_on(kore, persons(findings), "key", patience=1.0, deadline=FAR) > 0:
+        verification = Verification.from_json(json.loads(json.dumps(verification.to_json())))
+    return verification, kore.calls
+
+
+findings = st.lists(st.sampled_from([Finding.GONE, Finding.FOUND, Finding.NOT_CHECKABLE]), min_size=1, max_size=12)
+modes = st.one_of(st.just("all"), st.integers(1, 15).map("sample:{}".format))
+
+
+@given(findings, modes, st.none() | st.integers(1, 9))
+def test_the_counts_add_up_and_each_person_is_told_as_found(findings, mode, breaks):
+    verification, _ = look_for_all(begin(mode, len(findings)), findings, breaks)
+    counts = verification.counts(len(findings))
+    assert sum(counts.values()) == len(findings)
+    told = [verification.finding(number, person) for number, person in enumerate(persons(findings))]
+    assert {finding.value: told.count(finding) for finding in Finding} == counts
+    for was, is_told in zip(findings, told, strict=True):
+        assert is_told in (was, Finding.NOT_CHECKED)
+    if mode == "all":
+        assert counts["not_checked"] == 0
+    else:
+        assert counts["not_checked"] == max(len(findings) - int(mode.partition(":")[2]), 0)
+
+
+@given(findings, st.integers(1, 9))
+def test_a_break_changes_neither_what_is_found_nor_what_is_asked(findings, breaks):
+    whole, calls = look_for_all(begin("all", len(findings)), findings)
+    broken, broken_calls = look_for_all(begin("all", len(findings)), findings, breaks)
+    assert broken.to_json() == whole.to_json()
+    assert broken_calls == calls
+    assert len(calls) == sum(QUERIES if finding is Finding.GONE else 1 for finding in findings)
+
+
+@given(findings, st.integers(0, 12))
+def test_whom_the_time_was_too_short_for_is_not_gone(findings, done):
+    verification = begin("all", len(findings))
+    verification.looked_for = min(done, len(findings))
+    counts = verification.counts(len(findings))
+    assert counts["not_checkable"] == len(findings) - verification.looked_for
+    told = [verification.finding(number, person) for number, person in enumerate(persons(findings))]
+    assert told.count(Finding.NOT_CHECKABLE) == counts["not_checkable"]
+
+
+@pytest.mark.parametrize(
+    "verify", ["", "None", "ALL", "sample", "sample:", "sample:0", "sample:x", 1, None, True, "all "]
+)
+def test_what_says_nothing_about_how_many_is_refused(verify):
+    with pytest.raises(KoreInputError):
+        read_extent(verify)
+
+
+@pytest.mark.parametrize(
+    ("findings", "fail_if_not_checkable", "error"),
+    [
+        ([Finding.GONE], True, None),
+        ([Finding.NOT_CHECKABLE], True, KoreVerificationError),
+        ([Finding.NOT_CHECKABLE], False, None),
+        ([Finding.FOUND, Finding.NOT_CHECKABLE], False, KoreFoundError),
+        ([Finding.FOUND, Finding.NOT_CHECKABLE], True, KoreFoundError),
+    ],
+)
+def test_a_task_succeeds_only_if_nobody_was_found(findings, fail_if_not_checkable, error):
+    verification, _ = look_for_all(begin("all", len(findings)), findings)
+    if error is None:
+        require_gone(verification, len(findings), fail_if_not_checkable=fail_if_not_checkable)
+    else:
+        with pytest.raises(error) as caught:
+            require_gone(verification, len(findings), fail_if_not_checkable=fail_if_not_checkable)
+        assert "batch 1 position 1" in str(caught.value)
+        assert "user-" not in str(caught.value)
