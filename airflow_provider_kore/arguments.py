@@ -27,6 +27,11 @@ def check_whole_number(name: str, value: object) -> int:
     return value
 
 
+def check_max_users(value: object, most: int) -> int:
+    """Accept a limit of users, which can only narrow the connection's; ``None`` leaves that."""
+    return most if value is None else min(most, check_whole_number("max_users", value))
+
+
 def check_seconds(name: str, value: object) -> float:
     """Accept a positive number of seconds, or a ``timedelta``, as seconds."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value

@@ -123,7 +123,7 @@ def read_demands(operator: ProvingOperator, account: KoreAccount) -> Demands:
     return Demands(
         extent=extent,
         since=operator.verify_since,
-        channel_types=check_channel_types(operator.verify_channel_types),
+        channel_types=check_channel_types(operator.verify_channel_types, "verify_channel_types"),
         fail_if_not_checkable=check_choice("on_not_checkable", operator.on_not_checkable, ("fail", "warn")) == "fail",
         receipt_path=_read_receipt_path(operator.receipt_path, account),
         receipt_key=receipt_key_of(account) if operator.receipt_path is not None else None,

@@ -21,6 +21,7 @@ class Consequence(StrEnum):
     NOT_VERIFIED = "Kore.ai reports the erasure as done, and nothing else shows it."
     ONLY_READ = "This call only reads: it changed nothing at Kore.ai."
     NOT_EVIDENT = "It proves nothing about the erasure."
+    NOTHING_ERASED = "Nobody is erased by this task."
 
 
 class KoreError(Exception):
@@ -92,6 +93,13 @@ class KoreResumeError(KoreError):
 
 class KoreWaitError(KoreError):
     """The waiting broke off, while the erasure goes on at Kore.ai."""
+
+
+class KoreExportError(KoreError):
+    """What Kore.ai has of a person could not be exported whole."""
+
+    def __init__(self, problem: str, *, consequence: Consequence = Consequence.NOTHING_ERASED, remedy: str) -> None:
+        super().__init__(problem, consequence=consequence, remedy=remedy)
 
 
 class KoreNotErasedError(KoreError):

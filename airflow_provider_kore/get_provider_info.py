@@ -17,7 +17,12 @@ def get_provider_info() -> dict[str, object]:
             }
         ],
         "hooks": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.hooks.kore"]}],
-        "operators": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.operators.erasure"]}],
+        "operators": [
+            {
+                "integration-name": "Kore.ai",
+                "python-modules": ["airflow_provider_kore.operators.erasure", "airflow_provider_kore.operators.export"],
+            }
+        ],
         "sensors": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.sensors.erasure"]}],
         "triggers": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.triggers.erasure"]}],
         "connection-types": [

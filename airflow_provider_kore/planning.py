@@ -14,7 +14,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureScope, check_scope
 from airflow_provider_kore.api.members import MemberNames
 from airflow_provider_kore.approval import plan_fingerprint
-from airflow_provider_kore.arguments import check_whole_number
+from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
 from airflow_provider_kore.demands import Demands, require_exported
@@ -72,9 +72,7 @@ class ErasurePlanning:
         self._account = account
         self._demands = demands
         self._deadline = deadline
-        most = account.max_users
-        if operator.max_users is not None:
-            most = min(most, check_whole_number("max_users", operator.max_users))
+        most = check_max_users(operator.max_users, account.max_users)
         self.batches = UserBatches(operator.user_ids, operator.batch_size, most)
 
     def plan(self) -> Planned:

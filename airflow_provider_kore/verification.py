@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypedDict
 from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history_page
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureScope
-from airflow_provider_kore.api.history import HistoryKind, HistoryQuery, windows
+from airflow_provider_kore.api.history import HistoryQuery
+from airflow_provider_kore.api.person_history import HistoryRange, PersonHistory
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -207,13 +208,9 @@ class Verification:
         return Finding.GONE
 
     def _queries_about(self, user_id: str) -> Iterator[HistoryQuery]:
-        """Ask for sessions first, which most who have data have."""
-        bot_ids: Sequence[str | None] = (None,) if self.scope.all_bots else self.scope.bot_ids
-        for channel_type in (None, *self.channel_types):
-            kind = HistoryKind.SESSIONS if channel_type is None else HistoryKind.MESSAGES
-            for bot_id in bot_ids:
-                for since, until in windows(self.period.since, self.period.until):
-                    yield HistoryQuery(kind, user_id, bot_id, since, until, channel_type)
+        period, bot_ids = self.period, self.scope.bot_ids or (None,)
+        wanted = HistoryRange(bot_ids, period.since, period.until, tuple(self.channel_types))
+        return PersonHistory(user_id, wanted).queries()
 
     def _note(self, person: Person, finding: Finding, digest_key: str) -> None:
         if finding is not Finding.GONE:

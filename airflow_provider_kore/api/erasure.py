@@ -51,41 +51,42 @@ class ErasureScope:
 
 def check_scope(
     bot_ids: object,
-    remove_data_from_all_bots: object,
+    all_bots: object,
     *,
     allow_all_bots: bool,
     allowed_bot_ids: Sequence[str] | None,
+    flag: str = "remove_data_from_all_bots",
 ) -> ErasureScope:
     """
     Accept one explicit scope, within what the connection allows.
 
     :param bot_ids: a list of bot ids, or ``None``.
-    :param remove_data_from_all_bots: a real bool; a rendered ``"False"`` would be truthy and is refused.
+    :param all_bots: a real bool; a rendered ``"False"`` would be truthy and is refused.
     :param allow_all_bots: whether the connection allows the scope of all bots.
     :param allowed_bot_ids: the bots that the connection allows; ``None`` for any.
+    :param flag: how the task calls ``all_bots``.
     :raises KoreInputError: if both scopes or neither are given, or the connection does not allow this one.
     """
-    if not isinstance(remove_data_from_all_bots, bool):
+    if not isinstance(all_bots, bool):
         raise KoreInputError(
-            f"remove_data_from_all_bots must be True or False, and is of type "
-            f"{type(remove_data_from_all_bots).__name__}.",
+            f"{flag} must be True or False, and is of type {type(all_bots).__name__}.",
             remedy="Pass a real bool; a template needs render_template_as_native_obj=True on the DAG to render one.",
         )
     bots = _check_bot_ids(bot_ids)
-    if remove_data_from_all_bots and bots:
+    if all_bots and bots:
         raise KoreInputError(
-            "Both bot_ids and remove_data_from_all_bots=True were given, and Kore.ai would ignore the bot_ids.",
-            remedy="Give one of the two: bot_ids for these bots, remove_data_from_all_bots=True for all bots.",
+            f"Both bot_ids and {flag}=True were given, and Kore.ai would ignore the bot_ids.",
+            remedy=f"Give one of the two: bot_ids for these bots, {flag}=True for all bots.",
         )
-    if not remove_data_from_all_bots and not bots:
+    if not all_bots and not bots:
         raise KoreInputError(
-            "Neither bot_ids nor remove_data_from_all_bots=True was given, so there is no scope.",
-            remedy="Give bot_ids, or remove_data_from_all_bots=True for all bots of the organisation.",
+            f"Neither bot_ids nor {flag}=True was given, so there is no scope.",
+            remedy=f"Give bot_ids, or {flag}=True for all bots of the organisation.",
         )
-    if remove_data_from_all_bots:
+    if all_bots:
         if not allow_all_bots:
             raise KoreInputError(
-                "remove_data_from_all_bots=True is not allowed by the connection.",
+                f"{flag}=True is not allowed by the connection.",
                 remedy="Name the bots in bot_ids, or have the connection's owner set allow_all_bots.",
             )
         return ErasureScope(bot_ids=(), all_bots=True)

@@ -56,22 +56,23 @@ CHANNEL_TYPES = frozenset(
 """Documented by Kore.ai: the channels by which messages can be asked for."""
 
 
-def check_channel_types(value: object) -> tuple[str, ...]:
+def check_channel_types(value: object, name: str = "channel_types") -> tuple[str, ...]:
     """
     Accept channels that Kore.ai documents.
 
     :param value: a list of them.
+    :param name: how the task calls it.
     :raises KoreInputError: if it is no such list.
     """
     if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
         raise KoreInputError(
-            f"Channel types must be a list, and are of type {type(value).__name__}.",
+            f"{name} must be a list of channels, and not empty.",
             remedy="Pass a list, also for one channel; a template needs render_template_as_native_obj=True on the DAG.",
         )
     for position, channel_type in enumerate(value, start=1):
         if not isinstance(channel_type, str) or channel_type not in CHANNEL_TYPES:
             raise KoreInputError(
-                f"The channel type at position {position} is none that Kore.ai documents.",
+                f"The channel at position {position} of {name} is none that Kore.ai documents.",
                 remedy=f"Kore.ai documents {', '.join(sorted(CHANNEL_TYPES))}.",
             )
     return tuple(dict.fromkeys(value))
@@ -87,6 +88,11 @@ class HistoryKind(Enum):
     def call(self) -> Call:
         """The call by which they are asked for."""
         return Call.SESSIONS if self is HistoryKind.SESSIONS else Call.MESSAGES
+
+    @property
+    def item_name(self) -> str:
+        """What one of them is called."""
+        return self.value.removesuffix("s")
 
     @property
     def id_key(self) -> str:

@@ -10,7 +10,11 @@ ONLY_FOR_WORKERS = {
     "airflow_provider_kore.api.client",
     "airflow_provider_kore.hooks.kore",
 }
-MODULES = ["airflow_provider_kore.operators.erasure", "airflow_provider_kore.sensors.erasure"]
+MODULES = [
+    "airflow_provider_kore.operators.erasure",
+    "airflow_provider_kore.operators.export",
+    "airflow_provider_kore.sensors.erasure",
+]
 
 PROGRAM = """
 import json, sys, time

@@ -205,7 +205,7 @@ def test_a_deadline_names_what_is_open_and_says_that_nothing_is_to_be_submitted(
     with pytest.raises(AirflowSensorTimeout) as caught:
         require_erased(ErasureOutcome(open=2), ["eud-1", "eud-2"], [], remedy="")
     assert "Still open: eud-1, eud-2. " in str(caught.value)
-    assert "nothing needs to be submitted again" in str(caught.value)
+    assert "nothing has to be submitted again" in str(caught.value)
 
 
 def test_a_deadline_names_no_more_than_a_reader_can_take():

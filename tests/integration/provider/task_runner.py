@@ -51,6 +51,16 @@ class FakeTaskInstance:
 
 
 @dataclass
+class FakeDagRun:
+    """What operators use of the DAG run."""
+
+    dag_id: str = "dag"
+    run_id: str = "run"
+    start_date: datetime | None = field(default_factory=lambda: datetime.now(UTC))
+    run_after: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass
 class TaskEnd:
     """How a try of a task ended, and what it left behind."""
 
@@ -73,6 +83,7 @@ class TaskRunner:
         self._make_operator = make_operator
         self.store = store
         self.retries = retries
+        self.dag_run = FakeDagRun()
         self.try_number = 0
         self.max_tries = retries
 
@@ -93,7 +104,7 @@ class TaskRunner:
     def _run(self, step):
         self.try_number += 1
         instance = FakeTaskInstance(self.try_number, self.max_tries)
-        context = {"ti": instance, "outlet_events": {}}
+        context = {"ti": instance, "dag_run": self.dag_run, "outlet_events": {}}
         if self.store is not None:
             context["task_state_store"] = self.store
         deferrals, reschedules = [], 0

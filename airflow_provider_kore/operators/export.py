@@ -1,0 +1,125 @@
+"""Export what Kore.ai has of people, before they are erased or because they ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk import BaseOperator
+
+from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
+from airflow_provider_kore.user_ids import conceal
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kore.exporting import ExportPauseFields
+
+
+class KoreExportUserDataOperator(BaseOperator):
+    """
+    Export the sessions and messages that Kore.ai has of people, a file for each person.
+
+    A person's file is ``kd-….jsonl``, by the digest of the user id, with a line for each session and message:
+    ``{"kind": "session" or "message", "bot_id": the bot that was asked about or null, "data": as Kore.ai gave it}``.
+    Beside it, ``kd-….json`` says what it holds, with its SHA-256; it is there only when the file is whole. Last comes
+    ``manifest.json`` about all files. Their names and what they say besides the data name nobody, so that only the
+    holder of the connection's ``digest_key``, which is needed, can tell whose is whose.
+
+    Nobody is erased. A retry, or a run of the cleared task, goes on with those whose files are not whole yet; give each
+    export a destination of its own.
+
+    Returns a dict: ``destination``, ``manifest`` (its URI), ``manifest_sha256``, ``user_count`` (exact duplicates
+    folded), ``sessions``, ``messages``, ``since`` and ``until``.
+
+    :param user_ids: as :class:`KoreEraseUserDataOperator` takes them, but channel user ids, which Kore.ai's history
+        calls do not take. Templated.
+    :param bot_ids: the bots whose data to export; templated.
+    :param all_bots: ``True`` for all bots of the organisation instead; the connection must allow it with
+        ``allow_all_bots``. A real bool; templated.
+    :param destination: URI of a folder, such as ``s3://conn_id@bucket/exports/{{ run_id }}``; anything that
+        ``airflow.sdk.ObjectStoragePath`` writes. Put no person's name into it. Templated.
+    :param since: begin of the period, which should be as long as you keep conversations: a ``datetime``, a ``date``,
+        either of them as ISO 8601 text (UTC unless it says otherwise), or a ``timedelta`` before the start of the DAG
+        run. Each week takes calls of its own. Templated.
+    :param until: end of the period, likewise; ``None`` for the start of the DAG run, the same for all tries. Templated.
+    :param channel_types: the channels whose messages to export; ``None`` for ``rtm`` and all that the person's own
+        sessions name. Templated.
+    :param max_users: refuse more users than this; can only narrow the connection's limit. Templated.
+    :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
+    :param deferrable: leave the worker while the account's budget of calls is spent for long.
+    :param timeout: how long a try may take, in seconds or as ``timedelta``.
+    :param kore_conn_id: id of the connection; templated.
+    :raises KoreInputError: if users, scope, period or destination are refused; nothing was sent.
+    :raises KoreConfigurationError: if the connection has no ``digest_key``; nothing was sent.
+    :raises KoreExportError: if somebody's data cannot be exported whole, or are mixed with somebody else's.
+    """
+
+    template_fields: Sequence[str] = (
+        "user_ids",
+        "bot_ids",
+        "all_bots",
+        "destination",
+        "since",
+        "until",
+        "channel_types",
+        "max_users",
+        "kore_conn_id",
+    )
+    ui_color = "#e4ebf0"
+
+    def __init__(
+        self,
+        *,
+        user_ids: object,
+        bot_ids: object = None,
+        all_bots: bool | str = False,
+        destination: str,
+        since: object,
+        until: object = None,
+        channel_types: object = None,
+        max_users: int | str | None = None,
+        on_empty: Literal["fail", "skip"] = "fail",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        timeout: float | timedelta = timedelta(days=2),
+        kore_conn_id: str = "kore_default",
+        **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
+    ) -> None:
+        super().__init__(**kwargs)
+        self.user_ids = user_ids
+        self.bot_ids = bot_ids
+        self.all_bots = all_bots
+        self.destination = destination
+        self.since = since
+        self.until = until
+        self.channel_types = channel_types
+        self.max_users = max_users
+        self.on_empty = check_choice("on_empty", on_empty, ("fail", "skip"))
+        self.deferrable = check_flag("deferrable", deferrable)
+        self.timeout = check_seconds("timeout", timeout)
+        self.kore_conn_id = kore_conn_id
+
+    @property
+    def user_ids(self) -> object:
+        """Where the users come from; of users given by value Airflow is shown the number."""
+        return self._user_ids
+
+    @user_ids.setter
+    def user_ids(self, value: object) -> None:
+        self._user_ids = conceal(value)
+
+    def execute(self, context: Context) -> dict[str, object]:
+        """Check everything, then export person after person."""
+        return self._export(context)
+
+    def export_rest(self, context: Context, event: object = None, *, pause: ExportPauseFields) -> dict[str, object]:
+        """Come back when the account's budget is no longer spent, and export the rest."""
+        del event  # only says that it is time
+        return self._export(context, pause)
+
+    def _export(self, context: Context, pause: ExportPauseFields | None = None) -> dict[str, object]:
+        from airflow_provider_kore.exporting import ExportingTask  # what exports is not needed to read a DAG
+
+        return ExportingTask(self, context, pause).export()
