@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.ledger import BatchRecord, Plan
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+# The prefix keeps a template that renders native objects from taking digits for a number.
+_FINGERPRINT = re.compile(r"kp:[0-9a-f]{32}")
 
 
 def plan_fingerprint(plan: Plan, batches: Sequence[BatchRecord], key: bytes) -> str:
@@ -24,7 +25,7 @@ def plan_fingerprint(plan: Plan, batches: Sequence[BatchRecord], key: bytes) -> 
     """
     what = {name: value for name, value in plan.items() if name != "forced_by_try"}
     document = json.dumps([what, [batch.fingerprint for batch in batches]], sort_keys=True)
-    return hmac.new(key, document.encode(), hashlib.sha256).hexdigest()[:32]
+    return f"kp:{hmac.new(key, document.encode(), hashlib.sha256).hexdigest()[:32]}"
 
 
 def check_approved(approved: object, fingerprint: str) -> None:

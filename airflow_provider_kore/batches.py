@@ -11,7 +11,7 @@ from contextlib import closing
 from itertools import repeat
 
 from airflow_provider_kore.api.users import UserId, canonical_name, check_user_count, check_user_id
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.ledger import BatchRecord
 from airflow_provider_kore.user_ids import source_of
 
@@ -46,7 +46,8 @@ class UserBatches:
         """
         Read the users, batch by batch.
 
-        :raises KoreInputError: if they cannot be read, one of them is not a user id, or there are too many.
+        :raises KoreSourceError: if they cannot be read just now.
+        :raises KoreInputError: if one of them is not a user id, or there are too many.
         """
         self.duplicates = 0
         batch: list[UserId] = []
@@ -129,7 +130,7 @@ class _UsersRead:
         try:
             return self._database.execute("INSERT OR IGNORE INTO users_read VALUES (?)", (mark,)).rowcount == 1
         except sqlite3.Error as error:
-            raise KoreInputError(
+            raise KoreSourceError(
                 f"The user ids cannot be searched for duplicates ({type(error).__name__}).",
                 remedy="Give the worker room in its folder for temporary files: about 30 MB for a million users.",
             ) from None

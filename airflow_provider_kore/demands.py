@@ -156,6 +156,8 @@ def _read_approver(value: object) -> str | None:
         return None
     who = value.get("responded_by_user") if isinstance(value, Mapping) else value
     name = who.get("name") or who.get("id") if isinstance(who, Mapping) else who
+    if type(name) is int:
+        name = str(name)  # a name of digits, as a template renders it that renders native objects
     if not isinstance(name, str) or text_fault(name):
         raise KoreInputError(
             f"approved_by is of type {type(value).__name__} and names nobody.",

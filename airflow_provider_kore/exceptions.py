@@ -51,6 +51,10 @@ class KoreInputError(KoreError):
         super().__init__(problem, consequence=consequence, remedy=remedy)
 
 
+class KoreSourceError(KoreInputError):
+    """The source of the user ids cannot be read just now: a matter of storage, database or network, not of the ids."""
+
+
 class KoreAuthenticationError(KoreError):
     """Kore.ai does not accept the token: wrong Client ID, secret or key, clock, or kind of app."""
 

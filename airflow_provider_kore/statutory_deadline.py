@@ -71,17 +71,13 @@ class StatutoryDeadline:
 
         A month ends on the day of the same number, or on the last of a shorter month: 31 January ends in February.
         """
+        received_on = received_at.date()  # pendulum would move a midnight that a clock change skips to the day before
+        day = pendulum.Date(received_on.year, received_on.month, received_on.day)
+        due = day.add(months=1) if regime is Regime.GDPR else day.add(days=45)
         moment = pendulum.instance(received_at)
-        zone = moment.timezone
-        received_on = moment.date()
-        due_on = received_on.add(months=1) if regime is Regime.GDPR else received_on.add(days=45)
-        fixed = isinstance(zone, pendulum.FixedTimezone)
-        return cls(
-            regime,
-            date(received_on.year, received_on.month, received_on.day),
-            date(due_on.year, due_on.month, due_on.day),
-            moment.offset or 0 if fixed else moment.timezone_name or "UTC",
-        )
+        fixed = isinstance(moment.timezone, pendulum.FixedTimezone)
+        zone = moment.offset if fixed else moment.timezone_name
+        return cls(regime, received_on, date(due.year, due.month, due.day), "UTC" if zone is None else zone)
 
     @property
     def ends_at(self) -> datetime:
@@ -91,8 +87,8 @@ class StatutoryDeadline:
 
     def days_left(self, now: datetime) -> int:
         """Count the calendar days that are left: 0 on the due day, negative after it."""
-        today = pendulum.instance(now).in_timezone(pendulum.timezone(self.zone))
-        return self.due_on.toordinal() - today.toordinal()
+        today = _in_some_zone(now).astimezone(pendulum.timezone(self.zone)).date()
+        return (self.due_on - today).days
 
     def is_over(self, now: datetime) -> bool:
         """Whether the due day has passed."""
@@ -149,6 +145,25 @@ def read_deadline(received_at: object, regime: object, now: datetime | None = No
     return StatutoryDeadline.of(moment, law)
 
 
+def read_received_at(value: object) -> datetime:
+    """
+    Read when a request came in.
+
+    :param value: a datetime, a date, or the ISO 8601 text of one; without a time zone it is UTC.
+    :raises KoreInputError: if it is anything else.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise _refuse("received_at is text that is not a date of ISO 8601.") from None
+    if isinstance(value, datetime):
+        return _in_some_zone(value)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise _refuse(f"received_at is of type {type(value).__name__}, and not a date.")
+
+
 def log_deadline(deadline: StatutoryDeadline, now: datetime) -> None:
     """Write how many days are left: an error when none are, a warning when they are few."""
     days = deadline.days_left(now)
@@ -180,10 +195,9 @@ async def announce_deadline(context: Mapping[str, Mapping[str, object]]) -> None
 
 
 def _in_words(deadline: StatutoryDeadline, days: int) -> str:
-    left = f"{days} days are left" if days >= 0 else f"that was {-days} days ago"
     return (
         f"Under {deadline.regime.upper()} the request of {deadline.received_on} must be answered by "
-        f"{deadline.due_on}: {left}."
+        f"{deadline.due_on}. Days left: {days}{', it is over' if days < 0 else ''}."
     )
 
 
@@ -194,23 +208,8 @@ def _read_regime(value: object) -> Regime:
         raise _refuse(f"regime must be one of {', '.join(Regime)}.") from None
 
 
-def read_received_at(value: object) -> datetime:
-    """
-    Read when a request came in.
-
-    :param value: a datetime, a date, or the ISO 8601 text of one; without a time zone it is UTC.
-    :raises KoreInputError: if it is anything else.
-    """
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise _refuse("received_at is text that is not a date of ISO 8601.") from None
-    if isinstance(value, datetime):
-        return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    raise _refuse(f"received_at is of type {type(value).__name__}, and not a date.")
+def _in_some_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _refuse(problem: str) -> KoreInputError:

@@ -17,6 +17,7 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreRequestError,
     KoreResumeError,
+    KoreSourceError,
 )
 from airflow_provider_kore.ledger import BatchRecord, BatchState, ErasureLedger
 
@@ -125,7 +126,8 @@ def submission_broke_off(error: KoreError, ledger: ErasureLedger, next_batch: in
     :param ledger: what was submitted.
     :param next_batch: the number of the batch to go on with.
     """
-    return KoreInputError(
+    error_type = KoreSourceError if isinstance(error, KoreSourceError) else KoreInputError
+    return error_type(
         f"{error.problem} All user ids had been read and checked before. No batch from number {next_batch} on was sent "
         "in this try.",
         consequence=Consequence.PARTLY_DONE if ledger.anything_accepted else Consequence.NOT_SENT,

@@ -22,7 +22,7 @@ from airflow_provider_kore.api.users import (
     check_user_ids,
 )
 from airflow_provider_kore.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -83,8 +83,8 @@ class FileUserIds(UserIdSource):
         """
         Read the file, line by line.
 
-        :raises KoreInputError: if it cannot be read as what its name says it is; the error names the line, never its
-            content.
+        :raises KoreSourceError: if it cannot be read just now, or is not there.
+        :raises KoreInputError: if it is not what its name says it is; the error names the line, never its content.
         """
         form = _form_of(self.uri)
         if form == ".csv":
@@ -134,21 +134,27 @@ class FileUserIds(UserIdSource):
         except UnicodeDecodeError:
             raise self._fault(f"line {number} is not UTF-8") from None
         except FileNotFoundError:
-            raise self._fault("there is no such file") from None
-        except (gzip.BadGzipFile, zlib.error, EOFError):
+            raise self._unreadable("there is no such file") from None
+        except EOFError:
+            raise self._unreadable(f"it is not a whole gzip file; it breaks off at line {number}") from None
+        except (gzip.BadGzipFile, zlib.error):
             raise self._fault(f"it is not a whole gzip file; it breaks off at line {number}") from None
         except KoreInputError:
             raise
         except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
-            raise self._fault(f"{type(error).__name__} at line {number}") from None
+            raise self._unreadable(f"{type(error).__name__} at line {number}") from None
 
     @staticmethod
-    def _fault(
-        reason: str,
-        remedy: str = "Check its URI, its form, the rights of the worker to read it, and that the provider of its file "
-        "system is installed.",
-    ) -> KoreInputError:
+    def _fault(reason: str, remedy: str = "Check its URI and its form.") -> KoreInputError:
         return KoreInputError(f"The file of user ids cannot be read: {reason}.", remedy=remedy)
+
+    @staticmethod
+    def _unreadable(reason: str) -> KoreSourceError:
+        return KoreSourceError(
+            f"The file of user ids cannot be read: {reason}.",
+            remedy="Check its URI, the rights of the worker to read it, and that the provider of its file system is "
+            "installed; then try again.",
+        )
 
 
 class SqlUserIds(UserIdSource):
@@ -178,8 +184,9 @@ class SqlUserIds(UserIdSource):
         """
         Run the query and read its rows.
 
-        :raises KoreInputError: if the query fails or gives other columns; the error names the kind of failure, and not
-            the database's own text, which may hold a person's id.
+        :raises KoreSourceError: if the query fails; the error names the kind of failure, and not the database's own
+            text, which may hold a person's id.
+        :raises KoreInputError: if it gives other columns.
         """
         number = 0
         try:
@@ -188,7 +195,10 @@ class SqlUserIds(UserIdSource):
         except KoreInputError:
             raise
         except Exception as error:  # noqa: BLE001 # each database has exceptions of its own
-            raise self._fault(f"{type(error).__name__} after row {number}") from None
+            raise KoreSourceError(
+                f"The user ids cannot be queried: {type(error).__name__} after row {number}.",
+                remedy="Check the connection and the query, and that the database can be reached; then try again.",
+            ) from None
 
     def _rows(self) -> Iterator[object]:
         from airflow.sdk import BaseHook

@@ -1,16 +1,32 @@
 """A sandbox and a real Airflow that talks to it, shared by all system tests of a session."""
 
 import json
+import secrets
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
 
 REPOSITORY = Path(__file__).parents[2]
 DAG_FOLDERS = (REPOSITORY / "dags", REPOSITORY / "tests" / "system" / "dags")
+
+
+class LineageEvents:
+    """The file to which OpenLineage's events go, a line each."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.transport = {"type": "file", "log_file_path": str(file), "append": True}
+
+    def __call__(self) -> list[dict[str, Any]]:
+        """Read the events so far."""
+        return [json.loads(line) for line in self._file.read_text().splitlines()] if self._file.exists() else []
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +37,27 @@ def sandbox() -> Iterator[LocalSandbox]:
 
 
 @pytest.fixture(scope="session")
-def airflow(sandbox: LocalSandbox) -> Iterator[LocalAirflow]:
+def lineage_events(tmp_path_factory: pytest.TempPathFactory) -> LineageEvents:
+    """What OpenLineage was told so far, by DAGs that enable it."""
+    return LineageEvents(tmp_path_factory.mktemp("lineage") / "events.jsonl")
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, str]:
+    """The keys of digests and receipts, as the default connection has them."""
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {"digest_key": secrets.token_hex(16), "receipt_key": pem.decode("ascii")}
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str, str]) -> Iterator[LocalAirflow]:
     """An Airflow with the example DAGs and those of the system tests, that logs all it can."""
-    fast = sandbox.connection | {"extra": {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000}}
-    environment = sandbox.environment | {
+    extra = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, **keys}
+    environment = {
+        "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(sandbox.connection | {"extra": extra}),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-        "AIRFLOW_CONN_KORE_FAST": json.dumps(fast),
+        "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage_events.transport),
     }
     with LocalAirflow(*DAG_FOLDERS, environment=environment) as airflow:
         yield airflow

@@ -1,5 +1,6 @@
 """An approval is one of exactly this plan: for these users in these batches, at these bots."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -54,11 +55,14 @@ def test_the_same_plan_is_let_through_also_by_a_later_try():
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True).map(tuple))
 def test_the_fingerprint_names_nobody(users):
     fingerprint = fingerprint_of(users)
-    assert len(fingerprint) == 32
+    assert re.fullmatch("kp:[0-9a-f]{32}", fingerprint)
     assert not any(len(user) > 3 and user in fingerprint for user in users)
 
 
-@pytest.mark.parametrize("approved", ["", "None", "{{ x }}", "0" * 31, "0" * 33, "G" * 32, b"0" * 32, True, 0, {}, []])
+@pytest.mark.parametrize(
+    "approved",
+    ["", "None", "{{ x }}", "0" * 32, f"kp:{'0' * 31}", f"kp:{'0' * 33}", f"kp:{'G' * 32}", b"kp:", True, 0, {}, []],
+)
 def test_what_is_no_fingerprint_approves_nothing(approved):
     with pytest.raises(KoreInputError, match="not the fingerprint of a plan"):
         check_approved(approved, fingerprint_of())

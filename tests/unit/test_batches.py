@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_kore.api.users import ChannelUserId
 from airflow_provider_kore.batches import UserBatches
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 
 users = st.lists(
     st.sampled_from(["a", "A", "b", " a", "é", "e\u0301", ChannelUserId("a", "b"), ChannelUserId("b", "a"), '["a"]'])
@@ -85,7 +85,7 @@ def test_without_room_for_temporary_files_the_error_names_nobody():
 
     with (
         mock.patch("airflow_provider_kore.batches.sqlite3.connect", return_value=FullDisk()),
-        pytest.raises(KoreInputError) as caught,
+        pytest.raises(KoreSourceError) as caught,
     ):
         everybody(UserBatches(["Xq7ZwK9@example.com"], 1, 9))
     assert "room" in str(caught.value)

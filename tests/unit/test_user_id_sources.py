@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reading_users import read_user_ids
 
 from airflow_provider_kore.api.users import digest
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.user_ids import (
     CallableUserIds,
     ChannelUserId,
@@ -192,6 +192,49 @@ def test_a_query_gives_user_ids(database, sql, column, user_ids):
 )
 def test_a_bad_query_is_refused_without_the_text_of_the_database(database, conn_id, sql, column, words):
     assert words in refusal(SqlUserIds(conn_id, sql, column))
+
+
+# --- What a retry can mend ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "passing"),
+    [
+        ("p.csv", None, True),  # there is no such file yet
+        ("p.txt", "a folder", True),  # whatever else the file system says
+        ("p.txt.gz", gzip.compress(b"u-1\n" * 999)[:-9], True),  # still being written
+        ("p.txt.gz", b"u-1\n", False),
+        ("p.csv", b"name\nx\n", False),
+        ("p.csv", b'id\n"x" y\n', False),
+        ("p.txt", b"\xff\n", False),
+        ("p.txt", b"u-1\n\n", False),
+        ("p.jsonl", b"x\n", False),
+    ],
+)
+def test_a_file_is_read_again_only_if_that_can_help(tmp_path, name, content, passing):
+    path = tmp_path / name
+    if content == "a folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(KoreInputError) as caught:
+        read(FileUserIds(path.as_uri(), "id" if name == "p.csv" else None))
+    assert isinstance(caught.value, KoreSourceError) is passing
+
+
+@pytest.mark.parametrize(
+    ("sql", "column", "passing"),
+    [
+        ("select id from nowhere", None, True),
+        ("select id, number from people", None, False),
+        ("select number from people", None, False),
+        ("select id from strange", None, False),
+    ],
+)
+def test_a_database_is_asked_again_only_if_that_can_help(database, sql, column, passing):
+    with pytest.raises(KoreInputError) as caught:
+        read(SqlUserIds("people", sql, column))
+    assert isinstance(caught.value, KoreSourceError) is passing
 
 
 # --- Functions --------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def test_the_deadline_names_what_is_open_and_says_that_nothing_is_to_be_submitte
     assert end.state == "failed"
     assert type(end.error).__name__ == "AirflowSensorTimeout"
     assert end.output["requests"][0]["request_id"] in end.text
-    assert "nothing needs to be submitted again" in end.text
+    assert "nothing has to be submitted again" in end.text
     assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (0, 7, 0)
 
 
@@ -467,7 +467,7 @@ def test_a_dry_run_checks_everything_and_sends_nothing(erase, sandbox, connectio
     task = erase(PEOPLE, batch_size=3, dry_run=True)
     end = task.run()
     fingerprint = end.output.pop("plan_fingerprint")
-    assert len(fingerprint) == 32
+    assert len(fingerprint) == 35
     assert end.output == {
         "requests": [],
         "user_count": 7,

@@ -249,7 +249,7 @@ def test_evidence_that_could_not_be_signed_is_refused_before_anything_is_sent(
         {"receipt_path": ""},
         {"approved_by": ""},
         {"approved_by": {}},
-        {"approved_by": 7},
+        {"approved_by": 7.5},
         {"export_manifest": {}},
         {"export_manifest": "file:///manifest.json"},
         {"export_manifest": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 5}},

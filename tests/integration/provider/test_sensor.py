@@ -48,7 +48,7 @@ def test_the_deadline_names_the_open_requests(wait, submitted, sandbox, mode):
     end = wait(output, timeout=0.4, **mode).run()
     assert type(end.error).__name__ == "AirflowSensorTimeout"
     assert all(request["request_id"] in end.text for request in output["requests"])
-    assert "nothing needs to be submitted again" in end.text
+    assert "nothing has to be submitted again" in end.text
     assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (0, 7, 0)
 
 

@@ -160,7 +160,6 @@ def kore_often_killed():
         defer_wait=True,
         retries=DEATHS,
         retry_delay=timedelta(seconds=1),
-        kore_conn_id="kore_fast",
     )
 
 
@@ -170,7 +169,6 @@ def kore_scarce():
         **BY_URI,
         batch_size=1,
         deferrable=True,
-        kore_conn_id="kore_fast",
     )
 
 

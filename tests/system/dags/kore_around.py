@@ -1,0 +1,73 @@
+"""What the system tests run around an erasure: retry policy, lineage, asset events, approval and deadline."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.openlineage.utils.selective_enable import enable_lineage
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Asset, AssetAlias, AsyncCallback, DeadlineAlert, DeadlineReference, Param, dag, task
+
+from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.retries import kore_retry_policy
+from airflow_provider_kore.statutory_deadline import announce_deadline
+
+USERS_FROM = {"users_from": Param("file:///", type="string")}
+BY_URI = {
+    "task_id": "erase_users",
+    "user_ids": "{{ params.users_from }}",
+    "bot_ids": ["st-system"],
+    "wait_for_completion": True,
+    "deferrable": True,
+    "poll_interval": 1,
+}
+
+
+@dag(schedule=None, params=USERS_FROM)
+def kore_with_retry_policy():
+    KoreEraseUserDataOperator(
+        **BY_URI, retries=3, retry_delay=timedelta(hours=1), retry_policy=kore_retry_policy(delay=timedelta(seconds=3))
+    )
+
+
+@dag(schedule=None, params=USERS_FROM)
+def kore_accountable():
+    outlets = [Asset("kore-people"), AssetAlias("kore-alias"), Asset.ref(name="kore-people"), "odd"]
+    KoreEraseUserDataOperator(**BY_URI, outlets=outlets)
+
+
+@dag(schedule=None, render_template_as_native_obj=True, params=USERS_FROM)
+def kore_approved():
+    preview = KoreEraseUserDataOperator(**BY_URI | {"task_id": "preview"}, dry_run=True)
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Erase {{ ti.xcom_pull(task_ids='preview')['user_count'] }} people?",
+        body="From `{{ params.users_from }}`",
+    )
+
+    @task
+    def tell(approved_by):
+        return approved_by
+
+    told = tell("{{ ti.xcom_pull(task_ids='approve')['responded_by_user']['name'] }}")
+    erase = KoreEraseUserDataOperator(**BY_URI)
+    preview >> approve >> told >> erase
+
+
+@dag(
+    schedule=None,
+    params=USERS_FROM,
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
+        interval=timedelta(seconds=2),
+        callback=AsyncCallback(announce_deadline),
+    ),
+)
+def kore_late():
+    KoreEraseUserDataOperator(**BY_URI)
+
+
+kore_with_retry_policy()
+enable_lineage(kore_accountable())
+kore_approved()
+kore_late()
