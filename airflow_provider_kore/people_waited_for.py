@@ -75,7 +75,7 @@ class PeopleWaitedFor:
             raise KoreInputError(
                 "Whom to look for, or at which bots, is not known.",
                 remedy="Give user_ids, and the operator's output as request_id; with other request ids also bot_ids or "
-                'remove_data_from_all_bots. Or set verify="none".',
+                'all_bots. Or set verify="none".',
             )
         if self.needed and len(self._sizes) < len(self._requests):
             raise KoreInputError(
@@ -199,9 +199,9 @@ class PeopleWaitedFor:
 
 
 def _read_scope(sensor: KoreErasureSensor, waited_for: WaitedFor) -> ErasureScope | None:
-    if sensor.bot_ids is None and sensor.remove_data_from_all_bots is False:
+    if sensor.bot_ids is None and sensor.all_bots is False:
         return waited_for.scope
-    scope = check_scope(sensor.bot_ids, sensor.remove_data_from_all_bots, allow_all_bots=True, allowed_bot_ids=None)
+    scope = check_scope(sensor.bot_ids, sensor.all_bots, allow_all_bots=True, allowed_bot_ids=None, flag="all_bots")
     if waited_for.scope not in (None, scope):
         raise KoreInputError("The requests are about other bots than those that were given.", remedy="Leave them out.")
     return scope

@@ -33,6 +33,7 @@ __all__ = [
     "FileUserIds",
     "GivenUserIds",
     "SqlUserIds",
+    "TakesUserIds",
     "UserIdSource",
     "conceal",
     "source_of",
@@ -329,6 +330,19 @@ def conceal(value: object) -> object:
     if _resolves_later(value) or (isinstance(value, list | tuple) and any(_resolves_later(item) for item in value)):
         return value
     return GivenUserIds(value)
+
+
+class TakesUserIds:
+    """What all tasks have in common that are told of users: Airflow never sees those that are given by value."""
+
+    @property
+    def user_ids(self) -> object:
+        """Where the users come from; of users given by value Airflow is shown the number."""
+        return self._user_ids
+
+    @user_ids.setter
+    def user_ids(self, value: object) -> None:
+        self._user_ids = conceal(value)
 
 
 def _resolves_later(value: object) -> bool:

@@ -62,9 +62,10 @@ class VerifyingTask:
         now = datetime.now(UTC)
         scope = check_scope(
             self._operator.bot_ids,
-            self._operator.remove_data_from_all_bots,
+            self._operator.all_bots,
             allow_all_bots=True,  # only reads
             allowed_bot_ids=None,
+            flag="all_bots",
         )
         channel_types = check_channel_types(self._operator.channel_types)
         period = read_period(self._operator.since, self._operator.until, now)

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds, check_whole_number
 from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.user_ids import conceal
+from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.waiting import CallsFields
 
 
-class KoreEraseUserDataOperator(BaseOperator):
+class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     """
     Erase users from Kore.ai: from the listed bots, or from all bots of the organisation.
 
@@ -169,15 +169,6 @@ class KoreEraseUserDataOperator(BaseOperator):
         self.on_ambiguous_submit = check_choice("on_ambiguous_submit", on_ambiguous_submit, ("resubmit", "fail"))
         self.force = check_flag("force", force)
         self.kore_conn_id = kore_conn_id
-
-    @property
-    def user_ids(self) -> object:
-        """Where the users come from; of users given by value Airflow is shown the number."""
-        return self._user_ids
-
-    @user_ids.setter
-    def user_ids(self, value: object) -> None:
-        self._user_ids = conceal(value)
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
-from airflow_provider_kore.user_ids import conceal
+from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.exporting import ExportPauseFields
 
 
-class KoreExportUserDataOperator(BaseOperator):
+class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     """
     Export the sessions and messages that Kore.ai has of people, a file for each person.
 
@@ -100,15 +100,6 @@ class KoreExportUserDataOperator(BaseOperator):
         self.deferrable = check_flag("deferrable", deferrable)
         self.timeout = check_seconds("timeout", timeout)
         self.kore_conn_id = kore_conn_id
-
-    @property
-    def user_ids(self) -> object:
-        """Where the users come from; of users given by value Airflow is shown the number."""
-        return self._user_ids
-
-    @user_ids.setter
-    def user_ids(self, value: object) -> None:
-        self._user_ids = conceal(value)
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, then export person after person."""

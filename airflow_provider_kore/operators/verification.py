@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
-from airflow_provider_kore.user_ids import conceal
+from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.waiting import CallsFields
 
 
-class KoreVerifyErasureOperator(BaseOperator):
+class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     """
     Look whether Kore.ai still has sessions or messages of people, and fail if somebody is found.
 
@@ -37,7 +37,7 @@ class KoreVerifyErasureOperator(BaseOperator):
 
     :param user_ids: whom to look for, as :class:`KoreEraseUserDataOperator` takes them. Templated.
     :param bot_ids: the bots to look at. Templated.
-    :param remove_data_from_all_bots: ``True`` to look at all bots of the organisation instead. A real bool; templated.
+    :param all_bots: ``True`` to look at all bots of the organisation instead. A real bool; templated.
     :param since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before ``until``; how long
         Kore.ai keeps conversations for you. Templated.
     :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
@@ -57,7 +57,7 @@ class KoreVerifyErasureOperator(BaseOperator):
     template_fields: Sequence[str] = (
         "user_ids",
         "bot_ids",
-        "remove_data_from_all_bots",
+        "all_bots",
         "since",
         "until",
         "verify",
@@ -70,7 +70,7 @@ class KoreVerifyErasureOperator(BaseOperator):
         *,
         user_ids: object,
         bot_ids: object = None,
-        remove_data_from_all_bots: bool | str = False,
+        all_bots: bool | str = False,
         since: object,
         until: object = None,
         verify: str = "all",
@@ -85,7 +85,7 @@ class KoreVerifyErasureOperator(BaseOperator):
         super().__init__(**kwargs)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
-        self.remove_data_from_all_bots = remove_data_from_all_bots
+        self.all_bots = all_bots
         self.since = since
         self.until = until
         self.verify = verify
@@ -95,15 +95,6 @@ class KoreVerifyErasureOperator(BaseOperator):
         self.deferrable = check_flag("deferrable", deferrable)
         self.timeout = check_seconds("timeout", timeout)
         self.kore_conn_id = kore_conn_id
-
-    @property
-    def user_ids(self) -> object:
-        """Where the users come from; of users given by value Airflow is shown the number."""
-        return self._user_ids
-
-    @user_ids.setter
-    def user_ids(self, value: object) -> None:
-        self._user_ids = conceal(value)
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, and look for one person after the other."""

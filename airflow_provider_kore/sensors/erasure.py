@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.user_ids import conceal
+from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.waiting_task import CarriedFields, WaitingTask
 
 
-class KoreErasureSensor(BaseSensorOperator):
+class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
     """
     Wait until Kore.ai has erased everybody in one or more erasure requests.
 
@@ -44,7 +44,7 @@ class KoreErasureSensor(BaseSensorOperator):
         have, the task fails at once. Templated.
     :param bot_ids: the bots; needed only to look for people, with request ids that do not come from the operator.
         Templated.
-    :param remove_data_from_all_bots: whether the requests are about all bots; likewise. Templated.
+    :param all_bots: whether the requests are about all bots; likewise. Templated.
     :param approved_by: see :class:`KoreEraseUserDataOperator`, also for the arguments from here on. Templated.
     :param received_at: when the request to erase came in. Templated.
     :param regime: ``"gdpr"`` or ``"ccpa"``. Templated.
@@ -68,7 +68,7 @@ class KoreErasureSensor(BaseSensorOperator):
         "user_count",
         "user_ids",
         "bot_ids",
-        "remove_data_from_all_bots",
+        "all_bots",
         "approved_by",
         "received_at",
         "regime",
@@ -90,7 +90,7 @@ class KoreErasureSensor(BaseSensorOperator):
         user_count: int | str | None = None,
         user_ids: object = None,
         bot_ids: object = None,
-        remove_data_from_all_bots: bool | str = False,
+        all_bots: bool | str = False,
         approved_by: object = None,
         received_at: object = None,
         regime: str | None = None,
@@ -115,7 +115,7 @@ class KoreErasureSensor(BaseSensorOperator):
         self.user_count = user_count
         self.user_ids = user_ids
         self.bot_ids = bot_ids
-        self.remove_data_from_all_bots = remove_data_from_all_bots
+        self.all_bots = all_bots
         self.approved_by = approved_by
         self.received_at = received_at
         self.regime = regime
@@ -127,15 +127,6 @@ class KoreErasureSensor(BaseSensorOperator):
         self.receipt_path = receipt_path
         self.kore_conn_id = kore_conn_id
         self.deferrable = deferrable
-
-    @property
-    def user_ids(self) -> object:
-        """Where the users come from; of users given by value Airflow is shown the number."""
-        return self._user_ids
-
-    @user_ids.setter
-    def user_ids(self, value: object) -> None:
-        self._user_ids = conceal(value)
 
     def execute(self, context: Context) -> dict[str, object]:
         """Look once; then wait in the way that was asked for."""
