@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import jwt
 import pytest
 
+from airflow_provider_kore.api.users import digest
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
 
@@ -98,7 +99,7 @@ def test_250_users_are_erased_in_three_batches(airflow, sandbox, people):
     assert [user for users in many.requests(sandbox) for user in users] == many.ids
 
 
-def test_two_refused_users_fail_the_run_and_a_retry_submits_only_those_two(airflow, sandbox, people):
+def test_two_refused_users_fail_the_run_and_a_retry_submits_only_those_two(airflow, sandbox, people, keys):
     many = people(250)
     refused = [many.ids[7], many.ids[8]]
     sandbox.change_settings(refuse=refused)
@@ -107,11 +108,12 @@ def test_two_refused_users_fail_the_run_and_a_retry_submits_only_those_two(airfl
     assert counts(airflow.xcom(ON_REQUEST, run_id, TASK)) == (248, 0, 2)
     assert [len(users) for users in many.requests(sandbox)] == [100, 100, 50, 2]
     assert many.requests(sandbox)[3] == refused
+    places = ", ".join(f"{many.ids.index(user) + 1} ({digest(user, keys['digest_key'])})" for user in refused)
     for try_number in (1, 2):
         error = last_error(airflow, ON_REQUEST, run_id, try_number)
         assert error["exc_type"] == "KoreNotErasedError"
         assert "248 erased, 0 open, 2 not erased, of 250" in error["exc_value"]
-        assert "position 8, 9 of the batch" in airflow.task_log(ON_REQUEST, run_id, TASK, try_number)
+        assert f"position {places} of the batch" in airflow.task_log(ON_REQUEST, run_id, TASK, try_number)
     assert {entry["task_id"]: entry["state"] for entry in airflow.task_instances(ON_REQUEST, run_id)} == {
         TASK: "failed",
         "report": "upstream_failed",

@@ -31,6 +31,15 @@ BY_REFERENCE = {
     "timed_out": "AirflowSensorTimeout",
     "not_utf8": "KoreInputError",
     "not_json": "KoreInputError",
+    "proven": None,
+    "left_behind": "KoreFoundError",
+    "member": "KoreInputError",
+    "unproven": None,
+    "sensor_proving": None,
+    "found": "KoreFoundError",
+    "not_checkable": "KoreVerificationError",
+    "exported": None,
+    "miscounted": "KoreExportError",
 }
 """The error with which each task ends."""
 
@@ -83,12 +92,13 @@ LITERAL = re.compile(r'^(\w*LITERAL) = "(\w+)@', re.MULTILINE)
 
 
 class Found(NamedTuple):
-    """The places of each mark, which are the local part of one task's addresses, and the columns with request ids."""
+    """The places of each mark, the local part of one task's addresses; columns with request ids; the folder."""
 
     marks: dict[str, str]
     runs: dict[str, str]
     places: dict[str, set[str]]
     request_ids: set[str]
+    folder: Path
 
 
 def marks_in(text):
@@ -114,14 +124,14 @@ def write_sources(folder, marks):
         database.execute("INSERT INTO people VALUES (?)", (f"{marks['sql']}@example.com",))
 
 
-def add_kore(airflow, stack, conn_id, faults=(), **settings):
+def add_kore(airflow, stack, conn_id, receipt_key, faults=(), **settings):
     """Start a sandbox that misbehaves for nobody else, with a secret of its own, and make it a connection."""
     settings = {"duration": DURATION, "requests_per_minute": 0, "client_secret": secrets.token_hex(32)} | settings
     sandbox = stack.enter_context(running_sandbox(Settings(**settings)))
     for fault in faults:
         sandbox.fail(**fault)
     fields = {name: sandbox.connection[name] for name in ("conn_type", "host", "login", "password")}
-    extra = {"requests_per_minute": 600, "digest_key": secrets.token_hex(16)}
+    extra = {"requests_per_minute": 600, "digest_key": secrets.token_hex(16), "receipt_key": receipt_key}
     airflow.add_connection(conn_id, **fields, extra=json.dumps(extra))
 
 
@@ -149,18 +159,27 @@ def scan_files(airflow, found):
 
 
 @pytest.fixture(scope="module")
-def found(airflow, tmp_path_factory):
+def found(airflow, keys, tmp_path_factory):
     """Run all tasks, and look for their users in all that Airflow keeps, meanwhile and afterwards."""
     marks = make_marks()
     folder = tmp_path_factory.mktemp("leaks")
     write_sources(folder, marks)
     with ExitStack() as stack:
         refuse = (f"*{marks['refused']}*", f"*{marks['typed']}*")
-        add_kore(airflow, stack, "leaks_kore")
-        add_kore(airflow, stack, "leaks_kore_refusing", refuse=refuse)
-        add_kore(airflow, stack, "leaks_kore_echoing", [{"kind": "echo", "call": "erase", "times": None}])
-        add_kore(airflow, stack, "leaks_kore_truncating", TRUNCATIONS)
-        add_kore(airflow, stack, "leaks_kore_slow", duration=600.0)
+        echoes = {call: {"kind": "echo", "call": call, "times": None} for call in ("erase", "sessions")}
+
+        def add(conn_id, faults=(), **settings):
+            add_kore(airflow, stack, conn_id, keys["receipt_key"], faults, **settings)
+
+        add("leaks_kore")
+        add("leaks_kore_refusing", refuse=refuse)
+        add("leaks_kore_echoing", [echoes["erase"]])
+        add("leaks_kore_truncating", TRUNCATIONS)
+        add("leaks_kore_slow", duration=600.0)
+        add("leaks_kore_leaving", leave_behind=(f"*{marks['left_behind']}*",))
+        add("leaks_kore_membered", members=(f"u-{marks['member']}",))
+        add("leaks_kore_echoing_history", [echoes["sessions"]])
+        add("leaks_kore_miscounting", wrong_total=1)
         airflow.add_connection("leaks_people", conn_type="sqlite", host=str(folder / "people.db"))
 
         conf = {"folder": folder.as_uri()}
@@ -169,7 +188,7 @@ def found(airflow, tmp_path_factory):
             by_reference: airflow.trigger(by_reference, conf),
             by_value: airflow.trigger(by_value, conf | {"users": [f"{marks['typed']}@example.com"]}),
         }
-        found = Found(marks, runs, defaultdict(set), set())
+        found = Found(marks, runs, defaultdict(set), set(), folder)
         deadline = time.monotonic() + 120
         while not {airflow.run_state(*run) for run in runs.items()} <= {"success", "failed"}:
             assert time.monotonic() < deadline
@@ -213,6 +232,17 @@ def test_a_task_ends_as_it_is_meant_to_and_returns_nobody(airflow, found, dag_id
 @pytest.mark.parametrize("task_id", BY_REFERENCE)
 def test_users_by_reference_are_nowhere(found, task_id):
     assert found.places[found.marks[task_id]] == set()
+
+
+def test_what_kore_has_of_a_person_is_in_the_files_of_an_export_and_nowhere_else(found):
+    files = [file for folder in ("exported", "receipts") for file in (found.folder / folder).iterdir()]
+    holding = {file for file in files if marks_in(file.name + file.read_text())}
+    assert len(holding) == 2
+    assert {file.suffix for file in holding} == {".jsonl"}
+    assert all(marks_in(file.read_text()) == {found.marks["exported"]} for file in holding)
+    assert not any(marks_in(file.name) for file in files)
+    assert {"manifest.json", "export.json"} < {file.name for file in files}
+    assert len([file for file in files if file.suffix == ".jws"]) == 3
 
 
 @pytest.mark.parametrize("task_id", BY_VALUE)

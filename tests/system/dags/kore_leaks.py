@@ -7,6 +7,8 @@ from datetime import timedelta
 from airflow.sdk import ObjectStoragePath, Param, dag, get_current_context, task
 
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 from airflow_provider_kore.user_ids import FileUserIds, SqlUserIds
 
@@ -50,6 +52,33 @@ def kore_leaks_by_reference():
     erase("not_json", "{{ params.folder }}/not_json.jsonl")
     submitted = erase("submitted", wait_for_completion=False)
     KoreErasureSensor(task_id="sensor", request_id=submitted.output)
+
+    proof = {
+        "verify": "all",
+        "verify_since": timedelta(days=31),
+        "receipt_path": "{{ params.folder }}/receipts",
+        "received_at": "2026-11-01",
+        "regime": "gdpr",
+    }
+    erase("proven", check_members=True, approved_by="Vera", **proof)
+    erase("left_behind", kore_conn_id="leaks_kore_leaving", **proof)
+    erase("member", check_members=True, kore_conn_id="leaks_kore_membered")
+    unproven = erase("unproven", wait_for_completion=False)
+    KoreErasureSensor(
+        task_id="sensor_proving", request_id=unproven.output, user_ids="{{ params.folder }}/unproven.txt", **proof
+    )
+    looked_at = {"since": timedelta(days=31), "bot_ids": ["st-leaks"], "retries": 0}
+    for task_id, conn_id in (("found", "leaks_kore"), ("not_checkable", "leaks_kore_echoing_history")):
+        user_ids = f"{{{{ params.folder }}}}/{task_id}.txt"
+        KoreVerifyErasureOperator(task_id=task_id, user_ids=user_ids, kore_conn_id=conn_id, **looked_at)
+    for task_id, conn_id in (("exported", "leaks_kore"), ("miscounted", "leaks_kore_miscounting")):
+        KoreExportUserDataOperator(
+            task_id=task_id,
+            user_ids=f"{{{{ params.folder }}}}/{task_id}.txt",
+            destination=f"{{{{ params.folder }}}}/{task_id}",
+            kore_conn_id=conn_id,
+            **looked_at,
+        )
 
 
 @dag(schedule=None, default_args=DEFAULT_ARGUMENTS, params=PARAMS, render_template_as_native_obj=True)
