@@ -1,15 +1,23 @@
 """
-Export what a person may ask for, and only then erase the person from Kore.ai.
+Export what Kore.ai has of people, and only then erase them.
 
-Once erased, nothing can be handed out any more. The erasure runs only when the export succeeded, and the last task only
-when everybody is proven erased. Put your own export into `export_users`.
+Once erased, nothing can be handed out any more. The erasure runs only if the export is whole, and refuses to erase
+anybody else than was exported; the last task runs only if everybody is proven erased. Export what you hold elsewhere in
+tasks of your own, beside the export of Kore.ai.
+
+The connection needs a `digest_key`, by which the files are named, and the app the scopes to read sessions and messages.
 """
 
 from __future__ import annotations
 
-from airflow.sdk import ObjectStoragePath, Param, dag, task
+from datetime import timedelta
+
+from airflow.sdk import Param, dag, task
 
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+
+RETENTION = timedelta(days=365)  # how long your Kore.ai keeps conversations
 
 
 @dag(
@@ -29,7 +37,8 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
         "export_to": Param(
             type="string",
             title="Export to",
-            description="URI of the folder for the exported data.",
+            description="URI of a folder of this request's own for the exported data. Whoever can read it sees what "
+            "the people wrote: guard it, and delete it when it is handed out.",
             pattern="^[A-Za-z][A-Za-z0-9+.-]*://.+",
         ),
         "bot_ids": Param([], type="array", items={"type": "string"}, title="Bots", description="Ids of the bots."),
@@ -37,29 +46,23 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 )
 def kore_export_then_erase() -> None:
     """Export, erase, tell."""
+    users = {"user_ids": "{{ params.users_from }}", "bot_ids": "{{ params.bot_ids }}"}
 
-    @task
-    def export_users(users_from: str, export_to: str) -> str:
-        """Write a file for each user, and hand on the place of the list; no user id enters Airflow."""
-        folder = ObjectStoragePath(export_to)
-        folder.mkdir(parents=True, exist_ok=True)
-        user_ids = ObjectStoragePath(users_from).read_text().splitlines()
-        for number, user_id in enumerate(user_ids, start=1):
-            # Your own export goes here: what you hold of this person, in a form to hand out.
-            (folder / f"{number:05}.txt").write_text(f"{user_id}\n")
-        if len(list(folder.iterdir())) < len(user_ids):
-            raise RuntimeError("The export is not complete, so nobody is erased.")
-        return users_from
-
-    exported = export_users("{{ params.users_from }}", "{{ params.export_to }}")
-
+    export_users = KoreExportUserDataOperator(
+        task_id="export_users",
+        destination="{{ params.export_to }}",
+        since=RETENTION,
+        deferrable=True,
+        retries=1,
+        **users,
+    )
     erase_users = KoreEraseUserDataOperator(
         task_id="erase_users",
-        user_ids=exported,
-        bot_ids="{{ params.bot_ids }}",
+        export_manifest=export_users.output,
         wait_for_completion=True,
         deferrable=True,
         retries=1,
+        **users,
     )
 
     @task
