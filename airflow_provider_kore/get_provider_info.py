@@ -20,7 +20,11 @@ def get_provider_info() -> dict[str, object]:
         "operators": [
             {
                 "integration-name": "Kore.ai",
-                "python-modules": ["airflow_provider_kore.operators.erasure", "airflow_provider_kore.operators.export"],
+                "python-modules": [
+                    "airflow_provider_kore.operators.erasure",
+                    "airflow_provider_kore.operators.export",
+                    "airflow_provider_kore.operators.verification",
+                ],
             }
         ],
         "sensors": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.sensors.erasure"]}],

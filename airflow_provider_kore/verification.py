@@ -6,12 +6,13 @@ import logging
 import random
 import re
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history_page
 from airflow_provider_kore.api.client import KoreClient
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from airflow_provider_kore.hooks.kore import KoreHook
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", int, tuple[int, int])
 
 REPORT_EVERY = 60.0
 """Seconds between two lines about the progress."""
@@ -227,7 +230,7 @@ class Verification:
         """
         checked = min(self.looked_for, user_count)
         if self.chosen is not None:
-            checked = sum(number < self.looked_for for number in self.chosen)
+            checked = bisect_left(self.chosen, self.looked_for)
         gone = checked - len(self.found) - len(self.not_checkable)
         wanted = user_count if self.chosen is None else len(self.chosen)
         return {
@@ -255,7 +258,7 @@ class Verification:
 
     def _places(self, finding: Finding) -> list[PlaceFields]:
         wanted = self.found if finding is Finding.FOUND else self.not_checkable
-        return [place for place in self.named if (place["batch"], place["position"] - 1) in wanted]
+        return [place for place in self.named if _holds(wanted, (place["batch"], place["position"] - 1))]
 
     def show(self, finding: Finding, count: int) -> str:
         """Write where those are of whom this was found, and how many more there are."""
@@ -268,11 +271,11 @@ class Verification:
         :param number: which one of all, from 0.
         """
         place = (person.batch, person.position)
-        if place in self.found:
+        if _holds(self.found, place):
             return Finding.FOUND
-        if self.chosen is not None and number not in self.chosen:
+        if self.chosen is not None and not _holds(self.chosen, number):
             return Finding.NOT_CHECKED
-        if place in self.not_checkable or number >= self.looked_for:
+        if _holds(self.not_checkable, place) or number >= self.looked_for:
             return Finding.NOT_CHECKABLE
         return Finding.GONE
 
@@ -308,6 +311,12 @@ class Verification:
             not_checkable=[(batch, position) for batch, position in fields["not_checkable"]],
             named=list(fields["named"]),
         )
+
+
+def _holds(ascending: Sequence[T], value: T) -> bool:
+    """Tell whether a value is in a list that ascends; people are looked for in their order."""
+    place = bisect_left(ascending, value)
+    return place < len(ascending) and ascending[place] == value
 
 
 def _look(query: HistoryQuery, pacing: Pacing, seconds: float) -> Conversation[Finding]:

@@ -13,6 +13,7 @@ ONLY_FOR_WORKERS = {
 MODULES = [
     "airflow_provider_kore.operators.erasure",
     "airflow_provider_kore.operators.export",
+    "airflow_provider_kore.operators.verification",
     "airflow_provider_kore.sensors.erasure",
 ]
 
