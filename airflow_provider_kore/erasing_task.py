@@ -37,6 +37,7 @@ from airflow_provider_kore.ledger import (
     RecordStore,
     TaskStateStore,
 )
+from airflow_provider_kore.outcome_table import Row, outcome_table
 from airflow_provider_kore.places import PlaceFields, show_places
 from airflow_provider_kore.planning import ErasurePlanning, Planned
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
@@ -467,6 +468,14 @@ class ErasingTask:
             output["not_erased_users"] = self._not_erased_users
         self._failures += proof.complete(output, self._context, self._verification, self._approved_plan)
         self._publish(Stage.ENDED, output)
+        rows = [
+            Row(
+                record.requests[-1].request_id if record.requests else f"batch {record.number}, not sent",
+                record.outcome,
+            )
+            for record in self._ledger.records
+        ]
+        log.info("%s", outcome_table(rows, result, output))
         self._operator.told = (output, self._account.base_url, self._ledger.scope)
         try:
             require_erased(
@@ -482,7 +491,6 @@ class ErasingTask:
         except Exception:
             push_outcome(self._operator, self._context, output)
             raise
-        log.info("All %d users are erased.", result.user_count)
         note_outcome(self._context, *self._operator.told)
         return output
 

@@ -250,6 +250,18 @@ class BatchRecord:
         return ErasureOutcome(self.user_count - repeated + erased, open_, not_erased)
 
     @property
+    def name(self) -> str:
+        """How the log calls it: by its latest request, if there is one."""
+        return self.requests[-1].request_id if self.requests else f"batch {self.number}, not sent"
+
+    @property
+    def outcome(self) -> ErasureOutcome:
+        """What its users add up to; those of whom no submission is known to be accepted are not erased."""
+        if self.state in (BatchState.PLANNED, BatchState.SENDING):
+            return ErasureOutcome(erased=self.user_count - self.unerased, not_erased=self.unerased)
+        return self.reported
+
+    @property
     def was_sent(self) -> bool:
         """Whether it was ever about to be sent, so that there is something to remember."""
         return self.sent_fingerprint != ""

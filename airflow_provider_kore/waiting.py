@@ -211,14 +211,19 @@ def push_outcome(operator: BaseOperator, context: Context, output: Mapping[str, 
         context["ti"].xcom_push(key="return_value", value=dict(output))
 
 
-def log_progress(outcome: ErasureOutcome) -> None:
-    """Write how far the requests that are waited for have come."""
+def log_progress(outcome: ErasureOutcome, next_look: float | None) -> None:
+    """
+    Write how far the requests that are waited for have come.
+
+    :param next_look: in how many seconds Kore.ai is asked again; ``None`` if it is not.
+    """
     log.info(
-        "%d of %d users erased, %d open, %d not erased.",
+        "%d of %d users erased, %d open, %d not erased.%s",
         outcome.erased,
         outcome.user_count,
         outcome.open,
         outcome.not_erased,
+        "" if next_look is None else f" Next look in {next_look:.0f} s.",
     )
 
 

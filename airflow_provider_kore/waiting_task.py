@@ -29,6 +29,7 @@ from airflow_provider_kore.demands import read_demands
 from airflow_provider_kore.erasure_summary import Stage, publish
 from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.outcome_table import ROWS, Row, outcome_table
 from airflow_provider_kore.people_waited_for import PeopleFields, PeopleWaitedFor
 from airflow_provider_kore.places import show_places
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
@@ -92,7 +93,8 @@ class WaitingTask:
             earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
             self._started = earlier.timestamp() if earlier is not None else time.time()
             self._progress = Progress(list(range(len(self._requests))), self._waited_for.never_submitted())
-            self._progress.kept = {} if self._people.needed else None
+            listed = len(self._requests) <= ROWS
+            self._progress.kept = {} if self._people.needed or listed else None
         self._deadline: float = wait_until(self._started, sensor.timeout, self._demands.deadline)
         self._verification: Verification | None = None
 
@@ -260,6 +262,8 @@ class WaitingTask:
             output["not_erased_users"] = named
         self._failures += proof.complete(output, self._context, self._verification)
         self._publish(Stage.ENDED, output)
+        rows = [Row(outcome.request_id, outcome.outcome) for outcome in self._kept.values()]
+        log.info("%s", outcome_table(rows, outcome, output))
         self._sensor.told = (output, self._hook.account.base_url, self._people.scope)
         try:
             require_erased(
@@ -280,7 +284,6 @@ class WaitingTask:
         except KoreError:
             push_outcome(self._sensor, self._context, output)
             raise
-        log.info("All %d users are erased.", outcome.user_count)
         note_outcome(self._context, *self._sensor.told)
         return output
 

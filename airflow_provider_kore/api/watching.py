@@ -38,6 +38,12 @@ LAST_LOOKS = 1200.0
 FEW_REQUESTS = 20
 """Up to how many requests each change of the counts is reported at once; of more, at most one a minute."""
 
+LONGEST_SILENCE = 600.0
+"""After how many seconds the counts are reported although nothing has changed."""
+
+Report = Callable[[ErasureOutcome, float | None], None]
+"""Is told the counts of all requests, without remarks, and in how many seconds the next look is, if there is one."""
+
 
 class AcceptedErasureFields(TypedDict):
     """The JSON form of an accepted erasure, as tasks return it."""
@@ -161,7 +167,7 @@ class ErasureWatch:
     :param fingerprint_key: see :meth:`KoreAccount.fingerprint_key`.
     :param started: when the waiting began, in seconds since the epoch.
     :param assess: judges an answer.
-    :param report: is told the counts of all requests when they change, at the latest at the end; without remarks.
+    :param report: is told the counts when they change, at the latest at the end, and now and then in between.
     :param clock: seconds since the epoch.
     """
 
@@ -173,7 +179,7 @@ class ErasureWatch:
         fingerprint_key: bytes,
         started: float,
         assess: Assess = assess_by_count,
-        report: Callable[[ErasureOutcome], None] | None = None,
+        report: Report | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._requests = list(requests)
@@ -213,7 +219,7 @@ class ErasureWatch:
             yield from self._look(request, now, now + patience)
             if request.request_id in self._open:
                 break
-        self._report_rest()
+        self._report_rest(None)
         return self.settled
 
     def wait(self, schedule: PollSchedule, deadline: float, first_look: float | None = None) -> Conversation[None]:
@@ -244,8 +250,9 @@ class ErasureWatch:
                     self._pacing.budget.rest(self._pacing.clock())
                     pause = schedule.pause(self._clock() - self._started)
                     heapq.heappush(looks, (min(self._clock() + pause, deadline), number))
+                self._report_some(max(looks[0][0] - self._clock(), 0.0) if looks else None)
         finally:
-            self._report_rest()
+            self._report_rest(None)
 
     def _look(self, request: AcceptedErasure, due: float, give_up_at: float) -> Conversation[float]:
         """Look at a request, and tell when Kore.ai was asked, or the turn given up, by the pacing's clock."""
@@ -280,23 +287,30 @@ class ErasureWatch:
         return turn.began if turn.began is not None else self._pacing.clock()
 
     def _note(self, after: RequestOutcome) -> None:
-        """Keep what became of a request, and report the counts, but of many requests not each change at once."""
+        """Keep what became of a request."""
         self._counts.subtract(self._outcomes[after.request_id].outcome.counts())
         self._counts.update(after.outcome.counts())
         self._outcomes[after.request_id] = after
         if after.settled:
             self._open.discard(after.request_id)
-        if len(self._requests) <= FEW_REQUESTS or self._clock() - self._reported_at >= MINUTE:
-            self._report_rest()
 
-    def _report_rest(self) -> None:
+    def _report_some(self, next_look: float | None) -> None:
+        """Report changes, but of many requests not each at once, and after a long silence also that there is none."""
+        silence = self._clock() - max(self._reported_at, self._started)
+        if silence >= LONGEST_SILENCE:
+            self._reported.clear()
+        if len(self._requests) <= FEW_REQUESTS or self._clock() - self._reported_at >= MINUTE:
+            self._report_rest(next_look)
+
+    def _report_rest(self, next_look: float | None) -> None:
         """Report the counts, if they are others than those reported last."""
         if self._counts != self._reported:
             self._reported = self._counts.copy()
             self._reported_at = self._clock()
             if self._report is not None:
                 counts = self._counts
-                self._report(ErasureOutcome(counts["erased"], counts["open"], counts["not_erased"]))
+                outcome = ErasureOutcome(counts["erased"], counts["open"], counts["not_erased"])
+                self._report(outcome, next_look)
 
     @staticmethod
     def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:

@@ -293,7 +293,12 @@ def test_many_open_requests_never_spend_the_hour_so_that_all_would_be_blocked(cl
 
 def test_counts_are_reported_when_they_change_and_only_then(clock):
     reported = []
-    watch = watching(clock, AcceptedErasure("eud-1", 2), AcceptedErasure("eud-2", 1), report=reported.append)
+    watch = watching(
+        clock,
+        AcceptedErasure("eud-1", 2),
+        AcceptedErasure("eud-2", 1),
+        report=lambda outcome, next_look: reported.append(outcome),
+    )
     half_then_done = after(300, status_of("eud-1", "SUCCESS", "SUCCESS"), status_of("eud-1", "SUCCESS", "queued"))
     wait(clock, watch, Kore(clock, eud_1=half_then_done, eud_2=status_of("eud-2", "FAILED")), 3600)
     assert sorted(map(counts, reported)) == sorted([(1, 2, 0), (1, 1, 1), (2, 0, 1)])
@@ -306,7 +311,7 @@ def watch_many(clock, count, deadline, seconds):
         clock,
         *(AcceptedErasure(f"eud-{number}", 1) for number in range(count)),
         pacing=pacing(clock, 600, 18_000),
-        report=lambda outcome: reported.append((clock.now - 1000.0, counts(outcome))),
+        report=lambda outcome, next_look: reported.append((clock.now - 1000.0, counts(outcome))),
     )
     scripts = {
         f"eud_{number}": settling(f"eud-{number}", number * seconds / count, "SUCCESS") for number in range(count)
@@ -332,7 +337,7 @@ def test_what_is_known_at_the_deadline_is_reported(clock):
 def test_what_was_known_when_a_wait_is_ended_is_reported(clock):
     reported = []
     requests = [AcceptedErasure(f"eud-{number}", 1) for number in range(50)]
-    watch = watching(clock, *requests, report=lambda outcome: reported.append(counts(outcome)))
+    watch = watching(clock, *requests, report=lambda outcome, next_look: reported.append(counts(outcome)))
     conversation = watch.wait(PollSchedule(), WALL_START + 3600)
     step = next(conversation)
     for number in range(5):
@@ -505,3 +510,14 @@ def test_a_script_of_looks_is_fair(clock):
     looks = Counter(request_id for request_id, _ in kore.looks)
     assert len(looks) == 10
     assert heapq.nlargest(1, looks.values())[0] <= min(looks.values()) + 3
+
+
+def test_a_long_silence_is_broken_and_the_next_look_is_told(clock):
+    reported = []
+    watch = watching(clock, report=lambda outcome, next_look: reported.append((clock.now, next_look)))
+    wait(clock, watch, Kore(clock, eud_1=settling("eud-1", 3000.0, "SUCCESS")), 3600.0)
+    *silent, (_, last) = reported
+    assert len(silent) >= 4
+    assert all(600.0 <= later - earlier <= 640.0 for (earlier, _), (later, _) in pairwise(silent))
+    assert all(0.0 < next_look <= 30.0 for _, next_look in silent)
+    assert last is None
