@@ -466,28 +466,22 @@ class ErasingTask:
         output = self._output() | result.counts()
         if self._not_erased_users:
             output["not_erased_users"] = self._not_erased_users
-        self._failures += proof.complete(output, self._context, self._verification, self._approved_plan)
+        failures = proof.judge(self._verification, self._failures)
+        failures += proof.complete(output, self._context, self._verification, self._approved_plan)
         self._publish(Stage.ENDED, output)
-        rows = [
-            Row(
-                record.requests[-1].request_id if record.requests else f"batch {record.number}, not sent",
-                record.outcome,
-            )
-            for record in self._ledger.records
-        ]
+        rows = [Row(record.name, record.outcome) for record in self._ledger.records]
         log.info("%s", outcome_table(rows, result, output))
         self._operator.told = (output, self._account.base_url, self._ledger.scope)
         try:
             require_erased(
                 result,
                 self._progress.open_ids,
-                self._failures,
+                failures,
                 named=show_places(self._not_erased_users, len(self._not_erased_users)),
                 remedy="Clear the task, or let it retry: it submits only those who are not erased. Owners and members "
                 "of an account and developers of a bot must first lose that role in Kore.ai.",
                 deadline=self._demands.deadline,
             )
-            proof.require_gone(self._verification)
         except Exception:
             push_outcome(self._operator, self._context, output)
             raise

@@ -18,7 +18,7 @@ from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.book import ReceiptBook, ReceiptFields
 from airflow_provider_kore.receipts.documents import Receipt
-from airflow_provider_kore.verification import Finding, Person, Verification, look_for_people, require_gone
+from airflow_provider_kore.verification import Finding, Person, Verification, judge, look_for_people
 from airflow_provider_kore.waiting import CallsFields
 
 if TYPE_CHECKING:
@@ -144,15 +144,17 @@ class Proof:
             return [error]
         return []
 
-    def require_gone(self, verification: Verification | None) -> None:
+    def judge(self, verification: Verification | None, failures: Sequence[KoreError]) -> list[KoreError]:
         """
-        Let a task succeed only if nobody was found who was looked for.
+        Put what looking for people showed among what else went wrong; somebody found comes first.
 
-        :raises KoreError: if somebody was found, or it cannot be told.
+        :param verification: what looking for people showed.
+        :param failures: what else went wrong.
         """
-        if verification is not None:
-            fail = self._demands.fail_if_not_checkable
-            require_gone(verification, self.erased_count, fail_if_not_checkable=fail)
+        if verification is None:
+            return list(failures)
+        fail = self._demands.fail_if_not_checkable
+        return judge(verification, self.erased_count, failures, fail_if_not_checkable=fail)
 
     # --- receipts ----------------------------------------------------------------------------------------------------
 

@@ -365,35 +365,39 @@ def look_for_people(
     return None
 
 
-def require_gone(verification: Verification, user_count: int, *, fail_if_not_checkable: bool) -> None:
+def judge(
+    verification: Verification, user_count: int, failures: Sequence[KoreError], *, fail_if_not_checkable: bool
+) -> list[KoreError]:
     """
-    Let a task succeed only if nobody was found.
+    Say what is wrong after looking for people, the worst first.
 
     :param verification: what looking showed.
     :param user_count: of how many people.
-    :param fail_if_not_checkable: whether those of whom it cannot be told fail the task too.
-    :raises KoreFoundError: if somebody was found.
-    :raises KoreVerificationError: if it cannot be told of somebody.
+    :param failures: what else went wrong, which may be why somebody could not be looked for.
+    :param fail_if_not_checkable: whether it is wrong too if it cannot be told of somebody.
     """
     counts = verification.counts(user_count)
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()) + f", of {user_count}"
     log.info("Looked for people after their erasure: %s.", told)
     if counts[Finding.FOUND]:
-        raise KoreFoundError(
-            f"Kore.ai still has data of people whom it reports as erased: {told}. Found: "
-            f"{verification.show(Finding.FOUND, counts[Finding.FOUND])}.",
+        where = verification.show(Finding.FOUND, counts[Finding.FOUND])
+        found = KoreFoundError(
+            f"Kore.ai still has data of people whom it reports as erased: {told}. Found: {where}.",
             consequence=Consequence.PARTLY_DONE,
             remedy="Run the verification again later, in case Kore.ai was not done everywhere. If they are still "
             "found, ask Kore.ai, and erase them again by a new run.",
         )
-    if counts[Finding.NOT_CHECKABLE]:
-        where = verification.show(Finding.NOT_CHECKABLE, counts[Finding.NOT_CHECKABLE])
-        problem = f"It could not be verified that people are gone: {told}. Not checkable: {where}."
-        if fail_if_not_checkable:
-            raise KoreVerificationError(
-                problem,
-                consequence=Consequence.NOT_VERIFIED,
-                remedy="Check the scopes and the ids (a channel id with a channel user id cannot be looked for), give "
-                'it more time, or set on_not_checkable="warn".',
-            )
-        log.warning("%s", problem)
+        return [found, *failures]
+    if not counts[Finding.NOT_CHECKABLE]:
+        return list(failures)
+    where = verification.show(Finding.NOT_CHECKABLE, counts[Finding.NOT_CHECKABLE])
+    unclear = KoreVerificationError(
+        f"It could not be verified that people are gone: {told}. Not checkable: {where}.",
+        consequence=Consequence.NOT_VERIFIED,
+        remedy="Check the scopes and the ids (a channel id with a channel user id cannot be looked for), give it more "
+        'time, or set on_not_checkable="warn".',
+    )
+    if not fail_if_not_checkable:
+        log.warning("%s", unclear.problem)
+        return list(failures)
+    return [*failures, unclear]

@@ -14,16 +14,16 @@ from airflow_provider_kore.api.erasure import check_scope
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.batches import USUAL_BATCH_SIZE, UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
-from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
+from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.verification import (
     Person,
     Verification,
     VerificationFields,
+    judge,
     look_for_people,
     read_extent,
-    require_gone,
 )
 from airflow_provider_kore.waiting import CallsFields, push_outcome
 
@@ -139,12 +139,9 @@ class VerifyingTask:
             **verification.period.to_json(),
             **verification.output(self._user_count),
         }
-        try:
-            if failure is not None and not verification.found:
-                raise failure
-            fail = self._operator.on_not_checkable == "fail"
-            require_gone(verification, self._user_count, fail_if_not_checkable=fail)
-        except KoreError:
+        fail = self._operator.on_not_checkable == "fail"
+        failures = [failure] if failure is not None else []
+        for error in judge(verification, self._user_count, failures, fail_if_not_checkable=fail):
             push_outcome(self._operator, self._context, output)
-            raise
+            raise error
         return output

@@ -260,7 +260,8 @@ class WaitingTask:
         output = self._output(outcome)
         if named := self._people.not_erased_users:
             output["not_erased_users"] = named
-        self._failures += proof.complete(output, self._context, self._verification)
+        failures = proof.judge(self._verification, self._failures)
+        failures += proof.complete(output, self._context, self._verification)
         self._publish(Stage.ENDED, output)
         rows = [Row(outcome.request_id, outcome.outcome) for outcome in self._kept.values()]
         log.info("%s", outcome_table(rows, outcome, output))
@@ -269,13 +270,12 @@ class WaitingTask:
             require_erased(
                 outcome,
                 self._progress.open_ids,
-                self._failures,
+                failures,
                 named=show_places(named, len(named)),
                 remedy="Find out why, and submit them again: by a new run, or by clearing the task that submitted "
                 "them, if it waits (wait_for_completion=True), since it then submits only those who are not erased.",
                 deadline=self._demands.deadline,
             )
-            proof.require_gone(self._verification)
         except AirflowSensorTimeout as timeout:
             push_outcome(self._sensor, self._context, output)
             if self._sensor.soft_fail and not self._is_overdue:

@@ -13,7 +13,7 @@ from airflow_provider_kore.api.calls import Pacing
 from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.exceptions import KoreFoundError, KoreInputError, KoreVerificationError
 from airflow_provider_kore.period import Period
-from airflow_provider_kore.verification import Finding, Person, Verification, read_extent, require_gone
+from airflow_provider_kore.verification import Finding, Person, Verification, judge, read_extent
 
 PERIOD = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 12, tzinfo=UTC))
 SCOPE = ErasureScope(("st-1", "st-2"), all_bots=False)
@@ -124,10 +124,13 @@ def test_what_says_nothing_about_how_many_is_refused(verify):
 )
 def test_a_task_succeeds_only_if_nobody_was_found(findings, fail_if_not_checkable, error):
     verification, _ = look_for_all(begin("all", len(findings)), findings)
-    if error is None:
-        require_gone(verification, len(findings), fail_if_not_checkable=fail_if_not_checkable)
-    else:
-        with pytest.raises(error) as caught:
-            require_gone(verification, len(findings), fail_if_not_checkable=fail_if_not_checkable)
-        assert "batch 1 position 1" in str(caught.value)
-        assert "user-" not in str(caught.value)
+    wrong = judge(verification, len(findings), [], fail_if_not_checkable=fail_if_not_checkable)
+    assert [type(failure) for failure in wrong] == ([] if error is None else [error])
+    assert all("batch 1 position 1" in str(failure) and "user-" not in str(failure) for failure in wrong)
+
+
+def test_somebody_found_comes_before_what_the_looking_broke_off_by():
+    broke_off = KoreInputError("It broke off.", remedy="")
+    for findings, first in (([Finding.FOUND], KoreFoundError), ([Finding.NOT_CHECKABLE], KoreInputError)):
+        verification, _ = look_for_all(begin("all", 1), findings)
+        assert isinstance(judge(verification, 1, [broke_off], fail_if_not_checkable=True)[0], first)
