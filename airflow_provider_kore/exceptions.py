@@ -60,7 +60,7 @@ class KoreAuthenticationError(KoreError):
 
 
 class KorePermissionError(KoreError):
-    """Kore.ai knows the app, but the app may not erase users."""
+    """Kore.ai knows the app, but the app lacks the scope for what it was asked to do."""
 
 
 class KoreRequestError(KoreError):

@@ -35,8 +35,9 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     warning says so.
 
     Returns a dict: ``requests`` (a list of ``{"request_id", "user_count"}``), ``user_count`` (exact duplicates
-    folded), ``batch_count``, and after waiting also ``erased``, ``open`` and ``not_erased``, which add up to
-    ``user_count``. Before the task fails, the same dict is pushed to the XCom ``return_value``.
+    folded), ``batch_count``, ``bot_ids``, ``all_bots``, and after waiting also ``erased``, ``open`` and ``not_erased``,
+    which add up to ``user_count``; and what else was asked for: ``plan_fingerprint``, ``members``, ``deadline``,
+    ``verification``, ``receipt``. Before the task fails, the same dict is pushed to the XCom ``return_value``.
 
     :param user_ids: a source of user ids from :mod:`airflow_provider_kore.user_ids`, the URI of a file, or a function,
         all of which are read while the task runs, so that no id enters Airflow's database. Or a list of user ids
@@ -66,8 +67,8 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         not about as many users, or the manifest has changed since, nothing is sent. Templated.
     :param verify: after the erasure, look for the data of ``"all"``, of ``"sample:N"`` people chosen by chance, or of
         nobody (``"none"``). Whoever is found fails the task. Costs many calls. Templated.
-    :param verify_since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the erasure; how
-        long Kore.ai keeps conversations for you. Needed if ``verify`` asks for anybody. Templated.
+    :param verify_since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the looking
+        begins; how long Kore.ai keeps conversations for you. Needed if ``verify`` asks for anybody. Templated.
     :param verify_channel_types: of which channels to look for messages.
     :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
     :param receipt_path: URI of a folder for signed receipts, written before the task ends, whatever its end; the

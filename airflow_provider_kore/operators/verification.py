@@ -38,8 +38,8 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     :param user_ids: whom to look for, as :class:`KoreEraseUserDataOperator` takes them. Templated.
     :param bot_ids: the bots to look at. Templated.
     :param all_bots: ``True`` to look at all bots of the organisation instead. A real bool; templated.
-    :param since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before ``until``; how long
-        Kore.ai keeps conversations for you. Templated.
+    :param since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the start of the task;
+        how long Kore.ai keeps conversations for you. Templated.
     :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
         Templated.
     :param verify: ``"all"``, or ``"sample:N"`` people chosen by chance. Templated.
@@ -47,7 +47,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
     :param deferrable: leave the worker while the account's rate limit is spent for long.
-    :param timeout: how long the try may take, in seconds or as ``timedelta``.
+    :param timeout: how long turns to call are waited for, from the start of the try, in seconds or as ``timedelta``.
     :param kore_conn_id: id of the connection; templated.
     :raises KoreInputError: if users, bots or period are refused; nothing was asked.
     :raises KoreFoundError: if somebody was found.
