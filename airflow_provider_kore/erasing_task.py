@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
@@ -13,15 +14,13 @@ from pydantic import JsonValue
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import (
-    ErasureOutcome,
-)
+from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
 from airflow_provider_kore.approval import check_approved
 from airflow_provider_kore.arguments import check_flag
 from airflow_provider_kore.asset_events import note_outcome
-from airflow_provider_kore.demands import Demands, read_demands
+from airflow_provider_kore.demands import read_demands
 from airflow_provider_kore.erasure_summary import Stage, publish
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -104,22 +103,26 @@ class ErasingTask:
         store = cast("TaskStateStore | None", context.get("task_state_store"))
         self._store = RecordStore(store, carried["records"] if carried else None)
         self._started = carried["started"] if carried else time.time()
-        self._demands = self._read_demands(after_submission=carried is not None)
-        self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
-        self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
+        with self._refusing():
+            self._demands = read_demands(operator, self._account)
+            self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
+            self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
         self._batches = self._planning.batches
         self._failures = [failure_from_json(fields) for fields in carried["failures"]] if carried else []
         self._not_erased_users = list(carried["not_erased_users"]) if carried else []
         self._first_look = 0.0
         self._verification: Verification | None = None
 
-    def _read_demands(self, *, after_submission: bool) -> Demands:
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Let what is refused say so if earlier tries, or this one before it deferred, have submitted something."""
         try:
-            return read_demands(self._operator, self._account)
+            yield
         except KoreError as error:
-            if after_submission and self._load_ledger() and self._ledger.anything_accepted:
-                raise type(error)(error.problem, consequence=Consequence.SENT, remedy=error.remedy) from None
-            raise
+            sent_before = error.consequence is Consequence.NOT_SENT and self._load_ledger()
+            if not sent_before or not self._ledger.anything_accepted:
+                raise
+            raise type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy) from None
 
     @property
     def _account(self) -> KoreAccount:
@@ -133,17 +136,21 @@ class ErasingTask:
 
     def start(self) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        dry_run = check_flag("dry_run", self._operator.is_dry_run)
         if self._demands.deadline is not None:
             log_deadline(self._demands.deadline, datetime.now(UTC))
-        planned = self._planning.plan()
-        if self._operator.must_be_approved:
-            check_approved(self._operator.plan_fingerprint, planned.fingerprint)
+        with self._refusing():
+            dry_run = check_flag("dry_run", self._operator.is_dry_run)
+            planned = self._planning.plan()
+            if self._operator.must_be_approved:
+                check_approved(self._operator.plan_fingerprint, planned.fingerprint)
         with self._hook.get_conn() as client:
             if dry_run:
-                return self._planning.show(planned, client) | self._deadline_fields()
+                output = self._planning.show(planned, client) | self._deadline_fields()
+                self._publish(Stage.ENDED, output | ErasureOutcome().counts(), planned.scope)
+                return output
             self._ledger = self._open_ledger(planned)
-            self._planning.refuse_what_must_not_be_sent(self._ledger, client)
+            with self._refusing():
+                self._planning.refuse_what_must_not_be_sent(self._ledger, client)
             self._publish(Stage.SUBMITTING)
             submission = self._submission()
             submission.begin()
@@ -315,7 +322,9 @@ class ErasingTask:
         deadline = self._demands.deadline
         return {} if deadline is None else {"deadline": deadline.as_of(datetime.now(UTC))}
 
-    def _publish(self, stage: Stage, output: Mapping[str, object] | None = None) -> None:
+    def _publish(
+        self, stage: Stage, output: Mapping[str, object] | None = None, scope: ErasureScope | None = None
+    ) -> None:
         """Tell the page in Airflow's UI how far the task is."""
         if output is None:
             waited_for = self._everybody() if stage is Stage.SUBMITTING else self._progress
@@ -326,7 +335,7 @@ class ErasingTask:
             stage,
             output,
             base_url=self._account.base_url,
-            scope=self._ledger.scope,
+            scope=scope or self._ledger.scope,
             started=self._started,
             deadline=self._demands.deadline,
         )
@@ -435,8 +444,9 @@ class ErasingTask:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, object]:
-        """Look for the erased people if asked to, and end."""
-        self._verification = self._proof.begin_verification()
+        """Look for the erased people if asked to and nobody is open, and end."""
+        if not self._progress.outcome.open:
+            self._verification = self._proof.begin_verification()
         return self._verify(None)
 
     @property

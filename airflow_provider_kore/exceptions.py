@@ -14,6 +14,7 @@ class Consequence(StrEnum):
     """What an error means for the erasure that was asked for."""
 
     NOT_SENT = "Nothing was sent to Kore.ai."
+    SENT_BEFORE = "This try sent nothing. What earlier tries submitted goes on at Kore.ai."
     NOT_ACCEPTED = "Kore.ai did not accept this request: nobody in it is being erased."
     SENT = "The erasure was already accepted by Kore.ai and goes on there: do not submit it again."
     UNKNOWN = "It is not known whether Kore.ai accepted the erasure."

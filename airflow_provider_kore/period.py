@@ -52,8 +52,7 @@ def read_period(since: object, until: object, now: datetime) -> Period:
         )
     if period.until > now:
         raise KoreInputError(
-            f"until ({iso_text(period.until)}) must not be later than the start of the DAG run ({iso_text(now)}): "
-            "what is yet to come cannot be read.",
+            f"until ({iso_text(period.until)}) must not be later than {iso_text(now)}: what is to come cannot be read.",
             remedy="Correct until, or leave it out.",
         )
     return period
@@ -96,6 +95,6 @@ def _in_utc(moment: datetime) -> datetime:
 def _fault(name: str, fault: str) -> KoreInputError:
     return KoreInputError(
         f"{name} {fault}.",
-        remedy="Pass a datetime, a date, either of them as ISO 8601 text such as 2026-01-31, or a timedelta before the "
-        "start of the DAG run.",
+        remedy="Pass a datetime, a date, either of them as ISO 8601 text such as 2026-01-31, or a timedelta: how long "
+        "before.",
     )

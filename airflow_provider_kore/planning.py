@@ -18,7 +18,7 @@ from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
 from airflow_provider_kore.demands import Demands, require_exported
-from airflow_provider_kore.exceptions import Consequence, KoreInputError
+from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.ledger import BatchRecord, ErasureLedger, Plan, make_plan
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_places
 
@@ -148,7 +148,6 @@ class ErasurePlanning:
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
                 _of_members(members),
-                consequence=Consequence.PARTLY_DONE if ledger.anything_accepted else Consequence.NOT_SENT,
                 remedy="Take them out of the account in Kore.ai's Admin Console, or out of the users, and run again.",
             )
 

@@ -66,8 +66,11 @@ class Proof:
             return None
         # What came in after the erasure was submitted is not what the erasure is about.
         now = datetime.now(UTC)
-        submitted = max(record.requests[-1].submission_time or now for record in self._erased_records())
-        period = read_period(self._demands.since, min(submitted, now), now)
+        submitted = min(max(record.requests[-1].submission_time or now for record in self._erased_records()), now)
+        try:
+            period = read_period(self._demands.since, None, submitted)
+        except KoreInputError:  # it begins later than this erasure, which an earlier try submitted
+            period = read_period(self._demands.since, None, now)
         return Verification.begin(self._demands.extent, self._scope, self._demands.channel_types, period, erased)
 
     @property

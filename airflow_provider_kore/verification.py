@@ -201,7 +201,13 @@ class Verification:
         if not isinstance(user_id, str):
             return Finding.NOT_CHECKABLE  # these calls take one text as the id of a user
         for query in islice(self._queries_about(user_id), self.calls, None):
-            pause = client.pacing.budget.seconds_until_turn(client.pacing.clock())
+            if time.time() >= deadline:
+                raise KoreVerificationError(
+                    "The time of the task was over before everybody was looked for.",
+                    consequence=Consequence.NOT_VERIFIED,
+                    remedy="Clear the task to look again, give it more time (timeout), or look for a sample only.",
+                )
+            pause = client.pacing.budget.seconds_until_turn(client.pacing.clock(), query.kind.call)
             if pause > patience and time.time() + pause < deadline:
                 return pause
             finding = client.hold(_look(query, client.pacing, max(deadline - time.time(), 0.0)))

@@ -232,7 +232,8 @@ class WaitingTask:
             self._failures += self._people.settle(kept, by_name=failure is None)
             # What was looked at again by name tells more than the counts did.
             self._progress.outcome = self._waited_for.never_submitted() + total(list(kept.values()))
-            self._verification = self._people.proof.begin_verification()
+            if not self._progress.outcome.open:
+                self._verification = self._people.proof.begin_verification()
         return self._verify(None)
 
     @property
@@ -293,12 +294,12 @@ class WaitingTask:
         return self._demands.deadline is not None and self._demands.deadline.is_over(datetime.now(UTC))
 
     def _output(self, outcome: ErasureOutcome) -> dict[str, object]:
-        scope, deadline = self._people.scope, self._demands.deadline
+        deadline = self._demands.deadline
         return {
             "requests": [request.to_json() for request in self._requests],
             "user_count": outcome.user_count,
             "batch_count": len(self._requests),
-            **(scope.to_json() if scope is not None else {}),
+            **self._people.scope.to_json(),
             **({"deadline": deadline.as_of(datetime.now(UTC))} if deadline is not None else {}),
             **outcome.counts(),
         }

@@ -408,3 +408,32 @@ def test_the_summary_of_a_failed_erasure_tells_so(erase, sandbox):
     sandbox.configure(refuse=[PEOPLE[3]])
     summary = erase(PEOPLE).run().xcoms["kore_erasure"]
     assert (summary["stage"], summary["erased"], summary["not_erased"]) == ("ended", 4, 1)
+
+
+def test_a_dry_run_is_summarized_as_one(erase):
+    summary = erase(PEOPLE, dry_run=True).run().xcoms["kore_erasure"]
+    assert (summary["stage"], summary["dry_run"], summary["user_count"]) == ("ended", True, 5)
+    assert (summary["erased"], summary["open"], summary["not_erased"]) == (0, 0, 0)
+
+
+# --- what an error says of what was done before -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"plan_fingerprint": f"kp:{'0' * 32}"},
+        {"verify": "some"},
+        {"received_at": "None", "regime": "gdpr"},
+        {"bot_ids": []},
+    ],
+)
+def test_a_refusal_after_something_was_accepted_says_so(erase, sandbox, arguments):
+    sandbox.configure(refuse=[PEOPLE[0]])
+    task = erase(PEOPLE)
+    assert isinstance(task.run().error, KoreNotErasedError)
+    end = erase(PEOPLE, store=task.store, **arguments).run()
+    assert end.state == "failed"
+    assert "Nothing was sent" not in end.text
+    assert "This try sent nothing. What earlier tries submitted goes on at Kore.ai." in end.text
+    assert len(erasures(sandbox)) == 1

@@ -1,8 +1,11 @@
 """Looking for people after their erasure: who is found is not gone, and an error proves nothing."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from airflow_provider_kore.exceptions import (
     KoreFoundError,
@@ -271,3 +274,36 @@ def test_what_went_wrong_before_a_break_still_fails_a_sensor_after_it(wait, subm
     assert "verify_rest" in {deferral["method"] for deferral in end.deferrals}
     assert end.output["not_erased_users"] == [{"batch": 1, "position": 1}]
     assert end.output["verification"] == {"gone": 2, "found": 0, "not_checkable": 0, "not_checked": 0}
+
+
+def test_a_clear_long_after_the_erasure_still_looks_for_people(erase, sandbox):
+    task = erase(PEOPLE, verify="all", verify_since=timedelta(days=31))
+    assert task.run().state == "success"
+    time.sleep(1.1)  # whole seconds are stored
+    end = erase(PEOPLE, store=task.store, verify="all", verify_since=timedelta(seconds=1)).run()
+    assert end.state == "success", end.text
+    assert end.output["verification"]["gone"] == 5
+    since = datetime.now(UTC) - timedelta(milliseconds=300)
+    end = erase(PEOPLE, store=task.store, verify="all", verify_since=since).run()
+    assert end.state == "success", end.text
+    assert end.output["verification"]["gone"] == 5
+
+
+def test_the_time_of_the_task_bounds_the_looking(verify, erased, sandbox):
+    erased()
+    sandbox.fail("latency", call="any", times=None, seconds=0.05)
+    end = verify(PEOPLE, timeout=0.3).run()
+    assert isinstance(end.error, KoreVerificationError)
+    assert "time" in end.text
+    assert 0 < end.output["not_checkable"] <= 5
+    assert end.output["gone"] < 5
+
+
+def test_what_cannot_be_written_does_not_hide_who_was_found(erase, sandbox, connection, tmp_path):
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    connection(extra__digest_key=KEY, extra__receipt_key=pem, extra__requests_per_minute=100_000)
+    sandbox.configure(leave_behind=[PEOPLE[3]])
+    (tmp_path / "file").write_text("in the way")
+    path = (tmp_path / "file" / "receipts").as_uri()
+    end = erase(PEOPLE, verify="all", verify_since=timedelta(days=31), receipt_path=path).run()
+    assert isinstance(end.error, KoreFoundError)
