@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import logging
 import secrets
 import sqlite3
@@ -34,6 +35,7 @@ class UserBatches:
     :param batch_size: most users in one batch; or the size of each batch, of which there are no more then.
     :param most: how many users there may be in all.
     :ivar duplicates: how many were folded when the users were last gone through.
+    :ivar people: the fingerprint of all users in their order, once they were planned; the size of batches is not in it.
     """
 
     def __init__(self, user_ids: object, batch_size: int | Sequence[int], most: int) -> None:
@@ -41,6 +43,7 @@ class UserBatches:
         self._batch_size = batch_size
         self._most = most
         self.duplicates = 0
+        self.people = ""
 
     def __iter__(self) -> Iterator[Batch]:
         """
@@ -77,11 +80,24 @@ class UserBatches:
         :param key: makes fingerprints.
         :raises KoreInputError: see :meth:`__iter__`.
         """
-        planned = [BatchRecord.planned(number, batch, key) for number, batch in enumerate(self, start=1)]
+        planned = [BatchRecord.planned(number, batch, key) for number, batch in enumerate(self.known_by(key), start=1)]
         if self.duplicates:
             log.info("%d exact duplicates among the user ids were folded.", self.duplicates)
         log.info("%d users in %d batches.", sum(record.user_count for record in planned), len(planned))
         return planned
+
+    def known_by(self, key: bytes) -> Iterator[Batch]:
+        """
+        Read the users, batch by batch, and make the fingerprint of all.
+
+        :param key: makes fingerprints.
+        """
+        people = hmac.new(key, digestmod=hashlib.sha256)
+        for batch in self:
+            for user_id in batch:
+                people.update(canonical_name(user_id) + b"\n")
+            yield batch
+        self.people = f"ku:{people.hexdigest()[:32]}"
 
     def again(self, records: Sequence[BatchRecord], key: bytes) -> Iterator[tuple[BatchRecord, Batch]]:
         """

@@ -26,6 +26,11 @@ class ProvingOperator(Protocol):
     """What an author of a DAG may ask of a task beside the erasure itself, rendered."""
 
     @property
+    def given(self) -> frozenset[str]:
+        """The names of arguments that were given, before their templates were rendered."""
+        ...
+
+    @property
     def verify(self) -> str:
         """How many of the erased people to look for: ``"none"``, ``"sample:N"`` or ``"all"``."""
         ...
@@ -87,6 +92,7 @@ class Demands:
     :param approved_by: who approved the erasure.
     :param export: what was handed out before.
     :param exported_users: the data of how many people.
+    :param exported_people: the fingerprint of who they are.
     """
 
     extent: Extent
@@ -100,6 +106,7 @@ class Demands:
     approved_by: str | None
     export: parts.Export | None
     exported_users: int | None
+    exported_people: str | None
 
     @property
     def any_proof(self) -> bool:
@@ -116,6 +123,13 @@ def read_demands(operator: ProvingOperator, account: KoreAccount) -> Demands:
     :raises KoreInputError: if something cannot be had.
     :raises KoreConfigurationError: if the connection has no key for receipts, or one that cannot be used.
     """
+    for name, value in (
+        ("receipt_path", operator.receipt_path),
+        ("export_manifest", operator.export_manifest),
+        ("approved_by", operator.approved_by),
+    ):
+        if value is None and name in operator.given:
+            raise KoreInputError(f"{name} was given, and its template renders to nothing.", remedy=f"Correct {name}.")
     extent = read_extent(operator.verify)
     if extent.is_asked_for:
         read_period(operator.verify_since, None, datetime.now(UTC))
@@ -154,6 +168,8 @@ def _read_approver(value: object) -> str | None:
     """Take a name, or what Airflow's approval tells of who answered."""
     if value is None:
         return None
+    if isinstance(value, Mapping) and value.get("chosen_options", ["Approve"]) != ["Approve"]:
+        raise KoreInputError("The erasure was not approved.", remedy="Ask again, or leave these users alone.")
     who = value.get("responded_by_user") if isinstance(value, Mapping) else value
     name = who.get("name") or who.get("id") if isinstance(who, Mapping) else who
     if type(name) is int:
@@ -169,18 +185,23 @@ def _read_approver(value: object) -> str | None:
 class _ExportFields(TypedDict):
     export: parts.Export | None
     exported_users: int | None
+    exported_people: str | None
 
 
 def _read_export(value: object) -> _ExportFields:
     match value:
         case None:
-            return {"export": None, "exported_users": None}
-        case {"manifest": str(manifest), "manifest_sha256": str(sha256), "user_count": int(user_count)} if (
-            manifest and re.fullmatch("[0-9a-f]{64}", sha256)
-        ):
+            return {"export": None, "exported_users": None, "exported_people": None}
+        case {
+            "manifest": str(manifest),
+            "manifest_sha256": str(sha256),
+            "user_count": int(user_count),
+            "people_fingerprint": str(people),
+        } if manifest and re.fullmatch("[0-9a-f]{64}", sha256):
             return {
                 "export": parts.Export(manifest=manifest, manifest_sha256=sha256),
                 "exported_users": user_count,
+                "exported_people": people,
             }
     raise KoreInputError(
         f"export_manifest is of type {type(value).__name__} and not what an export returned.",
@@ -188,19 +209,20 @@ def _read_export(value: object) -> _ExportFields:
     )
 
 
-def require_exported(demands: Demands, user_count: int) -> None:
+def require_exported(demands: Demands, user_count: int, people: str | None) -> None:
     """
     Refuse to erase whose data were not handed out, if an export is named.
 
     :param user_count: how many people are about to be erased.
-    :raises KoreInputError: if the export is of another number of people, or its manifest is not what it was.
+    :param people: the fingerprint of who they are; ``None`` if the task does not know them.
+    :raises KoreInputError: if the export is of other people, or its manifest is not what it was.
     """
     if demands.export is None:
         return
-    if demands.exported_users != user_count:
+    if demands.exported_users != user_count or people not in (None, demands.exported_people):
         raise KoreInputError(
-            f"The export is of {demands.exported_users} users, and {user_count} would be erased.",
-            remedy="Export and erase the same users.",
+            f"The export is not of the same users: it has {demands.exported_users}, and there are {user_count} here.",
+            remedy="Export and erase the same users, in the same order, by the same connection.",
         )
     if read_sha256(demands.export.manifest) != demands.export.manifest_sha256:
         raise KoreInputError(

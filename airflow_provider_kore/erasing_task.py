@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
@@ -37,7 +38,7 @@ from airflow_provider_kore.ledger import (
     TaskStateStore,
 )
 from airflow_provider_kore.outcome_table import Row, outcome_table
-from airflow_provider_kore.places import PlaceFields, show_places
+from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, show_places
 from airflow_provider_kore.planning import ErasurePlanning, Planned
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
 from airflow_provider_kore.proof import Proof
@@ -113,14 +114,18 @@ class ErasingTask:
         self._first_look = 0.0
         self._verification: Verification | None = None
 
+    @property
+    def _anything_accepted(self) -> bool:
+        """Whether earlier tries have submitted anything, as far as that is recorded."""
+        return self._load_ledger() and self._ledger.anything_accepted
+
     @contextmanager
     def _refusing(self) -> Iterator[None]:
         """Let what is refused say so if earlier tries, or this one before it deferred, have submitted something."""
         try:
             yield
         except KoreError as error:
-            sent_before = error.consequence is Consequence.NOT_SENT and self._load_ledger()
-            if not sent_before or not self._ledger.anything_accepted:
+            if error.consequence is not Consequence.NOT_SENT or not self._anything_accepted:
                 raise
             raise type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy) from None
 
@@ -140,7 +145,7 @@ class ErasingTask:
             log_deadline(self._demands.deadline, datetime.now(UTC))
         with self._refusing():
             dry_run = check_flag("dry_run", self._operator.is_dry_run)
-            planned = self._planning.plan()
+            planned = self._planning.plan(may_skip=not self._anything_accepted)
             if self._operator.must_be_approved:
                 check_approved(self._operator.plan_fingerprint, planned.fingerprint)
         with self._hook.get_conn() as client:
@@ -164,7 +169,7 @@ class ErasingTask:
         :param pause: with what the task left its worker.
         """
         try:
-            self._ledger = self._open_ledger(self._planning.plan())
+            self._ledger = self._open_ledger(self._planning.plan(may_skip=False))
         except (KoreInputError, KoreResumeError) as error:
             if not self._load_ledger():
                 raise
@@ -225,6 +230,12 @@ class ErasingTask:
         if not self._load_ledger():
             raise waiting_broke_off()
         self._progress = self._everybody()
+        settled = (record for record in self._ledger.records if record.state is BatchState.SETTLED)
+        self._not_erased_users = [
+            PlaceFields(batch=record.number, position=position + 1)
+            for record in settled
+            for position in record.positions or ()
+        ][:NAMED_IN_OUTPUT]
         if not self._unsent:
             return waiting_broke_off()
         return KoreWaitError(
@@ -434,6 +445,7 @@ class ErasingTask:
                 self._first_look = time.time() + self._operator.poll_interval
         except KoreError as error:
             failure = error
+            self._doubt(outcomes)
         self._not_erased_users = settling.not_erased_users
         self._failures += settling.alarms
         self._progress.end_round(outcomes, self._deadline)
@@ -441,12 +453,19 @@ class ErasingTask:
             self._failures.append(failure)
             self._progress.give_up(lambda number: outcomes.get(number) or self._unseen(number))
 
+    def _doubt(self, outcomes: dict[int, RequestOutcome]) -> None:
+        """Take those for open whom numbers alone call erased, where looking by name was needed and failed."""
+        for number, outcome in outcomes.items():
+            record = self._ledger.records[number - 1]
+            if record.state is BatchState.ACCEPTED and outcome.settled and not outcome.outcome.not_erased:
+                outcomes[number] = replace(outcome, outcome=ErasureOutcome(open=outcome.outcome.user_count))
+
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, object]:
         """Look for the erased people if asked to and nobody is open, and end."""
         if not self._progress.outcome.open:
-            self._verification = self._proof.begin_verification()
+            self._verification = self._proof.begin_verification(self._context)
         return self._verify(None)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
     from airflow_provider_kore.statutory_deadline import StatutoryDeadline
+
+log = logging.getLogger(__name__)
 
 SUMMARY_KEY = "kore_erasure"
 
@@ -54,20 +57,23 @@ def publish(
     if not operator.do_xcom_push:
         return
     receipt = output.get("receipt")
-    context["ti"].xcom_push(
-        key=SUMMARY_KEY,
-        value={
-            "version": SUMMARY_VERSION,
-            "stage": stage.value,
-            **summarize(output, base_url, scope or ErasureScope((), all_bots=False)),
-            "started": _text(started),
-            "updated": _text(time.time()),
-            "deadline": None if deadline is None else deadline.as_of(datetime.now(UTC)),
-            "receipt": receipt["uri"] if isinstance(receipt, Mapping) else None,
-            "dry_run": output.get("dry_run") is True,
-            "verification": _counts(output.get("verification")),
-        },
-    )
+    try:
+        context["ti"].xcom_push(
+            key=SUMMARY_KEY,
+            value={
+                "version": SUMMARY_VERSION,
+                "stage": stage.value,
+                **summarize(output, base_url, scope or ErasureScope((), all_bots=False)),
+                "started": _text(started),
+                "updated": _text(time.time()),
+                "deadline": None if deadline is None else deadline.as_of(datetime.now(UTC)),
+                "receipt": receipt["uri"] if isinstance(receipt, Mapping) else None,
+                "dry_run": output.get("dry_run") is True,
+                "verification": _counts(output.get("verification")),
+            },
+        )
+    except Exception as error:  # noqa: BLE001 # an erasure must not look failed for want of a summary
+        log.warning("The summary for the page could not be pushed (%s).", type(error).__name__)
 
 
 def _counts(verification: object) -> dict[str, object] | None:

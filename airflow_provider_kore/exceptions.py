@@ -17,6 +17,7 @@ class Consequence(StrEnum):
     SENT_BEFORE = "This try sent nothing. What earlier tries submitted goes on at Kore.ai."
     NOT_ACCEPTED = "Kore.ai did not accept this request: nobody in it is being erased."
     SENT = "The erasure was already accepted by Kore.ai and goes on there: do not submit it again."
+    ONLY_WAITS = "This task only waits: what was submitted before goes on at Kore.ai."
     UNKNOWN = "It is not known whether Kore.ai accepted the erasure."
     PARTLY_DONE = "The erasure is only partly done."
     NOT_VERIFIED = "Kore.ai reports the erasure as done, and nothing else shows it."

@@ -102,6 +102,7 @@ class ExportingTask:
                 folder,
                 wanted,
                 asked,
+                self._account.digest_key,
                 deadline=self._deadline,
                 patience=patience(self._operator.deferrable),
             )
@@ -141,7 +142,7 @@ class ExportingTask:
         """Read and check all users, so that Kore.ai is asked about nobody of a bad list."""
         key = self._account.fingerprint_key()
         planned = []
-        for number, batch in enumerate(self._batches, start=1):
+        for number, batch in enumerate(self._batches.known_by(key), start=1):
             for position, user_id in enumerate(batch, start=1):
                 if isinstance(user_id, ChannelUserId):
                     raise KoreInputError(
@@ -156,7 +157,7 @@ class ExportingTask:
         return planned
 
     def _end_empty(self) -> dict[str, object]:
-        if self._operator.on_empty == "skip":
+        if self._operator.on_empty == "skip" and self._pause is None:
             raise AirflowSkipException("There are no users to export.")
         raise KoreInputError(
             "There are no users to export.",
@@ -189,7 +190,7 @@ class ExportingTask:
         }
         if begun is None:
             folder.write_document(BEGUN, {**asked, "run": run, "now": now.isoformat()})
-        elif others := [key for key, value in asked.items() if begun.get(key) != value]:
+        elif others := [key for key, value in {**asked, "run": run}.items() if begun.get(key) != value]:
             raise _taken(f"it holds an export of another {' and '.join(others)}")
         return period, asked
 
@@ -261,6 +262,7 @@ class ExportingTask:
     ) -> dict[str, object]:
         """Write the manifest from what stands beside each person's file."""
         listed = []
+        owners: dict[object, str] = {}
         for place, _, name in self._users(planned):
             summary = files.summary(name)
             if summary is None:
@@ -268,6 +270,13 @@ class ExportingTask:
                     f"{place}: there is no whole file of this user at the end. The source of the user ids, or the "
                     "destination, was changed while the task ran.",
                     remedy="Clear the task to go on.",
+                )
+            named = summary["named_in_data"]
+            if named is not None and (other := owners.setdefault(named, place)) != place:
+                raise KoreExportError(
+                    f"{place} and {other} have the data of one and the same person.",
+                    remedy="Take one of them out if both are ids of one person. If not, Kore.ai answered with somebody "
+                    "else's data: delete the export, and ask Kore.ai.",
                 )
             listed.append({key: summary[key] for key in ("file", *_COUNTED, "size", "sha256")})
         listed.sort(key=lambda file: cast("str", file["file"]))
@@ -279,6 +288,7 @@ class ExportingTask:
             "manifest": folder.uri_of(MANIFEST),
             "manifest_sha256": sha256,
             "user_count": len(listed),
+            "people_fingerprint": self._batches.people,
             **totals,
         }
 

@@ -11,9 +11,9 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, TypedDict, cast
 
@@ -144,19 +144,8 @@ class SubmittedErasure(AcceptedErasure):
             completed_at=(self.completed_at or outcome.seen_at) if outcome.settled and outcome.understood else None,
             created_on=outcome.created_on or self.created_on,
             updated_on=outcome.updated_on or self.updated_on,
-            reported=(counts.erased, counts.open, counts.not_erased),
+            reported=(counts.erased, counts.open, counts.not_erased) if outcome.was_answered else self.reported,
         )
-
-    @property
-    def submission_time(self) -> datetime | None:
-        """When it was submitted: by this task's clock, or else by Kore.ai's."""
-        if self.submitted_at:
-            return datetime.fromtimestamp(self.submitted_at, UTC)
-        try:
-            told = datetime.fromisoformat(self.created_on or "")
-        except ValueError:
-            return None
-        return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
     def to_record(self) -> SubmittedErasureFields:
         """Write the form that the store keeps; :meth:`to_json` writes what tasks return."""
@@ -237,9 +226,10 @@ class BatchRecord:
         """
         if self.positions is not None and position not in self.positions:
             return PersonOutcome.ERASED
-        reported = self.requests[-1].reported if self.state is BatchState.ACCEPTED else None
-        is_open = self.state is BatchState.ACCEPTED and (reported is None or reported[1] > 0)
-        return PersonOutcome.OPEN if is_open else PersonOutcome.NOT_ERASED
+        if self.state is not BatchState.ACCEPTED:
+            return PersonOutcome.NOT_ERASED
+        _, open_, not_erased = self.requests[-1].reported or (0, 0, 0)
+        return PersonOutcome.NOT_ERASED if not_erased and not open_ else PersonOutcome.OPEN
 
     @property
     def reported(self) -> ErasureOutcome:
@@ -476,14 +466,20 @@ class ErasureLedger:
 
     def seen(self, outcomes: Mapping[int, RequestOutcome]) -> None:
         """
-        Note what was seen of the latest submissions, by number of the batch.
+        Note what was seen of submissions that are not settled yet; it is written with the next change of the batch.
 
-        It is written with the next change of the batch: until then nothing depends on it.
+        :param outcomes: by number of the batch.
         """
         for number, outcome in outcomes.items():
             record = self._records[number - 1]
-            *earlier, latest = record.requests
-            self._records[number - 1] = replace(record, requests=(*earlier, latest.seen(outcome)))
+            if record.state is BatchState.ACCEPTED:
+                *earlier, latest = record.requests
+                self._records[number - 1] = replace(record, requests=(*earlier, latest.seen(outcome)))
+
+    def write_open(self, numbers: Iterable[int]) -> None:
+        """Write what was seen of those batches that are not settled, since the task may go on in another process."""
+        records = (self._records[number - 1] for number in numbers)
+        self._put(*(record for record in records if record.state is BatchState.ACCEPTED))
 
     def settled(self, record: BatchRecord, repeat: Sequence[int]) -> None:
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
@@ -13,7 +13,7 @@ from airflow_provider_kore.api.erasure import ErasureScope, check_scope
 from airflow_provider_kore.api.users import fingerprint, fingerprint_in_order
 from airflow_provider_kore.api.watching import Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.batches import UserBatches
-from airflow_provider_kore.demands import Demands
+from airflow_provider_kore.demands import Demands, require_exported
 from airflow_provider_kore.exceptions import KoreError, KoreInputError
 from airflow_provider_kore.ledger import (
     BatchFields,
@@ -126,11 +126,13 @@ class PeopleWaitedFor:
                 replace(record, fingerprint=in_order, sent_fingerprint=in_any_order)
                 for record, (_, in_order, in_any_order) in zip(records, batches, strict=True)
             ]
+        people = None if self._batches is None else self._batches.people
+        require_exported(self._demands, sum(self._sizes), people)
         self._keep(records)
 
     @staticmethod
     def _fingerprints(batches: UserBatches, key: bytes) -> Iterator[tuple[int, str, str]]:
-        for batch in batches:
+        for batch in batches.known_by(key):
             yield len(batch), fingerprint_in_order(batch, key), fingerprint(batch, key)
 
     def to_json(self) -> PeopleFields | None:
@@ -157,6 +159,7 @@ class PeopleWaitedFor:
         :return: what is wrong with the answers.
         """
         numbered = {number + 1: outcome for number, outcome in outcomes.items()}
+        self._unconfirmed = self._not_named_as_given(numbered)
         if self._batches is None:
             self._ledger.seen(numbered)
             self._ledger.erased(
@@ -173,11 +176,7 @@ class PeopleWaitedFor:
         except KoreError as error:
             return [error]
         outcomes.update({number - 1: outcome for number, outcome in numbered.items()})
-        self._unconfirmed = {
-            record.number
-            for record in self._ledger.records
-            if numbered[record.number].fingerprint != record.sent_fingerprint
-        }
+        self._unconfirmed = self._not_named_as_given(numbered)
         if self._unconfirmed and by_name:
             log.warning(
                 "In %d of %d requests Kore.ai's answers do not name the users as user_ids does: receipts tell these by "
@@ -187,6 +186,14 @@ class PeopleWaitedFor:
             )
         self.not_erased_users = settling.not_erased_users
         return settling.alarms
+
+    def _not_named_as_given(self, outcomes: Mapping[int, RequestOutcome]) -> set[int]:
+        """List the batches of which Kore.ai's answer does not name the very users."""
+        return {
+            record.number
+            for record in self._ledger.records
+            if self._batches is not None and outcomes[record.number].fingerprint != record.sent_fingerprint
+        }
 
     def _watch_batches(self, client: KoreClient, numbers: Sequence[int], assess: Assess) -> ErasureWatch:
         return self._watch(client, [number - 1 for number in numbers], assess)

@@ -12,6 +12,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory, Write
+from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export_files import SET_ASIDE, ExportFolder, GrowingFile
 
@@ -41,6 +42,7 @@ class PersonFiles:
     :param folder: where to.
     :param wanted: what is wanted of each person.
     :param asked: how the files say so.
+    :param digest_key: of the connection.
     :param deadline: when the task ends, in seconds since the epoch.
     :param patience: longest wait for a turn, in seconds.
     :ivar pause: in how many seconds the next turn is, when a person was left unfinished.
@@ -52,6 +54,7 @@ class PersonFiles:
         folder: ExportFolder,
         wanted: HistoryRange,
         asked: Mapping[str, object],
+        digest_key: str,
         *,
         deadline: float,
         patience: float,
@@ -60,6 +63,7 @@ class PersonFiles:
         self._folder = folder
         self._wanted = wanted
         self._asked = asked
+        self._digest_key = digest_key
         self._deadline = deadline
         self._patience = patience
         self.pause = 0.0
@@ -135,10 +139,11 @@ class PersonFiles:
         return self._client.pacing.clock() + max(self._deadline - time.time(), 0.0)
 
     def _describe(self, name: str, history: PersonHistory, size: int, sha256: str) -> dict[str, object]:
-        counts = history.counts
+        counts, own_id = history.counts, history.own_id
         return {
             **self._asked,
             "file": _data(name),
+            "named_in_data": None if own_id is None else digest(own_id, self._digest_key),
             "channels": history.channel_types,
             **{kind.value: sum(counts[kind, bot_id] for bot_id in self._wanted.bot_ids) for kind in HistoryKind},
             "by_bot": [

@@ -75,10 +75,11 @@ class ErasurePlanning:
         most = check_max_users(operator.max_users, account.max_users)
         self.batches = UserBatches(operator.user_ids, operator.batch_size, most)
 
-    def plan(self) -> Planned:
+    def plan(self, *, may_skip: bool) -> Planned:
         """
         Check the bots, and read and check all users.
 
+        :param may_skip: whether the task may be skipped if there are no users: not once something was submitted.
         :raises KoreInputError: if any of that is refused, or there are no users.
         :raises AirflowSkipException: if there are no users and that is to skip the task.
         """
@@ -91,7 +92,7 @@ class ErasurePlanning:
         key = self._account.fingerprint_key()
         records = self.batches.plan(key)
         if not records:
-            self._end_empty()
+            self._end_empty(may_skip)
         plan = make_plan(
             self._account,
             scope,
@@ -101,8 +102,8 @@ class ErasurePlanning:
         )
         return Planned(scope, records, plan, plan_fingerprint(plan, records, key))
 
-    def _end_empty(self) -> NoReturn:
-        if self._operator.on_empty == "skip":
+    def _end_empty(self, may_skip: bool) -> NoReturn:
+        if self._operator.on_empty == "skip" and may_skip:
             raise AirflowSkipException("There are no users to erase.")
         raise KoreInputError(
             "There are no users to erase.",
@@ -144,7 +145,7 @@ class ErasurePlanning:
         """
         if not any(record.must_be_sent for record in ledger.records):
             return
-        require_exported(self._demands, ledger.user_count)
+        require_exported(self._demands, ledger.user_count, self.batches.people)
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
                 _of_members(members),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 from airflow_provider_kore.api.account import KoreAccount
@@ -12,13 +13,19 @@ from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.batches import Batch, UserBatches
 from airflow_provider_kore.demands import Demands
-from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreReceiptError
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreError,
+    KoreInputError,
+    KoreReceiptError,
+    KoreVerificationError,
+)
 from airflow_provider_kore.ledger import BatchRecord, PersonOutcome
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.book import ReceiptBook, ReceiptFields
 from airflow_provider_kore.receipts.documents import Receipt
-from airflow_provider_kore.verification import Finding, Person, Verification, judge, look_for_people
+from airflow_provider_kore.verification import Finding, Person, Verification, judge, look_for_people, sample_seed
 from airflow_provider_kore.waiting import CallsFields
 
 if TYPE_CHECKING:
@@ -59,19 +66,25 @@ class Proof:
 
     # --- looking for people ------------------------------------------------------------------------------------------
 
-    def begin_verification(self) -> Verification | None:
-        """Choose whom to look for; ``None`` if nobody is asked for, or nobody is erased."""
+    def begin_verification(self, context: Context) -> Verification | None:
+        """
+        Choose whom to look for; ``None`` if nobody is asked for, or nobody is erased.
+
+        :param context: of the running task, of which each try looks for the same people.
+        """
+        seed = sample_seed(context, self._account)
         erased = self.erased_count
         if not self._demands.extent.is_asked_for or not erased or self._scope is None:
             return None
         # What came in after the erasure was submitted is not what the erasure is about.
         now = datetime.now(UTC)
-        submitted = min(max(record.requests[-1].submission_time or now for record in self._erased_records()), now)
+        times = [record.requests[-1].submitted_at for record in self._erased_records()]
+        submitted = now if 0 in times else min(datetime.fromtimestamp(max(times), UTC), now)
         try:
             period = read_period(self._demands.since, None, submitted)
         except KoreInputError:  # it begins later than this erasure, which an earlier try submitted
             period = read_period(self._demands.since, None, now)
-        return Verification.begin(self._demands.extent, self._scope, self._demands.channel_types, period, erased)
+        return Verification.begin(self._demands.extent, self._scope, self._demands.channel_types, period, erased, seed)
 
     @property
     def erased_count(self) -> int:
@@ -138,7 +151,7 @@ class Proof:
         :return: what kept the evidence from being written.
         """
         if verification is not None:
-            output["verification"] = verification.output(self.erased_count)
+            output["verification"] = self._told_of(verification)
         try:
             if receipt := self._write_receipts(context, verification, approved_plan):
                 output["receipt"] = receipt
@@ -146,6 +159,16 @@ class Proof:
             log.error("%s", error)
             return [error]
         return []
+
+    def _told_of(self, verification: Verification) -> dict[str, object]:
+        """Say of nobody that they are gone if it is not sure that they are those of the requests."""
+        told = verification.output(self.erased_count)
+        records = [record for record in self._erased_records() if record.number in self._unconfirmed]
+        if records:
+            counts = verification.counts(self.erased_count)
+            unsure = min(counts["gone"], sum(record.user_count - record.unerased for record in records))
+            told |= {"gone": counts["gone"] - unsure, "not_checkable": counts["not_checkable"] + unsure}
+        return told
 
     def judge(self, verification: Verification | None, failures: Sequence[KoreError]) -> list[KoreError]:
         """
@@ -157,7 +180,10 @@ class Proof:
         if verification is None:
             return list(failures)
         fail = self._demands.fail_if_not_checkable
-        return judge(verification, self.erased_count, failures, fail_if_not_checkable=fail)
+        wrong = judge(verification, self.erased_count, failures, fail_if_not_checkable=fail)
+        if self._unconfirmed and fail:
+            wrong.append(_whose_is_not_sure(len(self._unconfirmed)))
+        return wrong
 
     # --- receipts ----------------------------------------------------------------------------------------------------
 
@@ -168,21 +194,19 @@ class Proof:
         if self._demands.receipt_path is None or self._demands.receipt_key is None:
             return None
         book = ReceiptBook(self._demands.receipt_path, self._demands.receipt_key, self._head(context, approved_plan))
-        numbers = _Numbers()
+        numbers = count()
         nameless: KoreInputError | None = None
-        left = {record.number: record for record in self._records if record.requests}
+        left = {record.number: record for record in self._records if record.requests and self._was_seen(record)}
         if self._batches is not None:
             try:
                 for record, batch in self._batches.again(list(left.values()), self._account.fingerprint_key()):
-                    book.add(
-                        self._receipt(book, record, self._persons(record, batch, verification, numbers), verification)
-                    )
+                    book.add(self._receipt(book, record, batch, verification, numbers))
                     del left[record.number]
             except KoreInputError as error:
                 nameless = error
         for record in left.values():
-            book.add(self._receipt(book, record, None, None))
-        written = book.close()
+            book.add(self._receipt(book, record, None, verification, numbers))
+        written = book.close(never_submitted=sum(record.user_count for record in self._records if not record.requests))
         if written is not None:
             log.info(
                 "Evidence is in %s (%d receipts, SHA-256 %s).", written["uri"], written["count"], written["sha256"]
@@ -216,41 +240,52 @@ class Proof:
                 regime=deadline.regime.value,
                 received_on=deadline.received_on.isoformat(),
                 due_on=deadline.due_on.isoformat(),
+                ends_at=parts.utc_text(deadline.ends_at),
             ),
             approved_by=self._demands.approved_by,
             plan_fingerprint=approved_plan,
             export=self._demands.export,
         )
 
-    def _persons(
-        self, record: BatchRecord, batch: Batch, verification: Verification | None, numbers: _Numbers
-    ) -> list[parts.Person]:
-        persons = []
-        for position, user_id in enumerate(batch):
-            outcome = record.outcome_of(position)
-            finding = Finding.NOT_CHECKED
+    def _was_seen(self, record: BatchRecord) -> bool:
+        """Tell whether there is anything to say: who only waits does not speak of what Kore.ai was silent about."""
+        return record.requests[-1].submitted_at > 0 or record.requests[-1].reported is not None
+
+    def _fates(
+        self, record: BatchRecord, verification: Verification | None, numbers: Iterator[int]
+    ) -> list[tuple[PersonOutcome, Finding]]:
+        """Say of each user of a batch what is held to be true, and what looking for the user showed."""
+        fates = []
+        for position in range(record.user_count):
+            outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
             if outcome is PersonOutcome.ERASED:
-                number = numbers.next()
-                if verification is not None:
-                    finding = verification.finding(number, Person(record.number, position, user_id))
+                number = next(numbers)
+                if verification is not None and record.number not in self._unconfirmed:
+                    finding = verification.finding(number, record.number, position)
                 if finding is Finding.FOUND:
                     outcome = PersonOutcome.NOT_ERASED
-            name = digest(user_id, self._account.digest_key)
-            persons.append(parts.Person(digest=name, outcome=outcome.value, verification=finding.value))
-        return persons
+            fates.append((outcome, finding))
+        return fates
 
     def _receipt(
         self,
         book: ReceiptBook,
         record: BatchRecord,
-        persons: list[parts.Person] | None,
+        batch: Batch | None,
         verification: Verification | None,
+        numbers: Iterator[int],
     ) -> Receipt:
-        reported = record.reported
-        if persons is None:
-            outcomes = [record.outcome_of(position) for position in range(record.user_count)]
-        else:
-            outcomes = [PersonOutcome(person.outcome) for person in persons]
+        fates = self._fates(record, verification, numbers)
+        outcomes, findings = [outcome for outcome, _ in fates], [finding for _, finding in fates]
+        persons = None
+        if batch is not None and record.number not in self._unconfirmed:
+            persons = [
+                parts.Person(
+                    digest=digest(user_id, self._account.digest_key), outcome=outcome.value, verification=finding.value
+                )
+                for user_id, (outcome, finding) in zip(batch, fates, strict=True)
+            ]
+        looked = None if record.number in self._unconfirmed else verification
         return Receipt.about(
             book.head,
             batch=parts.BatchNumber(number=record.number, of=len(self._records)),
@@ -267,30 +302,29 @@ class Proof:
             ],
             user_count=record.user_count,
             outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in PersonOutcome}),
-            vendor_reported=parts.Counts(**reported.counts()),
-            persons=None if record.number in self._unconfirmed else persons,
-            verification=None if verification is None or persons is None else _findings(verification, persons),
+            vendor_reported=parts.Counts(**record.reported.counts()),
+            persons=persons,
+            verification=None if looked is None else _told(looked, findings),
         )
 
 
-class _Numbers:
-    """Count the erased people through all batches."""
+def _whose_is_not_sure(count: int) -> KoreVerificationError:
+    return KoreVerificationError(
+        f"In {count} requests Kore.ai's answers do not name the users as user_ids does, so that it is not sure that "
+        "those who were looked for are those who were erased.",
+        consequence=Consequence.NOT_VERIFIED,
+        remedy="Give the very users that were submitted. If Kore.ai names them by ids of its own, let the task verify "
+        'that erases them, or set on_not_checkable="warn".',
+    )
 
-    def __init__(self) -> None:
-        self._next = 0
 
-    def next(self) -> int:
-        self._next += 1
-        return self._next - 1
-
-
-def _findings(verification: Verification, persons: Sequence[parts.Person]) -> parts.Verification:
-    findings = [person.verification for person in persons]
+def _told(verification: Verification, findings: Sequence[Finding]) -> parts.Verification:
     return parts.Verification(
         mode=verification.mode,
         since=parts.utc_text(verification.period.since),
         until=parts.utc_text(verification.period.until),
-        **{finding.value: findings.count(finding.value) for finding in Finding},
+        channel_types=tuple(verification.channel_types),
+        **{finding.value: findings.count(finding) for finding in Finding},
     )
 
 

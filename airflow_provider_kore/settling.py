@@ -10,7 +10,13 @@ from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, Mat
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.batches import Batch, UserBatches
-from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreUnexpectedUsersError
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreError,
+    KoreInputError,
+    KoreSourceError,
+    KoreUnexpectedUsersError,
+)
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import BatchRecord, ErasureLedger
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_position
@@ -70,8 +76,11 @@ class Settling:
                 very_users = outcome.fingerprint == record.sent_fingerprint
                 (erased if very_users and not outcome.outcome.not_erased else unclear).append(record)
         self._ledger.erased(erased)
-        if unclear and by_name:
-            self._look_by_name(unclear, outcomes)
+        try:
+            if unclear and by_name:
+                self._look_by_name(unclear, outcomes)
+        finally:
+            self._ledger.write_open(outcomes)
         return any(not outcomes[record.number].settled for record in unclear)
 
     def _look_by_name(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
@@ -82,6 +91,10 @@ class Settling:
                 for record, batch in self._batches.again(records, self._key):
                     outcomes[record.number] = self._look_at_batch(client, record, batch)
                     del left[record.number]
+        except KoreSourceError as error:
+            raise KoreSourceError(
+                f"Who is not erased cannot be told: {error.problem}", consequence=Consequence.SENT, remedy=error.remedy
+            ) from None
         except KoreInputError as error:
             log.warning(
                 "Counts decide, and who is not erased cannot be told, since the users cannot be read any more as they "

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 DAYS_TO_WARN = 7
 """With fewer days left than these, a deadline is written to the log as a warning."""
 
+EARLIEST_YEAR = 2000
+"""Before there was such a law nobody asked under it; a year like 1 is a slip of a form."""
+
 CLOCK_TOLERANCE = timedelta(days=1)
 """How far ahead a request may seem to have come in: clocks and time zones differ."""
 
@@ -140,6 +143,8 @@ def read_deadline(received_at: object, regime: object, now: datetime | None = No
         raise _refuse("received_at and regime go together, and one of them is missing.")
     law = _read_regime(regime)
     moment = read_received_at(received_at)
+    if moment.year < EARLIEST_YEAR:
+        raise _refuse("received_at lies too far in the past.")
     if moment > (now or datetime.now(UTC)) + CLOCK_TOLERANCE:
         raise _refuse("received_at is in the future.")
     return StatutoryDeadline.of(moment, law)

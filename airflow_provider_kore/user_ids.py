@@ -242,8 +242,20 @@ class CallableUserIds(UserIdSource):
         """
         Call the function and read what it returns.
 
+        :raises KoreSourceError: if the function raises anything.
         :raises KoreInputError: if what it returns is a string, a mapping or a set, or cannot be iterated.
         """
+        try:
+            yield from self._returned()
+        except KoreInputError:
+            raise
+        except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
+            raise KoreSourceError(
+                f"The function for user ids raised {type(error).__name__}.",
+                remedy="Find out why by calling it yourself: its text is withheld, since it may show people's ids.",
+            ) from None
+
+    def _returned(self) -> Iterator[object]:
         returned = self.function()
         if isinstance(returned, str | bytes | bytearray | Mapping | Set) or not isinstance(returned, Iterable):
             raise KoreInputError(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import logging
 import random
 import re
@@ -34,8 +37,9 @@ from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of,
 from airflow_provider_kore.waiting import CallsFields, leave_worker, patience, recent_calls, take_over_calls
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
+    from airflow.sdk import BaseOperator, Context
 
+    from airflow_provider_kore.api.account import KoreAccount
     from airflow_provider_kore.hooks.kore import KoreHook
 
 log = logging.getLogger(__name__)
@@ -70,12 +74,23 @@ class Extent:
         """Whether anybody is looked for."""
         return self.mode != "none"
 
-    def choose(self, user_count: int) -> list[int] | None:
-        """Choose whom to look for, by number from 0 and in order; ``None`` for all."""
+    def choose(self, user_count: int, seed: bytes) -> list[int] | None:
+        """
+        Choose whom to look for, by number from 0 and in order; ``None`` for all.
+
+        :param seed: the same one chooses the same, so that no retry looks away from whom the try before it found.
+        """
         if self.mode == "all":
             return None
         wanted = int(self.mode.partition(":")[2] or 0)
-        return sorted(random.SystemRandom().sample(range(user_count), min(wanted, user_count)))
+        return sorted(random.Random(seed).sample(range(user_count), min(wanted, user_count)))  # noqa: S311
+
+
+def sample_seed(context: Context, account: KoreAccount) -> bytes:
+    """Give what chooses a sample: the same in all tries of a task, foretold by nobody without the account's key."""
+    task_instance = context["ti"]
+    names = [task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index]
+    return hmac.new(account.fingerprint_key(), json.dumps(names).encode(), hashlib.sha256).digest()
 
 
 def read_extent(verify: object) -> Extent:
@@ -157,14 +172,21 @@ class Verification:
 
     @classmethod
     def begin(
-        cls, extent: Extent, scope: ErasureScope, channel_types: Sequence[str], period: Period, user_count: int
+        cls,
+        extent: Extent,
+        scope: ErasureScope,
+        channel_types: Sequence[str],
+        period: Period,
+        user_count: int,
+        seed: bytes,
     ) -> Verification:
         """
         Choose whom to look for.
 
         :param user_count: of how many people.
+        :param seed: see :func:`sample_seed`.
         """
-        return cls(extent.mode, scope, channel_types, period, extent.choose(user_count))
+        return cls(extent.mode, scope, channel_types, period, extent.choose(user_count, seed))
 
     def go_on(
         self, client: KoreClient, people: Iterator[Person], digest_key: str, *, patience: float, deadline: float
@@ -225,7 +247,7 @@ class Verification:
         if finding is not Finding.GONE:
             places = self.found if finding is Finding.FOUND else self.not_checkable
             places.append((person.batch, person.position))
-            if len(self.named) < NAMED_IN_OUTPUT:
+            if len(places) <= NAMED_IN_OUTPUT:
                 self.named.append(place_of(person.batch, person.position, person.user_id, digest_key))
 
     def counts(self, user_count: int) -> dict[str, int]:
@@ -255,6 +277,7 @@ class Verification:
         """
         return {
             **self.counts(user_count),
+            **self.period.to_json(),
             **{
                 f"{finding.value}_users": places
                 for finding in (Finding.FOUND, Finding.NOT_CHECKABLE)
@@ -270,13 +293,15 @@ class Verification:
         """Write where those are of whom this was found, and how many more there are."""
         return show_places(self._places(finding), count)
 
-    def finding(self, number: int, person: Person) -> Finding:
+    def finding(self, number: int, batch: int, position: int) -> Finding:
         """
         Tell what was found of one person.
 
         :param number: which one of all, from 0.
+        :param batch: number of the batch, from 1.
+        :param position: in the batch, from 0.
         """
-        place = (person.batch, person.position)
+        place = (batch, position)
         if _holds(self.found, place):
             return Finding.FOUND
         if self.chosen is not None and not _holds(self.chosen, number):
@@ -364,6 +389,8 @@ def look_for_people(
             calls = recent_calls(client)
     except KoreError as error:
         log.error("Looking for people broke off: %s", error)
+        if error.consequence is Consequence.NOT_SENT:
+            return type(error)(error.problem, consequence=Consequence.NOT_VERIFIED, remedy=error.remedy)
         return error
     if seconds > 0:
         rest = {**kwargs(), "verification": verification.to_json(), "pause": calls}

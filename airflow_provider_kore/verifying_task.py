@@ -24,6 +24,7 @@ from airflow_provider_kore.verification import (
     judge,
     look_for_people,
     read_extent,
+    sample_seed,
 )
 from airflow_provider_kore.waiting import CallsFields, push_outcome
 
@@ -76,7 +77,8 @@ class VerifyingTask:
         if not self._user_count:
             return self._end_empty()
         log.info("Looking for %d users at %s.", self._user_count, scope)
-        verification = Verification.begin(extent, scope, channel_types, period, self._user_count)
+        seed = sample_seed(self._context, self._hook.account)
+        verification = Verification.begin(extent, scope, channel_types, period, self._user_count, seed)
         return self._look({"started": now.timestamp(), "users": self._users}, verification, None)
 
     def go_on(self, carried: CarriedFields, verification: VerificationFields, pause: CallsFields) -> dict[str, object]:
@@ -104,14 +106,14 @@ class VerifyingTask:
 
     def _read_users(self) -> None:
         """Read and check all users, so that nobody is looked for of a bad list."""
-        planned = self._batches.plan(self._hook.account.fingerprint_key())
+        planned = self._planned = self._batches.plan(self._hook.account.fingerprint_key())
         self._user_count = sum(record.user_count for record in planned)
         self._users = hashlib.sha256("".join(record.fingerprint for record in planned).encode()).hexdigest()
 
     def _people(self) -> Iterator[Person]:
-        for number, batch in enumerate(self._batches, start=1):
+        for record, batch in self._batches.again(self._planned, self._hook.account.fingerprint_key()):
             for position, user_id in enumerate(batch):
-                yield Person(number, position, user_id)
+                yield Person(record.number, position, user_id)
 
     def _end_empty(self) -> dict[str, object]:
         if self._operator.on_empty == "skip":
@@ -136,7 +138,6 @@ class VerifyingTask:
         output = {
             "user_count": self._user_count,
             **verification.scope.to_json(),
-            **verification.period.to_json(),
             **verification.output(self._user_count),
         }
         fail = self._operator.on_not_checkable == "fail"

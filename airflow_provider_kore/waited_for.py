@@ -56,7 +56,9 @@ def read_requests(request_id: object, user_count: object = None) -> WaitedFor:
             raise _refuse("user_count goes with one bare request id only.")
         request = AcceptedErasure(waited_for.requests[0].request_id, check_whole_number("user_count", user_count))
         waited_for = WaitedFor((request,))
-    if waited_for.dry_run and not waited_for.requests:
+    if waited_for.dry_run and waited_for.requests:
+        raise _refuse("Beside erasure requests there is what a dry run returned, whose users were never submitted.")
+    if waited_for.dry_run:
         raise AirflowSkipException("A dry run submitted nothing, so there is nothing to wait for.")
     if not waited_for.requests:
         raise _refuse("There is no erasure request to wait for.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
@@ -275,6 +276,17 @@ def require_erased(
             f"Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai goes on with them: nothing has to "
             "be submitted again. Clear this task to wait longer, or raise its timeout."
         )
+
+
+@contextmanager
+def only_waiting() -> Iterator[None]:
+    """Let what a task refuses that submits nothing itself not sound as if nothing had been submitted."""
+    try:
+        yield
+    except KoreError as error:
+        if error.consequence is not Consequence.NOT_SENT:
+            raise
+        raise type(error)(error.problem, consequence=Consequence.ONLY_WAITS, remedy=error.remedy) from None
 
 
 def waiting_broke_off() -> KoreWaitError:

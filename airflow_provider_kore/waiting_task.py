@@ -43,6 +43,7 @@ from airflow_provider_kore.waiting import (
     failure_from_json,
     failure_to_json,
     log_progress,
+    only_waiting,
     push_outcome,
     require_erased,
     wait_until,
@@ -76,6 +77,7 @@ class WaitingTask:
     :param carried: what the task took along when it deferred before.
     """
 
+    @only_waiting()
     def __init__(self, sensor: KoreErasureSensor, context: Context, carried: CarriedFields | None = None) -> None:
         self._sensor = sensor
         self._context = context
@@ -98,6 +100,7 @@ class WaitingTask:
         self._deadline: float = wait_until(self._started, sensor.timeout, self._demands.deadline)
         self._verification: Verification | None = None
 
+    @only_waiting()
     def start(self) -> dict[str, object]:
         """Look, and then wait in the way that was asked for."""
         if self._demands.deadline is not None:
@@ -120,6 +123,7 @@ class WaitingTask:
         look_again = datetime.fromtimestamp(min(time.time() + pause, self._deadline), UTC)
         raise AirflowRescheduleException(look_again)  # type: ignore[no-untyped-call]
 
+    @only_waiting()
     def poke(self) -> dict[str, object] | None:
         """Look once, and return the outcome if there is one."""
         self._people.read()
@@ -128,6 +132,7 @@ class WaitingTask:
             raise failure
         return self._end(outcomes, None) if settled else None
 
+    @only_waiting()
     def come_back(self, event: object) -> dict[str, object]:
         """Come back from the triggerer, and hand over the next requests if there are more."""
         seen, failure = self._progress.read_round(event, self._requests.__getitem__)
@@ -138,6 +143,7 @@ class WaitingTask:
             self._defer()
         return self._finish(failure)
 
+    @only_waiting()
     def verify_rest(self, verification: VerificationFields, pause: CallsFields) -> dict[str, object]:
         """
         Go on to look for the erased people, once the account's budget is no longer spent.
@@ -149,12 +155,14 @@ class WaitingTask:
         self._verification = Verification.from_json(verification)
         return self._verify(pause)
 
+    @only_waiting()
     def miss_deadline(self) -> dict[str, object]:
         """Come back after the triggerer missed the deadline: look for the last time."""
         self._people.read()
         self._deadline = 0.0
         return self._wait()
 
+    @only_waiting()
     def break_off(self) -> dict[str, object]:
         """Come back after the trigger failed, which says nothing about the erasure."""
         self._people.read()
@@ -233,7 +241,7 @@ class WaitingTask:
             # What was looked at again by name tells more than the counts did.
             self._progress.outcome = self._waited_for.never_submitted() + total(list(kept.values()))
             if not self._progress.outcome.open:
-                self._verification = self._people.proof.begin_verification()
+                self._verification = self._people.proof.begin_verification(self._context)
         return self._verify(None)
 
     @property

@@ -40,6 +40,14 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
             title="All bots",
             description="Erase from all bots of the organisation instead. The connection must allow it.",
         ),
+        "received_at": Param(
+            None,
+            type=["string", "null"],
+            format="date",
+            title="Received",
+            description="When the request came in. Gives the date by which the law wants it answered.",
+        ),
+        "regime": Param("gdpr", type="string", enum=["gdpr", "ccpa"], title="Law"),
         "dry_run": Param(
             False,
             type="boolean",
@@ -55,6 +63,8 @@ def kore_erase_on_request() -> None:
         user_ids="{{ params.users_from }}",
         bot_ids="{{ params.bot_ids }}",
         remove_data_from_all_bots="{{ params.all_bots }}",
+        received_at="{{ params.received_at }}",
+        regime="{{ params.regime if params.received_at else none }}",
         dry_run="{{ params.dry_run }}",
         wait_for_completion=True,
         deferrable=True,

@@ -454,7 +454,8 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
 
     The answer may name users by the id that Kore.ai resolved them to. Entries that match no submitted user then
     count for those submitted users that no entry matches, if there are not more of them, and a remark says so. A
-    user submitted by Kore.ai's own ``u-…`` id has nothing to be resolved to, and needs an entry of that name.
+    user submitted by Kore.ai's own ``u-…`` id has nothing to be resolved to, and needs an entry of that name; a user
+    submitted by an e-mail address is not resolved to another one.
 
     :param status: Kore.ai's answer.
     :param user_ids: the users of the request, without duplicates, in the order of submission.
@@ -467,10 +468,14 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
     refused = tuple(position for position, verdict in enumerate(matched) if verdict is Verdict.NOT_ERASED)
     remarks = list(_wording_remarks(status))
 
-    if strangers.total() > len(resolvable):
+    # An address can be another name of whoever was submitted by some other id, but not of another address.
+    addresses = sum(folded_address(entry.user_id) is not None for entry in others)
+    not_by_address = sum(folded_address(user_ids[position]) is None for position in resolvable)
+    at_most = min(len(resolvable), strangers.total() - addresses + min(addresses, not_by_address))
+    if strangers.total() > at_most:
         remarks.append(
             f"ALARM: the answer for {status.request_id} names {strangers.total()} users that were not submitted, where "
-            f"at most {len(resolvable)} can be other names of submitted ones. Ask Kore.ai which users were touched."
+            f"at most {at_most} can be other names of submitted ones. Ask Kore.ai which users were touched."
         )
         still_open = min(len(unmatched), strangers[Verdict.OPEN])
         outcome = ErasureOutcome(

@@ -69,6 +69,7 @@ class PersonHistory:
         self._channel_types = set(wanted.channel_types or [DEFAULT_CHANNEL_TYPE])
         self._own_id = user_id if user_id.startswith("u-") else None
         self._known: set[tuple[HistoryKind, str | None, object]] = set()
+        self._session_ids: set[object] = set()
         self.counts: Counter[tuple[HistoryKind, str | None]] = Counter()
 
     @property
@@ -130,11 +131,22 @@ class PersonHistory:
         if item.kind is HistoryKind.SESSIONS:
             self._require_own(item.kind, item.data.get("userId"))
             self._note_channel(item.data.get("channel"))
-        elif item.data.get("type") != "outgoing":  # what the bot says can be in anybody's name
+        elif not self._is_said_to_them(item.data):
             self._require_own(item.kind, item.data.get("createdBy"))
         self._known.add(key)
+        if item.kind is HistoryKind.SESSIONS:
+            self._session_ids.add(item.data.get(item.kind.id_key))
         self.counts[item.kind, item.bot_id] += 1
         return True
+
+    def _is_said_to_them(self, message: dict[str, object]) -> bool:
+        """Tell whether a bot or an agent says it in a session of this person, in whosever name."""
+        return message.get("type") == "outgoing" and message.get("sessionId") in self._session_ids
+
+    @property
+    def own_id(self) -> str | None:
+        """The id by which the data name the person; ``None`` as long as there are none."""
+        return self._own_id
 
     def _require_own(self, kind: HistoryKind, user_id: object) -> None:
         if not isinstance(user_id, str) or not user_id.strip():

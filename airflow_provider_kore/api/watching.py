@@ -112,6 +112,11 @@ class RequestOutcome:
         return cls(request.request_id, ErasureOutcome(open=request.user_count or 1))
 
     @property
+    def was_answered(self) -> bool:
+        """Whether Kore.ai has answered anything about it, be it that it is unknown or in a form not understood."""
+        return self.understood or self.settled
+
+    @property
     def settled(self) -> bool:
         """Whether nothing about it is open."""
         return self.outcome.open == 0

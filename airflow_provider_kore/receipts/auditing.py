@@ -175,6 +175,8 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
         yield f"Approved by {statement.approved_by}"
     if statement.plan_fingerprint is not None:
         yield f"Fingerprint of the plan: {statement.plan_fingerprint}"
+    if isinstance(statement, Manifest) and statement.never_submitted:
+        yield f"Never submitted: {_people(statement.never_submitted)}"
     yield f"Batches: {summary.batches} of {summary.batches_of_all}" + (
         "; the others are not in this receipt" if summary.batches < summary.batches_of_all else ""
     )
@@ -184,9 +186,7 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     if statement.received_at is not None:
         yield f"Request received at {statement.received_at}"
     yield "Deadline: " + (
-        "none is named"
-        if statement.deadline is None
-        else _deadline(statement.deadline, statement.outcome, summary.settled_at, statement.issued_at)
+        "none is named" if statement.deadline is None else _deadline(statement, statement.deadline, summary)
     )
     if statement.export is not None:
         yield f"Export before: {statement.export.manifest} (SHA-256 {statement.export.manifest_sha256})"
@@ -229,11 +229,15 @@ def _verification(summary: Summary) -> str:
     return f"{counts} ({'; '.join(summary.modes)})"
 
 
-def _deadline(deadline: Deadline, outcome: Counts, settled_at: str, issued_at: str) -> str:
-    """Compare calendar days, in UTC: near midnight another time zone may see another day."""
+def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summary) -> str:
     asked = f"{deadline.regime.upper()}, received on {deadline.received_on}, due on {deadline.due_on}"
-    if outcome.erased == outcome.total:
-        met = "met" if settled_at[:10] <= deadline.due_on else "not met"
-        return f"{asked}: {met}, since all were erased by {settled_at}"
-    met = "not met yet" if issued_at[:10] <= deadline.due_on else "not met"
-    return f"{asked}: {met}, since {_people(outcome.total - outcome.erased)} had not been erased by {issued_at}"
+    outcome, left = statement.outcome, []
+    if outcome.erased < outcome.total:
+        left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {statement.issued_at}")
+    if summary.batches < summary.batches_of_all:
+        left.append(f"{summary.batches_of_all - summary.batches} batches are not in it")
+    if left:
+        met = "not met yet" if statement.issued_at <= deadline.ends_at else "not met"
+        return f"{asked}: {met}, since {', and '.join(left)}"
+    met = "met" if summary.settled_at <= deadline.ends_at else "not met"
+    return f"{asked}: {met}, since all were erased by {summary.settled_at}"

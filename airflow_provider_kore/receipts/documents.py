@@ -22,6 +22,7 @@ from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.canonical import Canonical, canonical_json
 from airflow_provider_kore.receipts.parts import (
     BatchNumber,
+    Count,
     Counts,
     Head,
     Part,
@@ -210,9 +211,11 @@ class Manifest(_Statement):
     State what became of all batches of one try, and list their receipts.
 
     :param user_count: all people of all receipts; so count ``outcome`` and ``vendor_reported``.
+    :param never_submitted: people of the try of whom Kore.ai accepted nothing, and of whom there is no receipt.
     """
 
     kind: Literal["kore-erasure-manifest"] = "kore-erasure-manifest"
+    never_submitted: Count = 0
     receipts: Annotated[tuple[ListedReceipt, ...], Field(min_length=1)]
 
     @classmethod
@@ -223,6 +226,7 @@ class Manifest(_Statement):
         receipts: Sequence[ListedReceipt],
         vendor_reported: Counts,
         does_not_cover: Sequence[str],
+        never_submitted: int = 0,
         issued_at: int | None = None,
     ) -> Manifest:
         """
@@ -231,6 +235,7 @@ class Manifest(_Statement):
         :param head: what is common to them.
         :param vendor_reported: the sum of what they hold.
         :param does_not_cover: all that one of them does not cover.
+        :param never_submitted: people of whom there is no receipt, since nothing was accepted.
         :param issued_at: seconds since the epoch; now if left out.
         :raises KoreReceiptError: if it does not add up.
         """
@@ -238,6 +243,7 @@ class Manifest(_Statement):
             return cls(
                 **dict(head),
                 receipts=tuple(receipts),
+                never_submitted=never_submitted,
                 user_count=sum(listed.user_count for listed in receipts),
                 outcome=sum((listed.outcome for listed in receipts), Counts()),
                 vendor_reported=vendor_reported,

@@ -149,11 +149,16 @@ class BatchNumber(Part):
 
 
 class Deadline(Part):
-    """State the date by which the law wants an answer."""
+    """
+    State the date by which the law wants an answer.
+
+    :param ends_at: when that day ends where the request came in.
+    """
 
     regime: Literal["gdpr", "ccpa"]
     received_on: Date
     due_on: Date
+    ends_at: Time
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -195,11 +200,13 @@ class Verification(Part):
 
     :param mode: who was looked at, in the words of the task's argument ``verify``.
     :param since: begin of the period that was looked at; ``until`` is its end.
+    :param channel_types: the channels whose messages were looked at.
     """
 
     mode: Text
     since: Time | None = None
     until: Time | None = None
+    channel_types: tuple[Text, ...] = ()
     gone: Count = 0
     found: Count = 0
     not_checkable: Count = 0

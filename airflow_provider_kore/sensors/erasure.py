@@ -125,6 +125,9 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         self.verify_channel_types = verify_channel_types
         self.on_not_checkable = on_not_checkable
         self.receipt_path = receipt_path
+        # Noted before templates are rendered: one that renders to nothing must not take away what it stands for.
+        told = {"approved_by": approved_by, "export_manifest": export_manifest, "receipt_path": receipt_path}
+        self.given = frozenset(name for name, value in told.items() if value is not None)
         self.kore_conn_id = kore_conn_id
         self.deferrable = deferrable
 

@@ -55,7 +55,13 @@ def persons(findings, batch_size=3):
 
 
 def begin(mode, user_count):
-    return Verification.begin(read_extent(mode), SCOPE, ("rtm",), PERIOD, user_count)
+    return Verification.begin(read_extent(mode), SCOPE, ("rtm",), PERIOD, user_count, b"seed")
+
+
+def told_of_each(verification, findings):
+    return [
+        verification.finding(number, person.batch, person.position) for number, person in enumerate(persons(findings))
+    ]
 
 
 def look_for_all(verification, findings, breaks=None):
@@ -75,7 +81,9 @@ def test_the_counts_add_up_and_each_person_is_told_as_found(findings, mode, brea
     verification, _ = look_for_all(begin(mode, len(findings)), findings, breaks)
     counts = verification.counts(len(findings))
     assert sum(counts.values()) == len(findings)
-    told = [verification.finding(number, person) for number, person in enumerate(persons(findings))]
+    told = [
+        verification.finding(number, person.batch, person.position) for number, person in enumerate(persons(findings))
+    ]
     assert {finding.value: told.count(finding) for finding in Finding} == counts
     for was, is_told in zip(findings, told, strict=True):
         assert is_told in (was, Finding.NOT_CHECKED)
@@ -100,7 +108,9 @@ def test_whom_the_time_was_too_short_for_is_not_gone(findings, done):
     verification.looked_for = min(done, len(findings))
     counts = verification.counts(len(findings))
     assert counts["not_checkable"] == len(findings) - verification.looked_for
-    told = [verification.finding(number, person) for number, person in enumerate(persons(findings))]
+    told = [
+        verification.finding(number, person.batch, person.position) for number, person in enumerate(persons(findings))
+    ]
     assert told.count(Finding.NOT_CHECKABLE) == counts["not_checkable"]
 
 

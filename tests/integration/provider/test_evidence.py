@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from airflow_provider_kore import proof
 from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSensorTimeout
 from airflow_provider_kore.exceptions import (
     KoreConfigurationError,
@@ -19,6 +20,7 @@ from airflow_provider_kore.exceptions import (
     KoreNotErasedError,
     KoreReceiptError,
 )
+from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.receipts.auditing import audit
 from airflow_provider_kore.receipts.documents import Manifest
 from airflow_provider_kore.receipts.signing import ReceiptKey
@@ -57,6 +59,12 @@ def audited(end):
 
 def public_key():
     return ReceiptKey.from_pem(PEM).public_key_pem
+
+
+def fingerprint_of(people):
+    batches = UserBatches(people, 100, 100)
+    batches.plan(KoreHook().account.fingerprint_key())
+    return batches.people
 
 
 def persons(receipts):
@@ -156,6 +164,7 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
         "manifest": manifest.as_uri(),
         "manifest_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
         "user_count": 5,
+        "people_fingerprint": fingerprint_of(PEOPLE),
     }
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
     end = erase(
@@ -173,7 +182,8 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
     assert receipt.plan_fingerprint == approved
     assert receipt.export.manifest_sha256 == export["manifest_sha256"]
     assert receipt.received_at == "2026-01-31T09:00:00Z"
-    assert receipt.deadline.model_dump() == {"regime": "gdpr", "received_on": "2026-01-31", "due_on": "2026-02-28"}
+    due = {"received_on": "2026-01-31", "due_on": "2026-02-28", "ends_at": "2026-02-28T22:59:59Z"}
+    assert receipt.deadline.model_dump() == {"regime": "gdpr", **due}
 
 
 def test_a_dry_run_leaves_nothing_that_could_be_taken_for_evidence(erase, folder):
@@ -310,9 +320,10 @@ def test_a_sensors_receipt_tells_who_is_not_erased(wait, submitted, sandbox, fol
 
 def test_people_in_another_order_are_not_named_by_a_sensor(wait, submitted, folder):
     end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE[::-1], receipt_path=folder.as_uri()).run()
-    assert end.state == "success", end.text
+    assert end.state == "failed"
     _, receipts = audited(end)
     assert [receipt.persons for receipt in receipts] == [None, None, None]
+    assert sum(receipt.outcome.erased for receipt in receipts) == 0
 
 
 # --- the deadline of the law ------------------------------------------------------------------------------------------

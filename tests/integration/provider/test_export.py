@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,7 @@ from airflow_provider_kore.exceptions import (
 )
 from airflow_provider_kore.export_files import ExportFolder, GrowingFile
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.sandbox.users import resolved_id
 from tests.integration.provider.conftest import most_calls_in
 from tests.integration.provider.task_runner import TaskRunner
 
@@ -120,6 +122,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
             "channel_types": None,
             "channels": ["rtm"],
             "file": f"{name_of(person)}.jsonl",
+            "named_in_data": digest(resolved_id(person), KEY),
             "sessions": 2,
             "messages": 6,
             "by_bot": [{"bot_id": "st-1", "sessions": 2, "messages": 6}],
@@ -127,6 +130,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
             "sha256": hashlib.sha256(content).hexdigest(),
         }
     manifest = (folder / "manifest.json").read_bytes()
+    assert re.fullmatch("ku:[0-9a-f]{32}", end.output.pop("people_fingerprint"))
     assert end.output == {
         "destination": f"file://{folder}",
         "manifest": f"file://{folder}/manifest.json",
@@ -558,23 +562,20 @@ def test_a_cleared_run_that_got_another_start_goes_on_with_the_same_period(expor
     assert len(calls(sandbox)) == 3 * CALLS
 
 
-def test_another_run_may_go_on_with_an_export_of_the_same_fixed_period_only(export, sandbox):
+def test_another_run_needs_a_destination_of_its_own_also_with_the_same_period(export):
     today = datetime.now(UTC).date()
     fixed = {"since": today - timedelta(days=31), "until": str(date.fromordinal(today.toordinal()))}
-    first = export(**fixed).run()
+    assert export(**fixed).run().state == "success"
     other_run = export(**fixed)
     other_run.dag_run.run_id = "another"
-    assert other_run.run().output == first.output
-    other_run = export(until=None, since=fixed["since"])
-    other_run.dag_run.run_id = "another"
-    assert "another period" in other_run.run().text
+    assert "another run" in other_run.run().text
 
 
 def test_another_run_with_a_period_that_ends_with_its_start_needs_a_destination_of_its_own(export):
     export(PEOPLE[:1]).run()
     other_run = export(PEOPLE[:1])
     other_run.dag_run.run_id = "another"
-    assert "another period" in other_run.run().text
+    assert "another period and run" in other_run.run().text
 
 
 def test_a_run_without_a_start_takes_the_moment_after_which_it_was_due(export):

@@ -186,8 +186,11 @@ def test_who_is_asked_for_by_kores_own_id_must_be_answered_by_it(user_id, fails)
             assert len(read(Kore([thing]), user_id=user_id)[0]) == 1
 
 
-def test_what_the_bot_says_may_be_in_its_own_name():
-    assert len(read(Kore([ONE, item(MESSAGES, 2, SINCE, owner="u-bot", type="outgoing")]))[0]) == 2
+def test_what_the_bot_says_in_a_session_of_the_person_may_be_in_its_own_name():
+    said = {"owner": "u-bot", "type": "outgoing"}
+    assert len(read(Kore([ONE, item(MESSAGES, 2, SINCE, sessionId="s-1", **said)]))[0]) == 2
+    for elsewhere in ({"sessionId": "s-9"}, {}):
+        assert "another user" in failed(Kore([ONE, item(MESSAGES, 2, SINCE, **said, **elsewhere)])).problem
 
 
 @pytest.mark.parametrize(

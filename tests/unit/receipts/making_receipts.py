@@ -46,7 +46,7 @@ HEAD = Head(
     scope=Scope(bot_ids=("st-1", "st-2")),
     run=Run(dag_id="erase", run_id="manual__2026-09-21", task_id="erase", map_index=-1, try_number=1),
     received_at="2026-09-01T08:00:00Z",
-    deadline=Deadline(regime="gdpr", received_on="2026-09-01", due_on="2026-10-01"),
+    deadline=Deadline(regime="gdpr", received_on="2026-09-01", due_on="2026-10-01", ends_at="2026-10-01T21:59:59Z"),
     approved_by="dpo",
     plan_fingerprint="ab" * 16,
     export=Export(manifest="s3://bucket/manifest.json", manifest_sha256="cd" * 32),
@@ -96,7 +96,12 @@ def counts_of(draw, total, most_erased=None):
 @st.composite
 def deadlines(draw):
     days = sorted([draw(dates), draw(dates)])
-    return Deadline(regime=draw(st.sampled_from(["gdpr", "ccpa"])), received_on=days[0], due_on=days[1])
+    return Deadline(
+        regime=draw(st.sampled_from(["gdpr", "ccpa"])),
+        received_on=days[0],
+        due_on=days[1],
+        ends_at=f"{days[1]}T23:59:59Z",
+    )
 
 
 heads = st.builds(

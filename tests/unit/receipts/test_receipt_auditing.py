@@ -206,8 +206,8 @@ ALL = Counts(erased=1)
             {"verification": Verification(mode="all", gone=1)},
             "Verification: 1 gone, 0 found, 0 not checkable, 0 not checked (all, from the beginning to then)",
         ),
-        ({"completed_at": "2026-10-01T23:59:59Z"}, "on 2026-10-01: met, since all were erased by 2026-10-01T23:59:59Z"),
-        ({"completed_at": "2026-10-02T00:00:00Z"}, "on 2026-10-01: not met, since all were erased by 2026-10-02"),
+        ({"completed_at": "2026-10-01T21:59:59Z"}, "on 2026-10-01: met, since all were erased by 2026-10-01T21:59:59Z"),
+        ({"completed_at": "2026-10-01T22:00:00Z"}, "on 2026-10-01: not met, since all were erased by 2026-10-01"),
         (
             {"completed_at": "2026-09-20T10:00:00Z", "outcome": Counts(open=1)},
             "not met yet, since 1 person had not been erased by 2026-09-21T14:13:20Z",

@@ -39,6 +39,10 @@ def accepts(model, changed):
     return True
 
 
+def due(regime, received_on, due_on):
+    return Deadline(regime=regime, received_on=received_on, due_on=due_on, ends_at="2026-12-31T00:00:00Z")
+
+
 def manifest(*signed, **fields):
     listed = [ListedReceipt.of(each, each.canonical()) for each in signed]
     defaults = {
@@ -263,10 +267,30 @@ def test_the_manifest_of_a_task_has_the_same_name_in_each_try():
         pytest.param(lambda: Counts(erased=True), id="a bool for a count"),
         pytest.param(lambda: Counts(erased="1"), id="text for a count"),
         pytest.param(lambda: Counts(gone=1), id="an unknown name"),
-        pytest.param(lambda: Deadline(regime="lgpd", received_on="2026-01-01", due_on="2026-01-01"), id="regime"),
-        pytest.param(lambda: Deadline(regime="gdpr", received_on="2026-01-02", due_on="2026-01-01"), id="backwards"),
-        pytest.param(lambda: Deadline(regime="gdpr", received_on="2026-02-29", due_on="2026-03-29"), id="no such day"),
-        pytest.param(lambda: Deadline(regime="gdpr", received_on="20260101", due_on="2026-03-29"), id="other form"),
+        pytest.param(
+            lambda: Deadline(
+                regime="lgpd", received_on="2026-01-01", due_on="2026-01-01", ends_at="2026-12-31T00:00:00Z"
+            ),
+            id="regime",
+        ),
+        pytest.param(
+            lambda: Deadline(
+                regime="gdpr", received_on="2026-01-02", due_on="2026-01-01", ends_at="2026-12-31T00:00:00Z"
+            ),
+            id="backwards",
+        ),
+        pytest.param(
+            lambda: Deadline(
+                regime="gdpr", received_on="2026-02-29", due_on="2026-03-29", ends_at="2026-12-31T00:00:00Z"
+            ),
+            id="no such day",
+        ),
+        pytest.param(
+            lambda: Deadline(
+                regime="gdpr", received_on="20260101", due_on="2026-03-29", ends_at="2026-12-31T00:00:00Z"
+            ),
+            id="other form",
+        ),
         pytest.param(lambda: Person(digest="someone@example.com", outcome="erased"), id="an id for a digest"),
         pytest.param(lambda: Person(digest="kd:0123456789abcdef\n", outcome="erased"), id="a line break"),
         pytest.param(lambda: Person(digest="kd:0123456789ABCDEF", outcome="erased"), id="capitals"),
