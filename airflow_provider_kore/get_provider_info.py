@@ -29,6 +29,13 @@ def get_provider_info() -> dict[str, object]:
         ],
         "sensors": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.sensors.erasure"]}],
         "triggers": [{"integration-name": "Kore.ai", "python-modules": ["airflow_provider_kore.triggers.erasure"]}],
+        "task-decorators": [
+            {"class-name": "airflow_provider_kore.decorators.erasure.kore_erase_task", "name": "kore_erase"}
+        ],
+        "extra-links": [
+            "airflow_provider_kore.links.KoreErasuresLink",
+            "airflow_provider_kore.links.KoreAdminConsoleLink",
+        ],
         "connection-types": [
             {
                 "connection-type": "kore",

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds, check_whole_number
 from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.links import EXTRA_LINKS
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         "kore_conn_id",
     )
     ui_color = "#e8f0e4"
+    operator_extra_links = EXTRA_LINKS
 
     told: tuple[Mapping[str, object], str, ErasureScope] | None = None
     """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""

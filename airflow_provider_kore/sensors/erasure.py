@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.links import EXTRA_LINKS
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         "kore_conn_id",
     )
     ui_color = "#e8f0e4"
+    operator_extra_links = EXTRA_LINKS
 
     told: tuple[Mapping[str, object], str, ErasureScope] | None = None
     """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""

@@ -1,0 +1,1 @@
+"""The TaskFlow decorator, as the author of a DAG sees it."""

@@ -1,0 +1,108 @@
+"""``@task.kore_erase``: a function tells whom to erase from Kore.ai."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from airflow.providers.common.compat.sdk import (
+    DecoratedOperator,
+    context_merge,
+    determine_kwargs,
+    task_decorator_factory,
+)
+
+from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.user_ids import CallableUserIds, GivenUserIds, source_of
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import TaskDecorator
+    from airflow.sdk import Context
+
+
+class ReturnedUserIds(CallableUserIds):
+    """
+    Read user ids from what a decorated function returns, or from where it says that they are.
+
+    :param function: returns an iterable of user ids, the URI of a file, or a source of user ids; called without
+        arguments at each reading.
+    """
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(cast("Callable[[], Iterable[object]]", function))
+
+    def _returned(self) -> Iterator[object]:
+        returned: object = self.function()
+        source = source_of(returned)
+        if isinstance(source, GivenUserIds):
+            # Takes also what can be iterated only once, and refuses a bare id.
+            source = CallableUserIds(lambda: cast("Iterable[object]", returned))
+        yield from source.read()
+
+
+class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
+    """Erase the users whom a function names; see :class:`KoreEraseUserDataOperator` for all else."""
+
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *KoreEraseUserDataOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = {**DecoratedOperator.template_fields_renderers}
+    custom_operator_name = "@task.kore_erase"
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., object],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,  # noqa: ANN401 # the operator's own arguments
+    ) -> None:
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            user_ids=ReturnedUserIds(python_callable),
+            **kwargs,
+        )
+
+    def execute(self, context: Context) -> Any:  # noqa: ANN401 # Airflow's own signature
+        """Check everything, submit what is due, and wait if asked to."""
+        self._bind(context)
+        return super().execute(context)
+
+    def resume_execution(
+        self,
+        next_method: str,
+        next_kwargs: dict[str, Any] | None,
+        context: Context,
+    ) -> Any:  # noqa: ANN401 # Airflow's own signature
+        """Come back from the triggerer, in another process than the one that began."""
+        self._bind(context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def _bind(self, context: Context) -> None:
+        """Give the function what it is called with at each reading."""
+        context_merge(context, self.op_kwargs)
+        arguments = determine_kwargs(self.python_callable, self.op_args, context)
+        self.user_ids = ReturnedUserIds(partial(self.python_callable, *self.op_args, **arguments))
+
+
+def kore_erase_task(
+    python_callable: Callable[..., object] | None = None,
+    **kwargs: Any,  # noqa: ANN401 # the operator's own arguments
+) -> TaskDecorator:
+    """
+    Make a task that erases the users whom the decorated function names.
+
+    The function runs inside the task, and again at each reading of its users: to check them, to submit them, after a
+    deferral, and in a retry. So let it give the same users in the same order each time. What it returns never becomes
+    an XCom, a rendered field or a line of the log. Its arguments do, so hand it references and not user ids.
+
+    :param python_callable: returns an iterable of user ids, the URI of a file, or a source from
+        :mod:`airflow_provider_kore.user_ids`, whose fields are not templated here.
+    :param kwargs: arguments of :class:`KoreEraseUserDataOperator`, without ``user_ids``.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable,
+        decorated_operator_class=_KoreEraseDecoratedOperator,
+        **kwargs,
+    )

@@ -1,0 +1,43 @@
+"""What puts the page into Airflow's navigation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowPlugin
+
+from airflow_provider_kore.erasures_page import PAGE_ROUTE
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+
+async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve the page's files; only the API server ever gets here, and only it imports what this needs."""
+    from airflow_provider_kore.erasures_page.server import page_files
+
+    await page_files(scope, receive, send)
+
+
+class KoreErasuresPlugin(AirflowPlugin):
+    """
+    Show all erasures that the viewer may see, on a page of their own.
+
+    Every component of Airflow loads this, so it imports nothing.
+    """
+
+    name = "kore_erasures"
+    fastapi_apps: list[Any] = [  # noqa: RUF012 # as its base class has it
+        {"app": serve_page, "url_prefix": f"/{PAGE_ROUTE}", "name": "Kore erasures"},
+    ]
+    # Addresses are relative, so that they hold wherever Airflow's base URL is.
+    external_views: list[Any] = [  # noqa: RUF012
+        {
+            "name": "Kore erasures",
+            "href": f"{PAGE_ROUTE}/",
+            "destination": "nav",
+            "url_route": PAGE_ROUTE,
+            "icon": f"{PAGE_ROUTE}/icon.svg",
+            "icon_dark_mode": f"{PAGE_ROUTE}/icon-dark.svg",
+        },
+    ]

@@ -1,0 +1,369 @@
+/**
+ * Reads erasures from Airflow's public API, with the session of whoever looks at the page, and by GET alone, so that it
+ * changes nothing and leaves nothing in Airflow's audit log.
+ *
+ * The API lists XComs without their values. So rows come from the list, and each value by a request of its own: first
+ * what is on the screen, then what has failed, is open or is new. A value stays the same as long as its timestamp does.
+ */
+
+import { isActive, judge, keyOf, makeRow, readReport } from "./erasure.js";
+
+const XCOM_KEY = "kore_erasure";
+const PAGE_SIZE = 100;
+const MOST_ROWS = 10_000;
+const LISTS_AT_ONCE = 2;
+const REPORTS_AT_ONCE = 4;
+const REPORTS_UNASKED = 1_000;
+const TASK_PAGES = 10;
+/** All but "success": who is in none of these has succeeded. All of them are known since Airflow 3.1. */
+const OTHER_STATES = [
+  "none",
+  "scheduled",
+  "queued",
+  "running",
+  "restarting",
+  "deferred",
+  "up_for_retry",
+  "up_for_reschedule",
+  "failed",
+  "upstream_failed",
+  "skipped",
+  "removed",
+];
+const CACHE_KEY = "kore-erasures-ended-1";
+
+/** An answer that is none: status 0 if there was no answer at all. */
+export class ApiError extends Error {
+  constructor(status) {
+    super(`Airflow answered with status ${status}`);
+    this.status = status;
+  }
+}
+
+async function get(path, parameters = []) {
+  const query = new URLSearchParams(parameters).toString();
+  let answer;
+  try {
+    answer = await fetch(`../api/v2/${path}${query && `?${query}`}`, {
+      credentials: "same-origin",
+      headers: { Accept: "application/json" },
+      redirect: "error",
+    });
+  } catch {
+    throw new ApiError(0);
+  }
+  if (!answer.ok) throw new ApiError(answer.status);
+  try {
+    return await answer.json();
+  } catch {
+    throw new ApiError(answer.status);
+  }
+}
+
+const segment = (text) => encodeURIComponent(text);
+const pathOf = (row) => `dags/${segment(row.dagId)}/dagRuns/${segment(row.runId)}/taskInstances/${segment(row.taskId)}`;
+
+/** Run jobs, a few at once, until there are no more. */
+async function inParallel(workers, nextJob) {
+  const work = async () => {
+    for (let job = nextJob(); job; job = nextJob()) await job();
+  };
+  await Promise.all(Array.from({ length: workers }, work));
+}
+
+/** Values of tasks that have ended, for as long as the browser's tab is open. */
+class EndedReports {
+  #values = new Map();
+  #isChanged = false;
+
+  constructor() {
+    try {
+      this.#values = new Map(JSON.parse(sessionStorage.getItem(CACHE_KEY) ?? "[]"));
+    } catch {
+      // Storage is a help and no need.
+    }
+  }
+
+  find(row) {
+    const [timestamp, value] = this.#values.get(row.key) ?? [];
+    return timestamp === row.timestamp ? value : undefined;
+  }
+
+  keep(row, value) {
+    if (row.report?.stage !== "ended") return;
+    this.#values.set(row.key, [row.timestamp, value]);
+    this.#isChanged = true;
+  }
+
+  save() {
+    if (!this.#isChanged) return;
+    this.#isChanged = false;
+    try {
+      sessionStorage.setItem(CACHE_KEY, JSON.stringify([...this.#values].slice(-5_000)));
+    } catch {
+      // It is full or forbidden; the memory holds them all the same.
+    }
+  }
+}
+
+/** The erasures that the viewer may see. */
+export class Erasures {
+  rows = new Map();
+  /** How many there are in all; undefined until the first answer. */
+  total = undefined;
+  /** Whether all rows are there. */
+  isListed = false;
+  /** Whether the viewer may see how tasks stand. */
+  seesTasks = true;
+  /** Keys of rows on the screen, whose values come first. */
+  wanted = new Set();
+
+  #scope;
+  #onChange;
+  #ended = new EndedReports();
+  #unasked = REPORTS_UNASKED;
+  #isNewestFirst = true;
+  #fetching = undefined;
+  #queue = undefined;
+  #failures = 0;
+  #seen = new Set();
+
+  /**
+   * @param scope `{dagId, runId, taskId}`, any of which may be missing.
+   * @param onChange called whenever there is more to show.
+   */
+  constructor(scope, onChange) {
+    this.#scope = scope;
+    this.#onChange = onChange;
+    addEventListener("pagehide", () => this.#ended.save());
+  }
+
+  /** List all there is, and find out how each task stands and what it reports; the newest at once. */
+  async load() {
+    const page = await this.#list(0);
+    this.#take(page);
+    this.#onChange();
+    await this.#findTasks();
+    this.#onChange();
+    const newest = this.fetchReports();
+    await Promise.all([newest, this.#listAll(page).then(() => this.#findTasks())]);
+    this.isListed = true;
+    this.#onChange();
+    await this.fetchReports();
+  }
+
+  /** Look for what is new since the last time. */
+  async refresh() {
+    const page = await this.#list(0);
+    const isChanged = this.#take(page);
+    // Before Airflow 3.2 the list has an order of its own, so that news can be anywhere in it.
+    if (isChanged || !this.#isNewestFirst) await this.#listAll(page);
+    await this.#findTasks();
+    this.#onChange();
+    await this.fetchReports();
+  }
+
+  /** Fetch values, also of old erasures that have ended, which are not fetched unasked. */
+  async fetchAllReports() {
+    this.#unasked = Infinity;
+    this.#queue = undefined;
+    await this.fetchReports();
+  }
+
+  get missingReports() {
+    let missing = 0;
+    for (const row of this.rows.values()) missing += row.report === undefined;
+    return missing;
+  }
+
+  get isFetching() {
+    return this.#fetching !== undefined;
+  }
+
+  /** Fetch the values that are due; a call while others are fetched joins in. */
+  async fetchReports() {
+    this.#fetching ??= this.#fetchDue().finally(() => {
+      this.#fetching = undefined;
+      this.#ended.save();
+      this.#onChange();
+    });
+    await this.#fetching;
+  }
+
+  async #fetchDue() {
+    const underWay = new Set();
+    this.#failures = 0;
+    await inParallel(REPORTS_AT_ONCE, () => {
+      const row = this.#mostUrgent(underWay);
+      if (row === undefined) return undefined;
+      underWay.add(row.key);
+      return () => this.#fetchReport(row);
+    });
+  }
+
+  #mostUrgent(underWay) {
+    const isDue = (row) => row?.report === undefined && row !== undefined && !underWay.has(row.key);
+    for (const key of this.wanted) if (isDue(this.rows.get(key))) return this.rows.get(key);
+    this.#queue ??= [...this.rows.values()]
+      .filter(isDue)
+      .map((row) => [judge(row, 0).group === "done" ? 1 : 0, row.moment, row])
+      .sort((one, other) => other[0] - one[0] || one[1] - other[1]);
+    while (this.#queue.length > 0) {
+      const [isDone, , row] = this.#queue.at(-1);
+      if (isDone && this.#unasked <= 0) return undefined;
+      this.#queue.pop();
+      if (!isDue(row) || this.rows.get(row.key) !== row) continue;
+      this.#unasked -= 1;
+      return row;
+    }
+    return undefined;
+  }
+
+  async #fetchReport(row) {
+    let entry;
+    try {
+      entry = await get(`${pathOf(row)}/xcomEntries/${XCOM_KEY}`, { map_index: row.mapIndex });
+    } catch (error) {
+      if (error.status === 404) this.rows.delete(row.key); // the task has begun anew meanwhile
+      else if (error.status === 0 || error.status === 401 || this.#isBroken(error)) throw error;
+      else row.report = null;
+      this.#onChange();
+      return;
+    }
+    this.#failures = 0;
+    if (typeof entry.timestamp === "string") row.timestamp = entry.timestamp;
+    row.report = readReport(entry.value);
+    this.#ended.keep(row, entry.value);
+    // Whoever is in no list of other states has succeeded, unless it began or ended between two answers.
+    if (row.task === "success" && row.report?.stage !== "ended") await this.#findTask(row);
+    this.#onChange();
+  }
+
+  /** One value that cannot be read is shown as such; if none can be, Airflow is broken. */
+  #isBroken(error) {
+    this.#failures += error.status >= 500 ? 1 : 0;
+    return this.#failures > REPORTS_AT_ONCE;
+  }
+
+  async #list(offset) {
+    const { dagId = "~", runId = "~", taskId = "~" } = this.#scope;
+    return get(`dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances/${segment(taskId)}/xcomEntries`, {
+      xcom_key: XCOM_KEY,
+      order_by: "-timestamp",
+      limit: PAGE_SIZE,
+      offset,
+    });
+  }
+
+  /** List what comes after the first page; of news only as far as it goes. */
+  async #listAll(first) {
+    this.#seen = new Set(first.xcom_entries.map(keyOf));
+    const step = first.xcom_entries.length;
+    const end = Math.min(first.total_entries, MOST_ROWS);
+    let offset = step;
+    let isCaughtUp = false;
+    await inParallel(LISTS_AT_ONCE, () => {
+      if (step === 0 || offset >= end || isCaughtUp) return undefined;
+      const from = offset;
+      offset += step;
+      return async () => {
+        const isChanged = this.#take(await this.#list(from));
+        isCaughtUp ||= this.isListed && !isChanged && this.#isNewestFirst;
+        this.#onChange();
+      };
+    });
+    if (!isCaughtUp && end === first.total_entries) {
+      for (const key of this.rows.keys()) if (!this.#seen.has(key)) this.rows.delete(key);
+    }
+  }
+
+  /** Take a page of the list, and tell whether it held something new. */
+  #take(page) {
+    this.total = page.total_entries;
+    let isChanged = false;
+    let before = Infinity;
+    for (const entry of page.xcom_entries) {
+      const row = makeRow(entry);
+      this.#isNewestFirst &&= row.moment <= before;
+      before = row.moment;
+      this.#seen.add(row.key);
+      const known = this.rows.get(row.key);
+      if (known?.timestamp === row.timestamp) continue;
+      isChanged = true;
+      const value = this.#ended.find(row);
+      if (value !== undefined) row.report = readReport(value);
+      row.task = known?.task;
+      this.rows.set(row.key, row);
+      this.#queue = undefined;
+    }
+    return isChanged;
+  }
+
+  /** Find out which tasks have not succeeded. */
+  async #findTasks() {
+    if (!this.seesTasks) return;
+    const { dagId = "~", runId = "~" } = this.#scope;
+    const states = new Map();
+    let isComplete = true;
+    const taskIds = [...new Set([...this.rows.values()].map((row) => row.taskId))];
+    try {
+      await inParallel(LISTS_AT_ONCE, () => {
+        const taskId = taskIds.pop();
+        if (taskId === undefined) return undefined;
+        return async () => {
+          if (!(await this.#listTasks(dagId, runId, taskId, states))) isComplete = false;
+        };
+      });
+    } catch (error) {
+      if (error.status !== 403) throw error;
+      this.seesTasks = false;
+      return;
+    }
+    this.#queue = undefined;
+    for (const row of this.rows.values()) {
+      row.task = states.get(row.key) ?? (isComplete ? "success" : undefined);
+      if (row.task === "success" && row.report && row.report.stage !== "ended") row.task = undefined;
+    }
+    const unclear = [...this.rows.values()].filter((row) => row.task === undefined && row.report?.stage !== "ended");
+    const due = unclear.slice(0, PAGE_SIZE);
+    await inParallel(REPORTS_AT_ONCE, () => {
+      const row = due.pop();
+      return row && (() => this.#findTask(row));
+    });
+  }
+
+  async #listTasks(dagId, runId, taskId, states) {
+    const parameters = [
+      ["task_id", taskId],
+      ["order_by", "-start_date"],
+      ["limit", PAGE_SIZE],
+      ...OTHER_STATES.map((state) => ["state", state]),
+    ];
+    let offset = 0;
+    for (let pages = 0; pages < TASK_PAGES; pages += 1) {
+      const path = `dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances`;
+      const page = await get(path, [...parameters, ["offset", offset]]);
+      for (const entry of page.task_instances) {
+        states.set(keyOf({ ...entry, run_id: entry.dag_run_id }), entry.state ?? "none");
+      }
+      offset += page.task_instances.length;
+      if (offset >= page.total_entries || page.task_instances.length === 0) return true;
+    }
+    return false;
+  }
+
+  async #findTask(row) {
+    try {
+      const path = row.mapIndex < 0 ? pathOf(row) : `${pathOf(row)}/${row.mapIndex}`;
+      row.task = (await get(path)).state ?? "none";
+    } catch (error) {
+      row.task = error.status === 404 ? "removed" : undefined;
+    }
+  }
+
+  /** Whether anything may still happen by itself. */
+  get isAnythingActive() {
+    for (const row of this.rows.values()) if (isActive(row)) return true;
+    return false;
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * What is known of an erasure, and what follows from it. Knows neither the page nor the network.
+ *
+ * A row stands for the task instance of an erase task or a sensor. Its report is the XCom that the task sets at each
+ * stage. A report may come from an older or a newer version, so whatever is not understood of it counts as not said.
+ */
+
+export const NEAR_DAYS = 7;
+
+/** The groups in the order in which they need a person. */
+export const GROUPS = ["not_erased", "near", "open", "done"];
+
+const FAILED = new Set(["failed", "upstream_failed"]);
+const STARTING = new Set(["scheduled", "queued", "restarting", "none"]);
+const STAGES = { submitting: "Submitting", waiting: "Waiting", verifying: "Verifying", ended: "Ending" };
+
+/** Nobody of this task waits for what it submitted. */
+const SUBMITTED = "Submitted";
+
+const countOf = (value) => (Number.isSafeInteger(value) && value >= 0 ? value : null);
+const textOf = (value) => (typeof value === "string" && value !== "" ? value : null);
+const objectOf = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : null);
+
+/** Read a moment, as milliseconds. */
+export function momentOf(value) {
+  const moment = typeof value === "string" ? Date.parse(value) : NaN;
+  return Number.isNaN(moment) ? null : moment;
+}
+
+/** Read a calendar day, as days since the epoch. */
+export function dayOf(value) {
+  if (typeof value !== "string" || !/^\d{4}-\d{2}-\d{2}$/.test(value)) return null;
+  const moment = Date.parse(`${value}T00:00:00Z`);
+  return Number.isNaN(moment) ? null : moment / 86_400_000;
+}
+
+/** Read the value of an XCom; null if nothing of it is understood. */
+export function readReport(value) {
+  if (typeof value === "string") {
+    try {
+      value = JSON.parse(value);
+    } catch {
+      return null;
+    }
+  }
+  const fields = objectOf(value);
+  if (fields === null) return null;
+  const verification = objectOf(fields.verification);
+  const deadline = objectOf(fields.deadline);
+  const dueDay = dayOf(deadline?.due_on);
+  const report = {
+    stage: textOf(fields.stage),
+    host: textOf(fields.host),
+    bots: Array.isArray(fields.bot_ids) ? fields.bot_ids.filter((bot) => textOf(bot) !== null) : [],
+    allBots: fields.all_bots === true,
+    people: countOf(fields.user_count),
+    batches: countOf(fields.batch_count),
+    erased: countOf(fields.erased),
+    open: countOf(fields.open),
+    notErased: countOf(fields.not_erased),
+    started: momentOf(fields.started),
+    updated: momentOf(fields.updated),
+    deadline: dueDay === null ? null : { day: dueDay, date: deadline.due_on, regime: textOf(deadline.regime) },
+    receipt: textOf(fields.receipt),
+    dryRun: fields.dry_run === true,
+    found: countOf(verification?.found),
+    gone: countOf(verification?.gone),
+  };
+  const isUnderstood = report.stage !== null || report.people !== null || report.erased !== null;
+  return isUnderstood ? report : null;
+}
+
+/** Name a task instance, as a key. */
+export const keyOf = (entry) => JSON.stringify([entry.dag_id, entry.run_id, entry.task_id, entry.map_index ?? -1]);
+
+/** Make a row of an entry of the list of XComs, which holds no value. */
+export function makeRow(entry) {
+  return {
+    key: keyOf(entry),
+    dagId: String(entry.dag_id),
+    dagName: textOf(entry.dag_display_name) ?? String(entry.dag_id),
+    runId: String(entry.run_id),
+    taskId: String(entry.task_id),
+    taskName: textOf(entry.task_display_name) ?? String(entry.task_id),
+    mapIndex: Number.isInteger(entry.map_index) ? entry.map_index : -1,
+    timestamp: String(entry.timestamp),
+    moment: momentOf(entry.timestamp) ?? 0,
+    report: undefined, // not fetched yet; null if it was and is not understood
+    task: undefined, // the state of the task instance, as far as it is known
+  };
+}
+
+/** When the erasure began, as far as that is known. */
+export const beginOf = (row) => row.report?.started ?? row.moment;
+
+const isProven = (report) => report.people !== null && report.erased !== null && report.erased >= report.people;
+
+/**
+ * Tell in which group a row belongs, and how its state is called.
+ *
+ * @param row a row.
+ * @param today in days since the epoch.
+ * @param takenOver whether another task of the same run waits for the people whom this one submitted.
+ */
+export function judge(row, today, takenOver = false) {
+  const { group, label } = verdict(row, takenOver);
+  const dueDay = row.report?.deadline?.day;
+  const isNear = group === "open" && dueDay !== undefined && dueDay - today <= NEAR_DAYS;
+  return { group: isNear ? "near" : group, label };
+}
+
+function verdict({ report, task }, takenOver) {
+  if (!report) return verdictOfTask(task);
+  const hasEnded = report.stage === "ended" && (task === undefined || task === "success");
+  if (FAILED.has(task)) return { group: "not_erased", label: report.notErased > 0 ? "Not erased" : "Failed" };
+  if (report.dryRun && (hasEnded || task === "success")) return { group: "done", label: "Dry run" };
+  if (report.found > 0) return { group: "not_erased", label: "Still found" };
+  if (report.notErased > 0 && task !== "up_for_retry") return { group: "not_erased", label: "Not erased" };
+  if (hasEnded) {
+    if (isProven(report)) return { group: "done", label: "Erased" };
+    return { group: takenOver ? "done" : "open", label: SUBMITTED };
+  }
+  if (task === "success" || task === "skipped" || task === "removed") {
+    if (isProven(report)) return { group: "done", label: "Erased" };
+    return { group: "not_erased", label: { success: "Unproven", skipped: "Skipped", removed: "Removed" }[task] };
+  }
+  return { group: "open", label: runningLabel(task, STAGES[report.stage] ?? "Running") };
+}
+
+function verdictOfTask(task) {
+  if (FAILED.has(task)) return { group: "not_erased", label: "Failed" };
+  if (task === "skipped") return { group: "not_erased", label: "Skipped" };
+  if (task === "removed") return { group: "not_erased", label: "Removed" };
+  if (task === "success") return { group: "done", label: "Ended" };
+  if (task === undefined) return { group: "open", label: "Unknown" };
+  return { group: "open", label: runningLabel(task, "Running") };
+}
+
+function runningLabel(task, label) {
+  if (task === "up_for_retry") return "Will retry";
+  return STARTING.has(task) ? "Queued" : label;
+}
+
+/** Whether the row's task may still report something. */
+export const isActive = (row) =>
+  row.group !== "done" && !FAILED.has(row.task) && !(row.report?.stage === "ended" && row.task === "success");
+
+/** Judge all rows, once what is known of them or the day has changed. */
+export function judgeAll(rows, today) {
+  const runs = new Map();
+  for (const row of rows) {
+    Object.assign(row, judge(row, today));
+    const run = JSON.stringify([row.dagId, row.runId]);
+    if (!runs.has(run)) runs.set(run, []);
+    runs.get(run).push(row);
+  }
+  for (const siblings of runs.values()) {
+    for (const row of siblings) {
+      if (row.label !== SUBMITTED) continue;
+      const takenOver = siblings.some((other) => other.taskId !== row.taskId && waitsFor(other, row));
+      Object.assign(row, judge(row, today, takenOver));
+    }
+  }
+}
+
+const waitsFor = (other, row) =>
+  Boolean(other.report && row.report) &&
+  other.report.people >= row.report.people &&
+  other.report.host === row.report.host &&
+  beginOf(other) >= beginOf(row);
+
+/** Order rows by what needs a person first: not erased, near its deadline, open, done; then by deadline, then newest. */
+export function compareRows(one, other) {
+  const byGroup = GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group);
+  if (byGroup !== 0) return byGroup;
+  if (one.group !== "done") {
+    const [oneDue, otherDue] = [one, other].map((row) => row.report?.deadline?.day ?? Infinity);
+    if (oneDue !== otherDue) return oneDue - otherDue;
+  }
+  return beginOf(other) - beginOf(one) || (one.key < other.key ? -1 : 1);
+}
+
+/** Whether a row is what the filters ask for. */
+export function matches(row, { group, dagId, text }) {
+  if (group && row.group !== group) return false;
+  if (dagId && row.dagId !== dagId) return false;
+  if (!text) return true;
+  const { report } = row;
+  const words = [row.dagId, row.dagName, row.runId, row.taskId, row.taskName, row.label];
+  if (report) words.push(report.host, report.receipt, report.deadline?.regime, report.deadline?.date, ...report.bots);
+  return words.filter(Boolean).join("\n").toLowerCase().includes(text.toLowerCase());
+}
+
+/** Count rows and people of each group. */
+export function countGroups(rows) {
+  const counts = Object.fromEntries(GROUPS.map((group) => [group, { rows: 0, people: 0 }]));
+  for (const row of rows) {
+    counts[row.group].rows += 1;
+    counts[row.group].people += row.report?.people ?? 0;
+  }
+  return counts;
+}
+
+/** Count the people erased on each of the last days, the oldest first. */
+export function erasedByDay(rows, today, days, dayOfMoment) {
+  const counts = new Array(days).fill(0);
+  for (const { report } of rows) {
+    if (!report || report.dryRun || !report.erased || report.updated === null) continue;
+    const index = days - 1 - (today - dayOfMoment(report.updated));
+    if (index >= 0 && index < days) counts[index] += report.erased;
+  }
+  return counts;
+}
