@@ -79,13 +79,13 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         type=["string", "null"],
         format="password",
     ),
+    # Without a default: Airflow takes whatever is called token for a secret, and would save "***" as its default.
     "token_ttl": _field(
         "Life of a token",
         "Seconds, at most 3600. Each call is signed anew, so short is good. Default: 300.",
         type=["integer", "null"],
         minimum=1,
         maximum=3600,
-        default=300,
     ),
     "timeout": _field(
         "Timeout of a call",

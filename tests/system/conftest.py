@@ -1,6 +1,7 @@
 """A sandbox and a real Airflow that talks to it, shared by all system tests of a session."""
 
 import json
+import re
 import secrets
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from playwright.sync_api import Browser, Page
 
+from demo.browser import CHROMIUM, chromium, sign_in
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
 
 REPOSITORY = Path(__file__).parents[2]
+SCREENSHOTS = REPOSITORY / "tests" / "system" / "screenshots"
 DAG_FOLDERS = (REPOSITORY / "dags", REPOSITORY / "tests" / "system" / "dags")
 
 
@@ -63,6 +67,23 @@ def airflow(sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str
         yield airflow
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    if CHROMIUM is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, airflow: LocalAirflow) -> Iterator[Page]:
+    """A window in which somebody has signed in to Airflow."""
+    page = sign_in(browser, airflow, height=1800)
+    yield page
+    page.context.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the ends of Airflow's logs below a test that failed with it."""
@@ -70,4 +91,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     airflow = getattr(item, "funcargs", {}).get("airflow")
     if report.failed and isinstance(airflow, LocalAirflow):
         report.sections.append(("Airflow", airflow.log_tails()))
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.failed and isinstance(page, Page):
+        picture = SCREENSHOTS / f"{re.sub(r'[^A-Za-z0-9]+', '-', item.name)}.png"
+        page.screenshot(path=picture, full_page=True)
+        report.sections.append(("Screenshot", str(picture)))
     return report

@@ -1,165 +1,105 @@
-"""What a person sees in Airflow, in a real browser."""
+"""What a person does in Airflow's own forms, in a real browser."""
 
-import shutil
 import time
 
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import TimeoutException, WebDriverException
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from playwright.sync_api import Page, expect
 
 from airflow_provider_kore.get_provider_info import get_provider_info
 
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,1800",
-)
 DAG_ID = "kore_erase_on_request"
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver: apt-get install chromium chromium-driver"
-)
+
+@pytest.fixture(autouse=True)
+def forget_all(sandbox):
+    yield
+    sandbox.reset()
 
 
-class Browser:
-    """A browser in which somebody has signed in to Airflow."""
-
-    def __init__(self, driver, airflow):
-        self.driver = driver
-        self.airflow = airflow
-        self.open("/")
-        self.type_into("input[name=username]", airflow.username)
-        self.type_into("input[name=password]", airflow.password)
-        self.click_button("Sign in")
-        self.wait(lambda: "/auth/" not in driver.current_url)
-
-    def open(self, path):
-        self.driver.get(self.airflow.url + path)
-
-    def wait(self, until, timeout=30):
-        """Wait until something comes true, whatever the page rebuilds meanwhile."""
-        return WebDriverWait(self.driver, timeout, ignored_exceptions=[WebDriverException]).until(lambda _: until())
-
-    def find(self, selector) -> WebElement:
-        return self.wait(lambda: self.driver.find_element(By.CSS_SELECTOR, selector))
-
-    def click_button(self, label, within="body"):
-        def click():
-            buttons = self.driver.find_elements(By.CSS_SELECTOR, f"{within} button")
-            button = next((button for button in buttons if label in button.text and button.is_enabled()), None)
-            if button is not None:
-                self.driver.execute_script("arguments[0].click()", button)
-            return button
-
-        self.wait(click)
-
-    def type_into(self, selector, text):
-        """Type a text, again if the page was still being built and lost a key."""
-
-        def type_once():
-            field = self.driver.find_element(By.CSS_SELECTOR, selector)
-            field.send_keys(Keys.CONTROL, "a")
-            field.send_keys(Keys.DELETE)
-            for key in text:
-                field.send_keys(key)
-            time.sleep(0.5)
-            return field.get_attribute("value") == text
-
-        self.wait(type_once)
-
-    def expand(self, label):
-        """Open a part of the dialog that is folded."""
-
-        def is_open():
-            for button in self.driver.find_elements(By.CSS_SELECTOR, "[role=dialog] button"):
-                if label in button.text:
-                    if button.get_attribute("aria-expanded") != "true":
-                        button.click()
-                    return button.get_attribute("aria-expanded") == "true"
-            return False
-
-        self.wait(is_open)
-
-    def wait_for_text(self, *texts):
-        """Wait until the open dialog shows all of these texts."""
-
-        def missing():
-            dialogs = self.driver.find_elements(By.CSS_SELECTOR, "[role=dialog]")
-            shown = " ".join(dialog.text for dialog in dialogs)
-            return [text for text in texts if text not in shown]
-
-        try:
-            self.wait(lambda: not missing(), timeout=15)
-        except TimeoutException:
-            pytest.fail(f"The dialog does not show {missing()}")
-
-
-@pytest.fixture
-def browser(airflow, tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    try:
-        yield Browser(driver, airflow)
-    finally:
-        driver.quit()
-
-
-def test_a_person_fills_in_the_form_and_the_people_in_the_file_are_erased(browser, airflow, sandbox, tmp_path):
-    file = tmp_path / "request-1234.txt"
-    file.write_text("from-the-form@example.com\n")
-    airflow.wait_for_dag(DAG_ID)
-    browser.open(f"/dags/{DAG_ID}")
-    browser.click_button("Trigger")
-    browser.wait_for_text("Users from", "Bots", "All bots", "Dry run", "Airflow keeps what you type here")
-    browser.type_into("input[name=element_users_from]", file.as_uri())
-    browser.type_into("textarea[name=element_bot_ids]", "st-1")
-    browser.click_button("Trigger", within="[role=dialog]")
-
-    run_id = first_run(airflow)
-    assert airflow.wait_for_run(DAG_ID, run_id) == "success", airflow.task_log(DAG_ID, run_id, "erase_users")
-    assert "from-the-form@example.com" in {user["user_id"] for user in sandbox.state()["erased"]}
-
-
-def first_run(airflow):
-    """Find the run that was started by hand; the other tests start theirs by the API."""
+def run_by_hand(airflow, dag_id, name):
+    """Find the run that was started in the browser; the other tests start theirs by the API."""
     deadline = time.monotonic() + 30
     while True:
-        runs = airflow.runs(DAG_ID)
-        by_hand = [run["dag_run_id"] for run in runs if run["conf"].get("users_from", "").endswith("request-1234.txt")]
+        runs = airflow.runs(dag_id)
+        by_hand = [run["dag_run_id"] for run in runs if run["conf"].get("users_from", "").endswith(name)]
         if by_hand:
             return by_hand[0]
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def test_the_connection_form_has_every_field_and_hides_what_is_secret(browser):
+def open_trigger_form(page: Page, airflow, dag_id):
+    airflow.wait_for_dag(dag_id)
+    page.goto(f"{airflow.url}/dags/{dag_id}")
+    page.get_by_role("button", name="Trigger").first.click()
+    return page.get_by_role("dialog")
+
+
+def test_a_person_fills_in_the_form_and_the_people_in_the_file_are_erased(page, airflow, sandbox, tmp_path):
+    file = tmp_path / "request-1234.txt"
+    file.write_text("from-the-form@example.com\n")
+    form = open_trigger_form(page, airflow, DAG_ID)
+    for text in ("Users from", "Bots", "All bots", "Received", "Law", "Dry run", "Airflow keeps what you type here"):
+        expect(form).to_contain_text(text)
+    form.locator("input[name=element_users_from]").fill(file.as_uri())
+    form.locator("textarea[name=element_bot_ids]").fill("st-1")
+    form.get_by_role("button", name="Trigger").click()
+
+    run_id = run_by_hand(airflow, DAG_ID, file.name)
+    assert airflow.wait_for_run(DAG_ID, run_id) == "success", airflow.task_log(DAG_ID, run_id, "erase_users")
+    assert "from-the-form@example.com" in {user["user_id"] for user in sandbox.state()["erased"]}
+
+
+@pytest.mark.parametrize("typed", ["", "ann@example.com", "/data/request.txt"])
+def test_what_is_no_uri_is_refused_by_the_form(page, airflow, sandbox, typed):
+    before = len(airflow.runs(DAG_ID))
+    form = open_trigger_form(page, airflow, DAG_ID)
+    form.locator("textarea[name=element_bot_ids]").fill("st-1")
+    form.locator("input[name=element_users_from]").fill("file:///data/request.txt")
+    form.locator("input[name=element_users_from]").fill(typed)
+    trigger = form.get_by_role("button", name="Trigger")
+    if trigger.is_enabled():
+        trigger.click()
+        page.wait_for_timeout(1000)
+    expect(form).to_be_visible()
+    assert len(airflow.runs(DAG_ID)) == before
+
+
+def open_connection_form(page: Page, airflow):
+    page.goto(f"{airflow.url}/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox").first.fill("Kore.ai")
+    page.keyboard.press("Enter")
+    expect(form.locator("input[name=host]")).to_be_visible()
+    return form
+
+
+def test_the_connection_form_has_every_field_and_hides_what_is_secret(page, airflow):
     (connection_type,) = get_provider_info()["connection-types"]
-    browser.open("/connections")
-    browser.click_button("Add")
-    browser.find("[role=dialog] input[role=combobox]").send_keys("Kore.ai" + Keys.ENTER)
-    browser.find("[role=dialog] input[name=host]")
-    browser.wait_for_text(*connection_type["ui-field-behaviour"]["relabeling"].values())
-    browser.expand("Extra Fields")
-    fields = connection_type["conn-fields"]
-    browser.wait_for_text(
-        *(field["label"] for field in fields.values()),
-        *(field["description"] for field in fields.values()),
-    )
-    secret = browser.driver.find_elements(By.CSS_SELECTOR, "[role=dialog] input[type=password]")
-    assert {element.get_attribute("name") for element in secret} >= {"element_private_key", "element_digest_key"}
+    form = open_connection_form(page, airflow)
+    for label in connection_type["ui-field-behaviour"]["relabeling"].values():
+        expect(form).to_contain_text(label)
+    form.get_by_role("button", name="Extra Fields").first.click()
+    for field in connection_type["conn-fields"].values():
+        expect(form).to_contain_text(field["label"])
+        expect(form).to_contain_text(field["description"])
+    secret = form.locator("input[type=password]").evaluate_all("fields => fields.map(field => field.name)")
+    assert {"element_private_key", "element_digest_key", "element_receipt_key"} <= set(secret)
+
+
+def test_a_connection_made_in_the_form_erases(page, airflow, sandbox, tmp_path):
+    form = open_connection_form(page, airflow)
+    form.locator("input[name=connection_id]").fill("kore_by_hand")
+    form.locator("input[name=host]").fill(sandbox.connection["host"])
+    form.locator("input[name=login]").fill(sandbox.connection["login"])
+    form.locator("input[name=password]").fill(sandbox.connection["password"])
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    file = tmp_path / "people.txt"
+    file.write_text("by-the-connection@example.com\n")
+    conf = {"users_from": file.as_uri(), "conn_id": "kore_by_hand"}
+    run_id = airflow.trigger("kore_by_connection", conf)
+    ended = airflow.wait_for_run("kore_by_connection", run_id)
+    assert ended == "success", airflow.task_log("kore_by_connection", run_id, "erase_users")
+    assert "by-the-connection@example.com" in {user["user_id"] for user in sandbox.state()["erased"]}

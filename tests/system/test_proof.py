@@ -113,7 +113,7 @@ def test_the_request_ends_with_everybody_exported_erased_verified_and_proven(air
     assert request_done.state == "success", airflow.task_log(DAG, request_done.run_id, "erase")
     erased = request_done.outputs["erase"]["return_value"]
     assert (erased["erased"], erased["open"], erased["not_erased"]) == (3, 0, 0)
-    assert erased["verification"] == {"gone": 3, "found": 0, "not_checkable": 0, "not_checked": 0}
+    assert erased["verification"].items() >= {"gone": 3, "found": 0, "not_checkable": 0, "not_checked": 0}.items()
     assert request_done.erased >= set(request_done.ids)
 
 

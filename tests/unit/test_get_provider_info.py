@@ -61,7 +61,11 @@ def test_secrets_are_hidden_in_the_form_and_nothing_else_is():
 def test_what_the_form_gives_by_default_is_what_the_account_has_by_default():
     defaults = {name: field["schema"]["default"] for name, field in FIELDS.items() if "default" in field["schema"]}
     assert read(**defaults) == read()
-    assert len(defaults) == 7
+    assert len(defaults) == 6
+
+
+def test_no_field_that_airflow_takes_for_a_secret_has_a_default_which_it_would_save_masked():
+    assert not [name for name, field in FIELDS.items() if "token" in name and "default" in field["schema"]]
 
 
 def test_the_form_allows_what_the_account_allows():

@@ -67,6 +67,12 @@ def kore_late():
     KoreEraseUserDataOperator(**BY_URI)
 
 
+@dag(schedule=None, params=USERS_FROM | {"conn_id": Param("kore_default", type="string")})
+def kore_by_connection():
+    KoreEraseUserDataOperator(**BY_URI, kore_conn_id="{{ params.conn_id }}")
+
+
+kore_by_connection()
 kore_with_retry_policy()
 enable_lineage(kore_accountable())
 kore_approved()
