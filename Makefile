@@ -9,7 +9,7 @@ COMPILE = .venv/bin/uv pip compile --python $(PYTHON) --quiet --universal --pyth
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo test test-compatibility test-3.1 test-3.2 browser benchmarks lint format requirements clean
+.PHONY: help venv demo pictures test test-compatibility test-3.1 test-3.2 browser benchmarks lint format requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ venv: .venv/ready ## Make .venv with the pinned Airflow 3.3 and this package
 
 demo: .venv/ready ## Erase 250 made-up people on a real Airflow; REFUSED=2 lets two fail, UI=1 stays up
 	@exec .venv/bin/python -m demo.run $(if $(REFUSED),--refused '$(REFUSED)') $(if $(filter-out 0,$(UI)),--ui)
+
+pictures: .venv/ready ## Take the README's pictures anew, from runs with made-up people; needs chromium
+	@exec .venv/bin/python -m demo.pictures
 
 test: .venv/ready browser ## Run all tests: unit, integration and, on a real Airflow, system
 	@$(TEST) $(PYTEST_ARGUMENTS)
@@ -33,13 +36,11 @@ test-3.2: .venv-3.2/ready
 	@exec $(<D)/bin/python -m demo.run
 
 browser:
-	@for program in chromium chromedriver; do \
-		command -v $$program >/dev/null || \
-		echo "$$program is missing, so the browser test is skipped. On Debian: apt-get install chromium chromium-driver"; \
-	done
+	@command -v chromium >/dev/null || \
+		echo "chromium is missing, so the browser tests are skipped. On Debian: apt-get install chromium"
 
 benchmarks: .venv-benchmarks/ready ## Measure beside the peers, and print a table of each; see benchmarks/README.md
-	@for script in import_time schedule http_clients triggerer large_list; do \
+	@for script in import_time schedule http_clients triggerer large_list page; do \
 		$(<D)/bin/python -m benchmarks.$$script || exit; \
 	done
 

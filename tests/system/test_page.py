@@ -1,0 +1,263 @@
+"""The page "Kore erasures": what it shows, to whom, and what it asks for."""
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from airflow_provider_kore.erasures_page import PAGE_ROUTE
+from demo.browser import sign_in
+from demo.fake_airflow import FakeAirflow, make_erasure, make_many, make_report
+
+FOCUSED = "(({ id, dataset }) => id || dataset.part || dataset.group)(document.activeElement)"
+TODAY = datetime.now(UTC)
+
+
+def due(days):
+    day = (TODAY + timedelta(days=days)).date()
+    return {"regime": "gdpr", "received_on": str(TODAY.date()), "due_on": str(day)}
+
+
+def told(run_id, state="success", **report):
+    return make_erasure(make_report(**report), state=state, run_id=run_id)
+
+
+MIXED = [
+    told("done"),
+    told("open", "deferred", stage="waiting", erased=10, open=90),
+    told("near", "deferred", stage="waiting", erased=0, open=100, deadline=due(3)),
+    told("failed", "failed", erased=99, not_erased=1),
+    told("found", "failed", verification={"gone": 99, "found": 1, "not_checkable": 0, "not_checked": 0}),
+    told("overdue", "deferred", stage="waiting", erased=0, open=100, deadline=due(-2)),
+]
+
+
+class Watched:
+    """A window, and what went on in it: messages of the browser, and hosts that were asked."""
+
+    def __init__(self, page):
+        self.page = page
+        self.messages, self.hosts = [], set()
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+
+    def rows(self):
+        return self.page.locator("#rows tr[data-key]")
+
+    def runs(self):
+        return self.page.locator("#rows [data-part=run]").all_inner_texts()
+
+    def close(self):
+        self.page.context.close()
+
+
+@pytest.fixture
+def fake():
+    with FakeAirflow(MIXED) as fake:
+        yield fake
+
+
+@pytest.fixture
+def page(browser):
+    """A window of 1400 x 900; the name lets a failure keep a picture of it."""
+    page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def watched(page, fake):
+    watched = Watched(page)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#list")).to_have_attribute("aria-busy", "false")
+    yield watched
+    # Whatever a test does: nothing is refused by the page's policy, and no other host is asked.
+    assert watched.hosts == {urlsplit(fake.url).netloc}
+    assert not [text for text in watched.messages if "Content Security Policy" in text or "Trusted" in text]
+
+
+def test_what_needs_a_person_comes_first(watched):
+    expect(watched.rows()).to_have_count(6)
+    expect(watched.page.locator("#rows .skeleton")).to_have_count(0)
+    runs = watched.runs()
+    assert set(runs[:2]) == {"failed", "found"}
+    assert runs[2:] == ["overdue", "near", "open", "done"]
+    assert not watched.messages
+
+
+def test_states_counts_and_days_left_are_told_in_words(watched):
+    text = watched.page.locator("#rows")
+    for words in ("99 erased · 1 not erased", "1 still found", "2 days over", "3 days left", "10 erased · 90 open"):
+        expect(text).to_contain_text(words)
+    shown = watched.page.locator("#groups button .rows").all_inner_texts()
+    assert shown == ["2", "2", "1", "1"]
+    expect(watched.page.locator("#chart")).to_contain_text("people in 30 days")
+
+
+def test_the_list_is_filtered_by_state_dag_and_text(watched, fake):
+    watched.page.get_by_role("button", name=re.compile("Not erased")).click()
+    expect(watched.rows()).to_have_count(2)
+    watched.page.get_by_role("button", name="Clear filters").click()
+    expect(watched.rows()).to_have_count(6)
+    watched.page.get_by_role("searchbox").fill("overdue")
+    expect(watched.rows()).to_have_count(1)
+    watched.page.get_by_role("searchbox").fill("")
+    watched.page.locator("#dag").select_option("kore_erase_daily")
+    expect(watched.rows()).to_have_count(6)
+
+
+def test_an_id_with_markup_is_shown_as_text(page, fake):
+    evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+    fake.set(
+        [make_erasure(make_report(host=evil, receipt=f"javascript:{evil}"), dag_id=evil, run_id=evil, task_id=evil)]
+    )
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#rows [data-part=dag]")).to_have_text(evil)
+    expect(page.locator("#rows [data-part=run]")).to_have_text(evil)
+    expect(page.locator("#rows img, #rows script")).to_have_count(0)
+    assert page.title() == "Kore erasures"
+    links = page.locator("#rows a").evaluate_all("links => links.map(link => link.protocol)")
+    assert set(links) == {"http:"}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (403, "You may not see erasures"),
+        (401, "Your session has ended"),
+        (500, "Airflow cannot answer"),
+        (404, "There is no such DAG or run"),
+    ],
+)
+def test_a_viewer_who_is_refused_sees_a_message_and_no_data(page, fake, status, words):
+    fake.refusals = {"list": status}
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_role("alert")).to_contain_text(words)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(0)
+
+
+def test_an_airflow_without_erasures_says_how_to_begin(page, fake):
+    fake.set([])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("#rows tr[data-key]")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, [], 7, "text", {}, {"stage": 7, "user_count": "many"}, {"version": 9, "stage": "ended", "erased": 1}],
+)
+def test_a_report_that_is_not_understood_breaks_nothing(page, fake, value):
+    fake.set([make_erasure(value), *MIXED[1:2]])
+    watched = Watched(page)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(watched.rows()).to_have_count(2)
+    expect(page.locator("#rows .skeleton")).to_have_count(0)
+    assert not watched.messages
+
+
+def test_it_refreshes_itself_while_something_is_open(page, fake):
+    fake.set([told("open", "deferred", stage="waiting", erased=10, open=90)])
+    page.clock.install()
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    page.clock.run_for(1_000)
+    expect(page.locator("#rows")).to_contain_text("90 open")
+    fake.set([told("open")])
+    page.clock.run_for(11_000)
+    expect(page.locator("#rows")).to_contain_text("100 erased")
+    page.clock.run_for(2_000)
+    calls = fake.calls.total()
+    page.clock.run_for(60_000)
+    assert fake.calls.total() == calls  # nothing is open any more
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, fake, color_scheme):
+    context = browser.new_context(color_scheme=color_scheme, bypass_csp=True)  # axe comes in as a script of its own
+    page = context.new_page()
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#rows tr[data-key]")).to_have_count(6)
+    expect(page.locator("#rows .skeleton")).to_have_count(0)
+    violations = Axe().run(page).response["violations"]
+    assert not [violation for violation in violations if violation["impact"] in ("serious", "critical")]
+    context.close()
+
+
+def test_all_can_be_done_with_the_keyboard(watched):
+    page = watched.page
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(FOCUSED))
+    assert {"refresh", "not_erased", "near", "open", "done", "text", "dag", "run", "task"} <= reached
+    page.locator("#groups button[data-group=open]").focus()
+    page.keyboard.press("Enter")
+    expect(watched.rows()).to_have_count(1)
+
+
+def test_five_thousand_erasures_are_paged(page, fake):
+    fake.set(make_many(5_000))
+    watched = Watched(page)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(watched.rows()).to_have_count(50)
+    expect(page.locator("#range")).to_contain_text("5,000", timeout=30_000)
+    page.get_by_role("button", name="Next").click()
+    expect(watched.rows()).to_have_count(50)
+    assert not watched.messages
+
+
+def test_the_page_sends_strict_headers(page, fake):
+    answer = page.request.get(f"{fake.url}/{PAGE_ROUTE}/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+# --- in a real Airflow ------------------------------------------------------------------------------------------------
+
+
+def test_erasures_of_a_real_airflow_are_shown_within_its_ui_and_nobody_is_named(browser, airflow, sandbox, tmp_path):
+    ids = [f"page{uuid.uuid4().hex}@example.com" for _ in range(3)]
+    file = tmp_path / "people.txt"
+    file.write_text("\n".join(ids))
+    conf = {"users_from": file.as_uri(), "bot_ids": ["st-page"], "received_at": str(TODAY.date())}
+    run_id = airflow.trigger("kore_erase_on_request", conf)
+    assert airflow.wait_for_run("kore_erase_on_request", run_id) == "success"
+    page = sign_in(browser, airflow)
+    answers = []
+    page.on("response", lambda response: answers.append(response) if "/api/v2/" in response.url else None)
+    page.goto(f"{airflow.url}/plugin/{PAGE_ROUTE}?{urlencode({'dag_id': 'kore_erase_on_request', 'run_id': run_id})}")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#rows tr[data-key]")).to_have_count(1, timeout=20_000)
+    row = frame.locator("#rows tr[data-key]")
+    expect(row).to_contain_text("3 people")
+    expect(row).to_contain_text("Erased")
+    expect(row).to_contain_text("GDPR")
+    texts = [response.text() for response in answers if response.ok]
+    assert any("kore_erasure" in text for text in texts)
+    assert not any(person in text for text in texts for person in ids)
+    assert not any(person in frame.locator("body").inner_text() for person in ids)
+    page.context.close()
+
+
+def test_the_page_is_in_the_navigation(browser, airflow):
+    page = sign_in(browser, airflow)
+    page.goto(f"{airflow.url}/")
+    page.get_by_role("link", name="Kore erasures").or_(page.get_by_text("Kore erasures")).first.click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Kore erasures")).to_be_visible()
+    page.context.close()
+
+
+def test_whoever_is_not_signed_in_gets_the_files_and_no_data(browser, airflow):
+    page = browser.new_context().new_page()
+    page.goto(f"{airflow.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+    expect(page.locator("#rows tr[data-key]")).to_have_count(0)
+    page.context.close()
