@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import (
     DecoratedOperator,
-    context_merge,
     determine_kwargs,
     task_decorator_factory,
 )
@@ -37,7 +36,8 @@ class ReturnedUserIds(CallableUserIds):
         source = source_of(returned)
         if isinstance(source, GivenUserIds):
             # Takes also what can be iterated only once, and refuses a bare id.
-            source = CallableUserIds(lambda: cast("Iterable[object]", returned))
+            values = source.values
+            source = CallableUserIds(lambda: cast("Iterable[object]", values))
         yield from source.read()
 
 
@@ -81,8 +81,8 @@ class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
 
     def _bind(self, context: Context) -> None:
         """Give the function what it is called with at each reading."""
-        context_merge(context, self.op_kwargs)
-        arguments = determine_kwargs(self.python_callable, self.op_args, context)
+        # Beside the context and not into it: what the function is given may be named as what the task needs itself.
+        arguments = determine_kwargs(self.python_callable, self.op_args, {**context, **self.op_kwargs})
         self.user_ids = ReturnedUserIds(partial(self.python_callable, *self.op_args, **arguments))
 
 

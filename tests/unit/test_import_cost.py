@@ -11,6 +11,8 @@ ONLY_FOR_WORKERS = {
     "airflow_provider_kore.hooks.kore",
 }
 MODULES = [
+    "airflow_provider_kore.decorators.erasure",
+    "airflow_provider_kore.links",
     "airflow_provider_kore.operators.erasure",
     "airflow_provider_kore.operators.export",
     "airflow_provider_kore.operators.verification",
