@@ -143,6 +143,8 @@ class ErasingTask:
         """Check everything, submit what is due, and wait if asked to."""
         if self._demands.deadline is not None:
             log_deadline(self._demands.deadline, datetime.now(UTC))
+        if self._anything_accepted:
+            self._publish(Stage.SUBMITTING)  # Airflow has deleted what the try before told
         with self._refusing():
             dry_run = check_flag("dry_run", self._operator.is_dry_run)
             planned = self._planning.plan(may_skip=not self._anything_accepted)
@@ -315,7 +317,7 @@ class ErasingTask:
             self._publish(Stage.ENDED, output)
             push_outcome(self._operator, self._context, output)
             raise self._failures[0]
-        self._publish(Stage.WAITING, output | ErasureOutcome(open=self._ledger.user_count).counts())
+        self._publish(Stage.ENDED, output | ErasureOutcome(open=self._ledger.user_count).counts())
         note_outcome(self._context, *self._operator.told)
         return output
 
@@ -347,6 +349,7 @@ class ErasingTask:
             output,
             base_url=self._account.base_url,
             scope=scope or self._ledger.scope,
+            submits=True,
             started=self._started,
             deadline=self._demands.deadline,
         )

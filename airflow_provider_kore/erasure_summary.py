@@ -42,6 +42,7 @@ def publish(
     *,
     base_url: str,
     scope: ErasureScope | None,
+    submits: bool,
     started: float,
     deadline: StatutoryDeadline | None,
 ) -> None:
@@ -51,6 +52,7 @@ def publish(
     :param output: what the task returns, or what is known of that so far.
     :param base_url: where Kore.ai is.
     :param scope: the bots; ``None`` if the task does not know them.
+    :param submits: whether the task submits by itself, or waits for what others have submitted.
     :param started: when the try began, in seconds since the epoch.
     :param deadline: by when the law wants the request answered.
     """
@@ -64,6 +66,7 @@ def publish(
                 "version": SUMMARY_VERSION,
                 "stage": stage.value,
                 **summarize(output, base_url, scope or ErasureScope((), all_bots=False)),
+                "submits": submits,
                 "started": _text(started),
                 "updated": _text(time.time()),
                 "deadline": None if deadline is None else deadline.as_of(datetime.now(UTC)),

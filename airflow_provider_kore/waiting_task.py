@@ -321,6 +321,7 @@ class WaitingTask:
             output if output is not None else self._output(self._progress.so_far(self._waited_for.user_count)),
             base_url=self._hook.account.base_url,
             scope=self._people.scope,
+            submits=False,
             started=self._started,
             deadline=self._demands.deadline,
         )

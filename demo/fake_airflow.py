@@ -35,6 +35,7 @@ def make_erasure(
     dag_id: str = "kore_erase_daily",
     run_id: str = "manual__1",
     task_id: str = "erase_users",
+    is_reported: bool = True,
     **more: object,
 ) -> Erasure:
     """
@@ -42,6 +43,7 @@ def make_erasure(
 
     :param report: the value of its XCom.
     :param state: of the task instance.
+    :param is_reported: whether the XCom is there; Airflow deletes it when a task begins anew.
     :param more: other fields of the XCom's entry.
     """
     entry = {
@@ -56,7 +58,7 @@ def make_erasure(
         "task_display_name": task_id,
         "run_after": datetime.now(UTC).isoformat(),
     }
-    return {"entry": entry | more, "value": report, "state": state}
+    return {"entry": entry | more, "value": report, "state": state, "is_reported": is_reported}
 
 
 def make_report(**changes: object) -> dict[str, object]:
@@ -190,7 +192,7 @@ class FakeAirflow:
         return [each for each in self._newest_first if all(each["entry"][name] == wanted[name] for name in wanted)]
 
     def _list(self, request: Request) -> object:
-        found = self._matching(request)
+        found = [each for each in self._matching(request) if each["is_reported"]]
         return {"xcom_entries": [each["entry"] for each in _page(found, request)], "total_entries": len(found)}
 
     def _find(self, request: Request) -> Erasure | None:
@@ -199,7 +201,7 @@ class FakeAirflow:
 
     def _value(self, request: Request) -> object:
         erasure = self._find(request)
-        return erasure and erasure["entry"] | {"value": erasure["value"]}
+        return erasure["entry"] | {"value": erasure["value"]} if erasure and erasure["is_reported"] else None
 
     def _tasks(self, request: Request) -> object:
         states = request.query_params.getlist("state")

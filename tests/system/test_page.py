@@ -176,6 +176,121 @@ def test_it_refreshes_itself_while_something_is_open(page, fake):
     assert fake.calls.total() == calls  # nothing is open any more
 
 
+def at(minutes):
+    return (TODAY - timedelta(minutes=minutes)).isoformat()
+
+
+def submitting(task_id="erase_users", **report):
+    report = {"submits": True, "erased": 0, "open": 100, "started": at(60)} | report
+    return make_erasure(make_report(**report), task_id=task_id)
+
+
+def waiting(task_id="wait", state="success", **report):
+    return make_erasure(make_report(**{"submits": False, "started": at(50)} | report), state=state, task_id=task_id)
+
+
+UNDER_WAY = {"stage": "waiting", "erased": 0, "open": 100}
+
+
+@pytest.mark.parametrize(
+    ("erasures", "states", "people"),
+    [
+        ([submitting()], {"Submitted": "open"}, {"open": "100 people"}),
+        ([submitting(), waiting()], {"Submitted": "done", "Erased": "done"}, {"done": "100 people"}),
+        (
+            [submitting(), waiting(state="deferred", **UNDER_WAY)],
+            {"Submitted": "done", "Waiting": "open"},
+            {"done": "0 people", "open": "100 people"},
+        ),
+        ([submitting("a"), submitting("b", started=at(50))], {"Submitted": "open"}, {"open": "200 people"}),
+        (
+            [submitting("a"), submitting("b", erased=100, open=0, started=at(50))],
+            {"Submitted": "open", "Erased": "done"},
+            {"open": "100 people", "done": "100 people"},
+        ),
+        (
+            [submitting("a"), submitting("b"), waiting()],
+            {"Submitted": "open", "Erased": "done"},
+            {"open": "200 people", "done": "100 people"},
+        ),
+        ([submitting("a"), submitting("b"), waiting(user_count=200, erased=200)], {}, {"done": "200 people"}),
+    ],
+    ids=[
+        "nobody waits",
+        "a sensor has waited",
+        "a sensor waits",
+        "two submit, nobody waits",
+        "another waits for its own",
+        "a sensor waits for one of two",
+        "a sensor waits for both",
+    ],
+)
+def test_whoever_was_submitted_is_counted_once_and_open_until_a_sensor_waits(page, fake, erasures, states, people):
+    fake.set(erasures)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#rows .number")).to_have_count(len(erasures))
+    for label, group in states.items():
+        for state in page.locator("#rows .state", has_text=label).all():
+            expect(state).to_have_class(f"state {group}")
+    for group, count in people.items():
+        expect(page.locator(f"#groups [data-group={group}] .people")).to_have_text(count)
+
+
+def test_a_failure_stays_told_until_a_refresh_succeeds(page, fake):
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#freshness")).to_contain_text("As of")
+    fake.refusals = {"list": 500}
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("Airflow cannot answer")
+    told = page.locator("#freshness").inner_text()
+    page.get_by_role("searchbox").fill("overdue")
+    page.wait_for_timeout(500)
+    expect(page.get_by_role("alert")).to_contain_text("Airflow cannot answer")
+    expect(page.locator("#freshness")).to_have_text(told)
+    fake.refusals = {}
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#message")).to_be_hidden()
+
+
+def test_an_answer_that_does_not_come_is_told(page, fake):
+    page.add_init_script("AbortSignal.timeout = () => AbortSignal.abort()")  # as after long
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_role("alert")).to_contain_text("Airflow does not answer")
+
+
+def test_what_is_deleted_in_airflow_goes_from_the_page(page, fake):
+    many = make_many(250)
+    fake.set(many)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#freshness")).to_contain_text("As of")
+    expect(page.locator("#range")).to_contain_text("250")
+    fake.set(many[:220])  # the first page of the list stays as it was
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#range")).to_contain_text("220")
+
+
+def test_it_goes_on_to_refresh_while_a_task_that_begins_anew_has_no_report(page, fake):
+    report = make_report(stage="waiting", erased=10, open=90)
+    fake.set([make_erasure(report, state="up_for_retry")])
+    page.clock.install()
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    page.clock.run_for(1_000)
+    expect(page.locator("#rows")).to_contain_text("90 open")
+    fake.set([make_erasure(None, state="running", is_reported=False), *MIXED[:1]])
+    page.clock.run_for(11_000)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(2)
+    expect(page.locator("#rows .state.open")).to_have_count(1)
+    fake.set([make_erasure(report | {"erased": 20, "open": 80}, state="deferred"), *MIXED[:1]])
+    page.clock.run_for(11_000)
+    expect(page.locator("#rows")).to_contain_text("80 open")
+    fake.set([make_erasure(None, state="running", is_reported=False), *MIXED[:1]])
+    page.clock.run_for(11_000)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(2)
+    fake.set(MIXED[:1])
+    page.clock.run_for(11_000)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(1)
+
+
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser, fake, color_scheme):
     context = browser.new_context(color_scheme=color_scheme, bypass_csp=True)  # axe comes in as a script of its own

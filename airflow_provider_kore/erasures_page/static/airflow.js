@@ -15,6 +15,7 @@ const LISTS_AT_ONCE = 2;
 const REPORTS_AT_ONCE = 4;
 const REPORTS_UNASKED = 1_000;
 const TASK_PAGES = 10;
+const ANSWER_WITHIN = 60_000; // milliseconds; what hangs must not look fresh
 /** All but "success": who is in none of these has succeeded. All of them are known since Airflow 3.1. */
 const OTHER_STATES = [
   "none",
@@ -30,9 +31,11 @@ const OTHER_STATES = [
   "skipped",
   "removed",
 ];
+/** In these a task that has reported nothing tells nothing. */
+const SILENT_STATES = new Set(["success", "skipped", "removed"]);
 const CACHE_KEY = "kore-erasures-ended-1";
 
-/** An answer that is none: status 0 if there was no answer at all. */
+/** An answer that is none: status 0 if there was no answer at all, or none of Airflow's. */
 export class ApiError extends Error {
   constructor(status) {
     super(`Airflow answered with status ${status}`);
@@ -48,16 +51,13 @@ async function get(path, parameters = []) {
       credentials: "same-origin",
       headers: { Accept: "application/json" },
       redirect: "error",
+      signal: AbortSignal.timeout(ANSWER_WITHIN),
     });
+    if (answer.ok) return await answer.json();
   } catch {
     throw new ApiError(0);
   }
-  if (!answer.ok) throw new ApiError(answer.status);
-  try {
-    return await answer.json();
-  } catch {
-    throw new ApiError(answer.status);
-  }
+  throw new ApiError(answer.status);
 }
 
 const segment = (text) => encodeURIComponent(text);
@@ -157,7 +157,8 @@ export class Erasures {
     const page = await this.#list(0);
     const isChanged = this.#take(page);
     // Before Airflow 3.2 the list has an order of its own, so that news can be anywhere in it.
-    if (isChanged || !this.#isNewestFirst) await this.#listAll(page);
+    if (isChanged || !this.#isNewestFirst || this.#isMiscounted) await this.#listAll(page);
+    for (const row of this.rows.values()) if (row.isUnlisted) await this.#forget(row);
     await this.#findTasks();
     this.#onChange();
     await this.fetchReports();
@@ -168,6 +169,13 @@ export class Erasures {
     this.#unasked = Infinity;
     this.#queue = undefined;
     await this.fetchReports();
+  }
+
+  /** Whether something is missing, or is there no more. */
+  get #isMiscounted() {
+    let listed = 0;
+    for (const row of this.rows.values()) listed += !row.isUnlisted;
+    return listed !== this.total && this.total <= MOST_ROWS;
   }
 
   get missingReports() {
@@ -224,7 +232,7 @@ export class Erasures {
     try {
       entry = await get(`${pathOf(row)}/xcomEntries/${XCOM_KEY}`, { map_index: row.mapIndex });
     } catch (error) {
-      if (error.status === 404) this.rows.delete(row.key); // the task has begun anew meanwhile
+      if (error.status === 404) await this.#forget(row);
       else if (error.status === 0 || error.status === 401 || this.#isBroken(error)) throw error;
       else row.report = null;
       this.#onChange();
@@ -268,13 +276,22 @@ export class Erasures {
       offset += step;
       return async () => {
         const isChanged = this.#take(await this.#list(from));
-        isCaughtUp ||= this.isListed && !isChanged && this.#isNewestFirst;
+        isCaughtUp ||= this.isListed && !isChanged && this.#isNewestFirst && !this.#isMiscounted;
         this.#onChange();
       };
     });
     if (!isCaughtUp && end === first.total_entries) {
-      for (const key of this.rows.keys()) if (!this.#seen.has(key)) this.rows.delete(key);
+      for (const row of this.rows.values()) if (!this.#seen.has(row.key)) await this.#forget(row);
     }
+  }
+
+  /** Forget what has no report any more, unless its task only begins anew: Airflow deletes its report then. */
+  async #forget(row) {
+    if (row.isUnlisted || isActive(row)) {
+      await this.#findTask(row);
+      row.isUnlisted = !SILENT_STATES.has(row.task);
+    }
+    if (!row.isUnlisted) this.rows.delete(row.key);
   }
 
   /** Take a page of the list, and tell whether it held something new. */

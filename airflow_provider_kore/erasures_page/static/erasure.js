@@ -22,13 +22,13 @@ const textOf = (value) => (typeof value === "string" && value !== "" ? value : n
 const objectOf = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : null);
 
 /** Read a moment, as milliseconds. */
-export function momentOf(value) {
+function momentOf(value) {
   const moment = typeof value === "string" ? Date.parse(value) : NaN;
   return Number.isNaN(moment) ? null : moment;
 }
 
 /** Read a calendar day, as days since the epoch. */
-export function dayOf(value) {
+function dayOf(value) {
   if (typeof value !== "string" || !/^\d{4}-\d{2}-\d{2}$/.test(value)) return null;
   const moment = Date.parse(`${value}T00:00:00Z`);
   return Number.isNaN(moment) ? null : moment / 86_400_000;
@@ -52,9 +52,7 @@ export function readReport(value) {
     stage: textOf(fields.stage),
     host: textOf(fields.host),
     bots: Array.isArray(fields.bot_ids) ? fields.bot_ids.filter((bot) => textOf(bot) !== null) : [],
-    allBots: fields.all_bots === true,
     people: countOf(fields.user_count),
-    batches: countOf(fields.batch_count),
     erased: countOf(fields.erased),
     open: countOf(fields.open),
     notErased: countOf(fields.not_erased),
@@ -63,8 +61,8 @@ export function readReport(value) {
     deadline: dueDay === null ? null : { day: dueDay, date: deadline.due_on, regime: textOf(deadline.regime) },
     receipt: textOf(fields.receipt),
     dryRun: fields.dry_run === true,
+    submits: typeof fields.submits === "boolean" ? fields.submits : null,
     found: countOf(verification?.found),
-    gone: countOf(verification?.gone),
   };
   const isUnderstood = report.stage !== null || report.people !== null || report.erased !== null;
   return isUnderstood ? report : null;
@@ -100,16 +98,16 @@ const isProven = (report) => report.people !== null && report.erased !== null &&
  *
  * @param row a row.
  * @param today in days since the epoch.
- * @param takenOver whether another task of the same run waits for the people whom this one submitted.
+ * @param isTakenOver whether sensors of the same run wait for the people whom this task submitted.
  */
-export function judge(row, today, takenOver = false) {
-  const { group, label } = verdict(row, takenOver);
+export function judge(row, today, isTakenOver = false) {
+  const { group, label } = verdict(row, isTakenOver);
   const dueDay = row.report?.deadline?.day;
   const isNear = group === "open" && dueDay !== undefined && dueDay - today <= NEAR_DAYS;
-  return { group: isNear ? "near" : group, label };
+  return { group: isNear ? "near" : group, label, isTakenOver };
 }
 
-function verdict({ report, task }, takenOver) {
+function verdict({ report, task }, isTakenOver) {
   if (!report) return verdictOfTask(task);
   const hasEnded = report.stage === "ended" && (task === undefined || task === "success");
   if (FAILED.has(task)) return { group: "not_erased", label: report.notErased > 0 ? "Not erased" : "Failed" };
@@ -118,7 +116,7 @@ function verdict({ report, task }, takenOver) {
   if (report.notErased > 0 && task !== "up_for_retry") return { group: "not_erased", label: "Not erased" };
   if (hasEnded) {
     if (isProven(report)) return { group: "done", label: "Erased" };
-    return { group: takenOver ? "done" : "open", label: SUBMITTED };
+    return { group: isTakenOver ? "done" : "open", label: SUBMITTED };
   }
   if (task === "success" || task === "skipped" || task === "removed") {
     if (isProven(report)) return { group: "done", label: "Erased" };
@@ -155,19 +153,20 @@ export function judgeAll(rows, today) {
     runs.get(run).push(row);
   }
   for (const siblings of runs.values()) {
-    for (const row of siblings) {
-      if (row.label !== SUBMITTED) continue;
-      const takenOver = siblings.some((other) => other.taskId !== row.taskId && waitsFor(other, row));
-      Object.assign(row, judge(row, today, takenOver));
-    }
+    const submitted = siblings.filter((row) => row.label === SUBMITTED);
+    const sensors = siblings.filter((row) => row.report?.submits === false);
+    for (const row of submitted) Object.assign(row, judge(row, today, isTakenOver(row, submitted, sensors)));
   }
 }
 
-const waitsFor = (other, row) =>
-  Boolean(other.report && row.report) &&
-  other.report.people >= row.report.people &&
-  other.report.host === row.report.host &&
-  beginOf(other) >= beginOf(row);
+/** Which sensor waits for whom is not told. So all who were submitted are taken over, or none. */
+function isTakenOver(row, submitted, sensors) {
+  const begun = sensors.filter((sensor) => beginOf(sensor) >= beginOf(row));
+  const [waitedFor, all] = [begun, submitted].map((rows) =>
+    rows.reduce((sum, { report }) => sum + (report.host === row.report.host ? report.people : 0), 0),
+  );
+  return begun.length > 0 && waitedFor >= all;
+}
 
 /** Order rows by what needs a person first: not erased, near its deadline, open, done; then by deadline, then newest. */
 export function compareRows(one, other) {
@@ -191,12 +190,12 @@ export function matches(row, { group, dagId, text }) {
   return words.filter(Boolean).join("\n").toLowerCase().includes(text.toLowerCase());
 }
 
-/** Count rows and people of each group. */
+/** Count rows and people of each group; people who are taken over are counted where somebody waits for them. */
 export function countGroups(rows) {
   const counts = Object.fromEntries(GROUPS.map((group) => [group, { rows: 0, people: 0 }]));
   for (const row of rows) {
     counts[row.group].rows += 1;
-    counts[row.group].people += row.report?.people ?? 0;
+    if (!row.isTakenOver) counts[row.group].people += row.report?.people ?? 0;
   }
   return counts;
 }

@@ -1,7 +1,7 @@
 /** Shows erasures. Whatever comes from Airflow becomes text, and never markup. */
 
 import { ApiError, Erasures } from "./airflow.js";
-import { beginOf, compareRows, countGroups, erasedByDay, judgeAll, matches } from "./erasure.js";
+import { NEAR_DAYS, beginOf, compareRows, countGroups, erasedByDay, judgeAll, matches } from "./erasure.js";
 
 const ROWS_A_PAGE = 50;
 const REFRESH_SECONDS = 10;
@@ -203,7 +203,7 @@ function peopleCell(report) {
 function deadlineCell(report, left) {
   if (!report?.deadline) return [element("span", { class: "quiet" }, element("span", { class: "hidden" }, "No deadline"))];
   const { date, regime } = report.deadline;
-  const urgency = left === null ? "quiet" : left < 0 ? "over" : left <= 7 ? "close" : "quiet";
+  const urgency = left === null ? "quiet" : left < 0 ? "over" : left <= NEAR_DAYS ? "close" : "quiet";
   return [
     element("span", {}, date),
     element(
@@ -342,6 +342,7 @@ function renderLoaded() {
   const text = parts.join("; ");
   const shown = text && `${text[0].toUpperCase()}${text.slice(1)}.`;
   if (byId("loaded").textContent !== shown) byId("loaded").textContent = shown;
+  byId("loaded").setAttribute("aria-busy", String(isFetching)); // a screen reader need not count along
   byId("load-rest").hidden = isFetching || missingReports === 0 || failure !== undefined;
   byId("clear").hidden = !(filters.group || filters.dagId || filters.text);
 }
@@ -477,6 +478,7 @@ function turn(pages) {
 
 async function fetchShown() {
   await attempt(() => erasures.fetchReports());
+  if (failure !== undefined) refreshLater();
 }
 
 /** Airflow's frame may not lead elsewhere by itself, so its own window follows the link. */
@@ -521,8 +523,6 @@ let refreshing;
 async function attempt(job) {
   try {
     await job();
-    failure = undefined;
-    lastAnswer = Date.now();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     failure = error.status;
@@ -539,7 +539,11 @@ function refreshLater() {
 /** Look for news, unless that is being done already. */
 function refresh() {
   clearTimeout(refreshTimer);
-  refreshing ??= attempt(() => (erasures.isListed ? erasures.refresh() : erasures.load())).finally(() => {
+  refreshing ??= attempt(async () => {
+    await (erasures.isListed ? erasures.refresh() : erasures.load());
+    failure = undefined;
+    lastAnswer = Date.now();
+  }).finally(() => {
     refreshing = undefined;
     refreshLater();
   });

@@ -427,6 +427,36 @@ def test_a_dry_run_is_summarized_as_one(erase):
     assert (summary["erased"], summary["open"], summary["not_erased"]) == (0, 0, 0)
 
 
+def test_the_summary_of_a_task_that_only_submits_says_that_it_has_ended_and_that_all_are_open(erase):
+    summary = erase(PEOPLE, wait_for_completion=False).run().xcoms["kore_erasure"]
+    assert (summary["stage"], summary["submits"]) == ("ended", True)
+    assert (summary["erased"], summary["open"], summary["not_erased"]) == (0, 5, 0)
+
+
+def test_the_summary_of_a_sensor_says_that_it_waits_for_what_others_submitted(wait, submitted):
+    summary = wait(submitted(PEOPLE)).run().xcoms["kore_erasure"]
+    assert (summary["stage"], summary["submits"]) == ("ended", False)
+    assert (summary["erased"], summary["open"], summary["not_erased"]) == (5, 0, 0)
+
+
+def test_a_retry_that_breaks_off_early_still_tells_what_was_sent_before(erase, sandbox):
+    calls = []
+
+    def read():
+        calls.append(1)
+        if len(calls) > 2:
+            raise ValueError("gone")
+        return PEOPLE
+
+    sandbox.configure(refuse=[PEOPLE[3]])
+    task = erase(read)
+    assert task.run().state == "failed"
+    calls += [1, 1]
+    end = task.run()  # of its own XComs, as Airflow deletes those of the try before
+    assert end.state == "failed"
+    assert end.xcoms["kore_erasure"]["user_count"] == 5
+
+
 # --- what an error says of what was done before -----------------------------------------------------------------------
 
 
