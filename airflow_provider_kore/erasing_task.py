@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
+from airflow_provider_kore.api.erasure import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
 from airflow_provider_kore.approval import check_approved
@@ -153,7 +153,8 @@ class ErasingTask:
         with self._hook.get_conn() as client:
             if dry_run:
                 output = self._planning.show(planned, client) | self._deadline_fields()
-                self._publish(Stage.ENDED, output | ErasureOutcome().counts(), planned.scope)
+                self._ledger = ErasureLedger(planned.records, planned.scope, RecordStore(None))
+                self._publish(Stage.ENDED, output | ErasureOutcome().counts())
                 return output
             self._ledger = self._open_ledger(planned)
             with self._refusing():
@@ -335,9 +336,7 @@ class ErasingTask:
         deadline = self._demands.deadline
         return {} if deadline is None else {"deadline": deadline.as_of(datetime.now(UTC))}
 
-    def _publish(
-        self, stage: Stage, output: Mapping[str, object] | None = None, scope: ErasureScope | None = None
-    ) -> None:
+    def _publish(self, stage: Stage, output: Mapping[str, object] | None = None) -> None:
         """Tell the page in Airflow's UI how far the task is."""
         if output is None:
             waited_for = self._everybody() if stage is Stage.SUBMITTING else self._progress
@@ -348,9 +347,9 @@ class ErasingTask:
             stage,
             output,
             base_url=self._account.base_url,
-            scope=scope or self._ledger.scope,
+            scope=self._ledger.scope,
             submits=True,
-            started=self._started,
+            started=min(self._ledger.begun_at or self._started, self._started),
             deadline=self._demands.deadline,
         )
 

@@ -53,7 +53,7 @@ def publish(
     :param base_url: where Kore.ai is.
     :param scope: the bots; ``None`` if the task does not know them.
     :param submits: whether the task submits by itself, or waits for what others have submitted.
-    :param started: when the try began, in seconds since the epoch.
+    :param started: when the erasure began, as far as the task knows, in seconds since the epoch.
     :param deadline: by when the law wants the request answered.
     """
     if not operator.do_xcom_push:
@@ -69,7 +69,9 @@ def publish(
                 "submits": submits,
                 "started": _text(started),
                 "updated": _text(time.time()),
-                "deadline": None if deadline is None else deadline.as_of(datetime.now(UTC)),
+                "deadline": None
+                if deadline is None
+                else deadline.as_of(datetime.now(UTC)) | {"ends_at": _text(deadline.ends_at.timestamp())},
                 "receipt": receipt["uri"] if isinstance(receipt, Mapping) else None,
                 "dry_run": output.get("dry_run") is True,
                 "verification": _counts(output.get("verification")),

@@ -376,6 +376,12 @@ class ErasureLedger:
         return sum(record.user_count for record in self._records)
 
     @property
+    def begun_at(self) -> int | None:
+        """When the first submission was accepted, in seconds since the epoch; ``None`` if none was."""
+        times = [record.requests[0].submitted_at for record in self.records if record.requests]
+        return min((moment for moment in times if moment), default=None)
+
+    @property
     def anything_accepted(self) -> bool:
         """Whether Kore.ai has accepted any submission."""
         return bool(self._request_ids)

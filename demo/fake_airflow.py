@@ -100,6 +100,7 @@ def make_many(number: int) -> list[Erasure]:
                 "regime": "gdpr",
                 "received_on": str((moment - timedelta(days=9)).date()),
                 "due_on": str((moment + timedelta(days=index % 25)).date()),
+                "ends_at": (moment + timedelta(days=index % 25)).strftime("%Y-%m-%dT23:59:59Z"),
             },
             receipt=f"s3://receipts/{moment:%Y/%m}/erasure-{index:05}.json",
         )

@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
+from airflow_provider_kore.statutory_deadline import DAYS_TO_WARN
 from demo.browser import sign_in
 from demo.fake_airflow import FakeAirflow, make_erasure, make_many, make_report
 
@@ -19,7 +20,7 @@ TODAY = datetime.now(UTC)
 
 def due(days):
     day = (TODAY + timedelta(days=days)).date()
-    return {"regime": "gdpr", "received_on": str(TODAY.date()), "due_on": str(day)}
+    return {"regime": "gdpr", "received_on": str(TODAY.date()), "due_on": str(day), "ends_at": f"{day}T23:59:59Z"}
 
 
 def told(run_id, state="success", **report):
@@ -289,6 +290,44 @@ def test_it_goes_on_to_refresh_while_a_task_that_begins_anew_has_no_report(page,
     fake.set(MIXED[:1])
     page.clock.run_for(11_000)
     expect(page.locator("#rows tr[data-key]")).to_have_count(1)
+
+
+def test_days_left_are_those_where_the_request_came_in(page, fake):
+    page.clock.install(time=datetime(2026, 11, 23, 20, tzinfo=UTC))
+    zones = {"tokyo": "2026-11-24T14:59:59Z", "los_angeles": "2026-11-25T07:59:59Z", "chicago": "2026-11-24T05:59:59Z"}
+    fake.set(
+        [
+            told(name, "deferred", stage="waiting", erased=0, open=100, deadline=due(0) | {"ends_at": ends_at})
+            for name, ends_at in zones.items()
+        ]
+    )
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    for name, words in {"tokyo": "due today", "los_angeles": "1 day left", "chicago": "due today"}.items():
+        expect(page.locator("#rows tr", has_text=name)).to_contain_text(words)
+
+
+@pytest.mark.parametrize(("days", "group"), [(6, "near"), (7, "open")])
+def test_a_deadline_is_near_with_fewer_than_seven_days_left(page, fake, days, group):
+    assert DAYS_TO_WARN == 7
+    fake.set([told("run", "deferred", stage="waiting", erased=0, open=100, deadline=due(days))])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator(f"#rows .state.{group}")).to_have_count(1)
+
+
+def test_counts_of_what_is_under_way_say_of_when_they_are(page, fake):
+    page.clock.install(time=TODAY)
+    old = (TODAY - timedelta(days=2)).isoformat()
+    fake.set([told("old", "deferred", stage="waiting", erased=10, open=90, updated=old), told("done")])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    day = str((TODAY - timedelta(days=2)).date())
+    expect(page.locator("#rows tr", has_text="old")).to_contain_text(f"10 erased · 90 open · as of {day}")
+    expect(page.locator("#rows tr", has_text="done")).not_to_contain_text("as of")
+
+
+def test_who_could_not_be_looked_for_is_told(page, fake):
+    fake.set([told("run", verification={"gone": 60, "found": 0, "not_checkable": 40, "not_checked": 0})])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#rows")).to_contain_text("100 erased · 40 not checkable")
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])

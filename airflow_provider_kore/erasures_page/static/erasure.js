@@ -5,7 +5,10 @@
  * stage. A report may come from an older or a newer version, so whatever is not understood of it counts as not said.
  */
 
-export const NEAR_DAYS = 7;
+export const DAY = 86_400_000; // milliseconds
+
+/** With fewer days left than these, a deadline is near, and the task's log warns of it. */
+const NEAR_DAYS = 7;
 
 /** The groups in the order in which they need a person. */
 export const GROUPS = ["not_erased", "near", "open", "done"];
@@ -27,13 +30,6 @@ function momentOf(value) {
   return Number.isNaN(moment) ? null : moment;
 }
 
-/** Read a calendar day, as days since the epoch. */
-function dayOf(value) {
-  if (typeof value !== "string" || !/^\d{4}-\d{2}-\d{2}$/.test(value)) return null;
-  const moment = Date.parse(`${value}T00:00:00Z`);
-  return Number.isNaN(moment) ? null : moment / 86_400_000;
-}
-
 /** Read the value of an XCom; null if nothing of it is understood. */
 export function readReport(value) {
   if (typeof value === "string") {
@@ -47,7 +43,7 @@ export function readReport(value) {
   if (fields === null) return null;
   const verification = objectOf(fields.verification);
   const deadline = objectOf(fields.deadline);
-  const dueDay = dayOf(deadline?.due_on);
+  const endsAt = momentOf(deadline?.ends_at);
   const report = {
     stage: textOf(fields.stage),
     host: textOf(fields.host),
@@ -58,11 +54,12 @@ export function readReport(value) {
     notErased: countOf(fields.not_erased),
     started: momentOf(fields.started),
     updated: momentOf(fields.updated),
-    deadline: dueDay === null ? null : { day: dueDay, date: deadline.due_on, regime: textOf(deadline.regime) },
+    deadline: endsAt === null ? null : { endsAt, date: textOf(deadline.due_on) ?? "", regime: textOf(deadline.regime) },
     receipt: textOf(fields.receipt),
     dryRun: fields.dry_run === true,
     submits: typeof fields.submits === "boolean" ? fields.submits : null,
     found: countOf(verification?.found),
+    notCheckable: countOf(verification?.not_checkable),
   };
   const isUnderstood = report.stage !== null || report.people !== null || report.erased !== null;
   return isUnderstood ? report : null;
@@ -91,20 +88,25 @@ export function makeRow(entry) {
 /** When the erasure began, as far as that is known. */
 export const beginOf = (row) => row.report?.started ?? row.moment;
 
+/** Count the days that are left, by the end of the last one: 0 on that day, wherever the viewer is. */
+export const daysLeft = ({ endsAt }, now) => Math.floor((endsAt - now) / DAY);
+
+export const isNear = (left) => left < NEAR_DAYS;
+
 const isProven = (report) => report.people !== null && report.erased !== null && report.erased >= report.people;
 
 /**
  * Tell in which group a row belongs, and how its state is called.
  *
  * @param row a row.
- * @param today in days since the epoch.
+ * @param now in milliseconds.
  * @param isTakenOver whether sensors of the same run wait for the people whom this task submitted.
  */
-export function judge(row, today, isTakenOver = false) {
+export function judge(row, now, isTakenOver = false) {
   const { group, label } = verdict(row, isTakenOver);
-  const dueDay = row.report?.deadline?.day;
-  const isNear = group === "open" && dueDay !== undefined && dueDay - today <= NEAR_DAYS;
-  return { group: isNear ? "near" : group, label, isTakenOver };
+  const deadline = row.report?.deadline;
+  const isUrgent = group === "open" && deadline && isNear(daysLeft(deadline, now));
+  return { group: isUrgent ? "near" : group, label, isTakenOver };
 }
 
 function verdict({ report, task }, isTakenOver) {
@@ -144,10 +146,10 @@ export const isActive = (row) =>
   row.group !== "done" && !FAILED.has(row.task) && !(row.report?.stage === "ended" && row.task === "success");
 
 /** Judge all rows, once what is known of them or the day has changed. */
-export function judgeAll(rows, today) {
+export function judgeAll(rows, now) {
   const runs = new Map();
   for (const row of rows) {
-    Object.assign(row, judge(row, today));
+    Object.assign(row, judge(row, now));
     const run = JSON.stringify([row.dagId, row.runId]);
     if (!runs.has(run)) runs.set(run, []);
     runs.get(run).push(row);
@@ -155,7 +157,7 @@ export function judgeAll(rows, today) {
   for (const siblings of runs.values()) {
     const submitted = siblings.filter((row) => row.label === SUBMITTED);
     const sensors = siblings.filter((row) => row.report?.submits === false);
-    for (const row of submitted) Object.assign(row, judge(row, today, isTakenOver(row, submitted, sensors)));
+    for (const row of submitted) Object.assign(row, judge(row, now, isTakenOver(row, submitted, sensors)));
   }
 }
 
@@ -173,7 +175,7 @@ export function compareRows(one, other) {
   const byGroup = GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group);
   if (byGroup !== 0) return byGroup;
   if (one.group !== "done") {
-    const [oneDue, otherDue] = [one, other].map((row) => row.report?.deadline?.day ?? Infinity);
+    const [oneDue, otherDue] = [one, other].map((row) => row.report?.deadline?.endsAt ?? Infinity);
     if (oneDue !== otherDue) return oneDue - otherDue;
   }
   return beginOf(other) - beginOf(one) || (one.key < other.key ? -1 : 1);

@@ -1,14 +1,13 @@
 /** Shows erasures. Whatever comes from Airflow becomes text, and never markup. */
 
 import { ApiError, Erasures } from "./airflow.js";
-import { NEAR_DAYS, beginOf, compareRows, countGroups, erasedByDay, judgeAll, matches } from "./erasure.js";
+import { DAY, beginOf, compareRows, countGroups, daysLeft, erasedByDay, isNear, judgeAll, matches } from "./erasure.js";
 
 const ROWS_A_PAGE = 50;
 const REFRESH_SECONDS = 10;
 const RENDER_PAUSE = 200; // milliseconds between two renderings while answers come in
 const CHART_DAYS = 30;
 const SKELETON_ROWS = 6;
-const DAY = 86_400_000;
 
 const byId = (id) => document.getElementById(id);
 const isFramed = window.parent !== window;
@@ -117,7 +116,7 @@ function duration(milliseconds) {
   return `${Math.floor(minutes / 60 / 24)} days`;
 }
 
-function daysLeft(left) {
+function tellDays(left) {
   if (left === 0) return "due today";
   const days = `${Math.abs(left)} ${Math.abs(left) === 1 ? "day" : "days"}`;
   return left > 0 ? `${days} left` : `${days} over`;
@@ -131,6 +130,12 @@ const taskAddress = (row) =>
 
 // --- the list ---------------------------------------------------------------------------------------------------------
 
+const GROUPS_UNDER_WAY = new Set(["near", "open"]);
+
+/** Tell a moment by its time alone if it is of today. */
+const tellMoment = (moment, now) =>
+  dayOfMoment(moment) === dayOfMoment(now) ? clock.format(moment).slice(11) : clock.format(moment);
+
 /** What a row shows; a row whose contents stay the same is not built again. */
 function describe(row, now) {
   const { report } = row;
@@ -140,7 +145,8 @@ function describe(row, now) {
     moment: beginOf(row),
     age: duration(now - beginOf(row)),
     report: report === undefined ? "loading" : report && JSON.stringify(report),
-    left: report?.deadline && row.group !== "done" ? report.deadline.day - today() : null,
+    left: report?.deadline && row.group !== "done" ? daysLeft(report.deadline, now) : null,
+    asOf: GROUPS_UNDER_WAY.has(row.group) && report?.updated ? tellMoment(report.updated, now) : null,
   };
 }
 
@@ -166,7 +172,7 @@ function buildRow(row, shown) {
         element("a", { href: taskAddress(row), "data-part": "task" }, taskName),
       ),
     ),
-    element("td", { class: "people" }, ...peopleCell(report)),
+    element("td", { class: "people" }, ...peopleCell(report, shown.asOf)),
     element("td", {}, element("span", { class: `state ${shown.group}` }, shown.label)),
     element("td", { class: "time" }, shown.age),
     element("td", { class: "time" }, ...deadlineCell(report, shown.left)),
@@ -174,7 +180,7 @@ function buildRow(row, shown) {
   ];
 }
 
-function peopleCell(report) {
+function peopleCell(report, asOf) {
   if (report === undefined) {
     return [element("span", { class: "skeleton", "aria-hidden": "true" }), element("span", { class: "hidden" }, "Loading")];
   }
@@ -193,6 +199,8 @@ function peopleCell(report) {
   }
   const told = parts.filter(([, number]) => number > 0).map(([, number, word]) => `${count.format(number)} ${word}`);
   if (report.found > 0) told.push(`${count.format(report.found)} still found`);
+  if (report.notCheckable > 0) told.push(`${count.format(report.notCheckable)} not checkable`);
+  if (asOf !== null && told.length > 0) told.push(`as of ${asOf}`); // a task that waits reports from time to time
   return [
     element("span", { class: "number" }, report.people === null ? "Number unknown" : people(report.people)),
     bar,
@@ -203,13 +211,13 @@ function peopleCell(report) {
 function deadlineCell(report, left) {
   if (!report?.deadline) return [element("span", { class: "quiet" }, element("span", { class: "hidden" }, "No deadline"))];
   const { date, regime } = report.deadline;
-  const urgency = left === null ? "quiet" : left < 0 ? "over" : left <= NEAR_DAYS ? "close" : "quiet";
+  const urgency = left === null ? "quiet" : left < 0 ? "over" : isNear(left) ? "close" : "quiet";
   return [
     element("span", {}, date),
     element(
       "span",
       { class: urgency },
-      [left === null ? null : daysLeft(left), regime?.toUpperCase()].filter(Boolean).join(" · "),
+      [left === null ? null : tellDays(left), regime?.toUpperCase()].filter(Boolean).join(" · "),
     ),
   ];
 }
@@ -407,7 +415,7 @@ let found = []; // those that the filters ask for, in order
 
 function render() {
   rows = failure === 401 || failure === 403 ? [] : [...erasures.rows.values()];
-  judgeAll(rows, today());
+  judgeAll(rows, Date.now());
   found = rows.filter((row) => matches(row, filters)).sort(compareRows);
   const isLoading = erasures.total === undefined && failure === undefined;
   byId("list").setAttribute("aria-busy", String(isLoading));

@@ -1,7 +1,8 @@
 """What remains to be shown of an erasure: receipts, the deadline of the law, and who may not be erased at all."""
 
 import json
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import jwt
@@ -437,6 +438,19 @@ def test_the_summary_of_a_sensor_says_that_it_waits_for_what_others_submitted(wa
     summary = wait(submitted(PEOPLE)).run().xcoms["kore_erasure"]
     assert (summary["stage"], summary["submits"]) == ("ended", False)
     assert (summary["erased"], summary["open"], summary["not_erased"]) == (5, 0, 0)
+
+
+def test_a_retry_goes_on_with_the_age_and_the_deadline_of_the_erasure(erase, sandbox):
+    sandbox.configure(refuse=[PEOPLE[3]])
+    task = erase(PEOPLE, received_at=datetime(2026, 1, 31, 9, tzinfo=timezone(timedelta(hours=9))), regime="gdpr")
+    assert task.run().state == "failed"
+    records = json.dumps(task.store.values)
+    task.store.values = json.loads(re.sub(r"(submitted_at\W+)\d+", r"\g<1>1770000000", records))  # long ago
+    summary = task.run().xcoms["kore_erasure"]
+    assert summary["started"] == "2026-02-02T02:40:00Z"
+    assert summary["updated"] > summary["started"]
+    deadline = {"regime": "gdpr", "received_on": "2026-01-31", "due_on": "2026-02-28"}
+    assert summary["deadline"].items() >= (deadline | {"ends_at": "2026-02-28T14:59:59Z"}).items()
 
 
 def test_a_retry_that_breaks_off_early_still_tells_what_was_sent_before(erase, sandbox):
