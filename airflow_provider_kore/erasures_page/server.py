@@ -31,7 +31,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
-    "Cache-Control": "no-cache",  # asked for again each time, and sent again only if changed
+    # A wheel dates all files alike, so that a browser could take a file for one of another version.
+    "Cache-Control": "no-store",
 }
 
 

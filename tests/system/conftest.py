@@ -60,6 +60,8 @@ def airflow(sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str
     environment = {
         "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(sandbox.connection | {"extra": extra}),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        # Besides: somebody who may only read, and somebody with no role at all.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer,nobody:",
         "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage_events.transport),
     }

@@ -1,5 +1,6 @@
 """The page "Kore erasures": what it shows, to whom, and what it asks for."""
 
+import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from playwright.sync_api import expect
 
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
 from airflow_provider_kore.statutory_deadline import DAYS_TO_WARN
+from demo.airflow_client import AirflowClient
 from demo.browser import sign_in
 from demo.fake_airflow import FakeAirflow, make_erasure, make_many, make_report
 
@@ -162,16 +164,26 @@ def test_a_report_that_is_not_understood_breaks_nothing(page, fake, value):
     assert not watched.messages
 
 
+def run_until_told(page, selector, words):
+    """Let the page's clock run in small steps, since answers take their time by another clock."""
+    for _ in range(50):
+        page.clock.run_for(100)
+        if words in (page.locator(selector).text_content() or ""):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{selector} does not say {words!r}")
+
+
 def test_it_refreshes_itself_while_something_is_open(page, fake):
     fake.set([told("open", "deferred", stage="waiting", erased=10, open=90)])
     page.clock.install()
     page.goto(f"{fake.url}/{PAGE_ROUTE}/")
-    page.clock.run_for(1_000)
+    run_until_told(page, "#freshness", "Refreshes every")
     expect(page.locator("#rows")).to_contain_text("90 open")
     fake.set([told("open")])
     page.clock.run_for(11_000)
+    run_until_told(page, "#freshness", "Nothing is under way")
     expect(page.locator("#rows")).to_contain_text("100 erased")
-    page.clock.run_for(2_000)
     calls = fake.calls.total()
     page.clock.run_for(60_000)
     assert fake.calls.total() == calls  # nothing is open any more
@@ -330,6 +342,52 @@ def test_who_could_not_be_looked_for_is_told(page, fake):
     expect(page.locator("#rows")).to_contain_text("100 erased · 40 not checkable")
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_is_refused_midway_sees_no_more_data_and_asks_no_more(page, fake, status):
+    page.clock.install()
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    run_until_told(page, "#freshness", "Refreshes every")
+    expect(page.locator("#rows tr[data-key]")).to_have_count(6)
+    fake.refusals = {"list": status}
+    page.clock.run_for(11_000)
+    run_until_told(page, "#message-title", "You")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("#rows tr[data-key]")).to_have_count(0)
+    calls = fake.calls.total()
+    page.clock.run_for(60_000)
+    assert fake.calls.total() == calls
+
+
+@pytest.mark.parametrize("part", ["dag", "run", "task"])
+def test_a_link_leads_out_of_the_frame_of_airflow(page, fake, part):
+    page.goto(f"{fake.url}/plugin/{PAGE_ROUTE}")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#freshness")).to_contain_text("Refreshes every")  # all is there, and in its place
+    link = frame.locator(f"#rows [data-part={part}]").first
+    address = link.evaluate("link => link.href")
+    link.click()
+    page.wait_for_url(address)
+
+
+def test_a_link_to_the_framed_page_narrows_it(page, fake):
+    page.goto(f"{fake.url}/plugin/{PAGE_ROUTE}?{urlencode({'dag_id': 'kore_erase_daily', 'run_id': 'near'})}")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#rows tr[data-key]")).to_have_count(1)
+    expect(frame.locator("#scope")).to_contain_text("run near")
+    frame.get_by_role("link", name="Show all erasures").click()
+    expect(frame.locator("#rows tr[data-key]")).to_have_count(6)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_looks_as_airflow_was_told_to_look(page, fake, theme):
+    page.emulate_media(color_scheme="light" if theme == "dark" else "dark")
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+    page.reload()
+    colour = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    assert colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 19, 24)"}[theme]
+
+
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser, fake, color_scheme):
     context = browser.new_context(color_scheme=color_scheme, bypass_csp=True)  # axe comes in as a script of its own
@@ -372,6 +430,7 @@ def test_the_page_sends_strict_headers(page, fake):
     assert "unsafe" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"  # an update is seen at once
 
 
 # --- in a real Airflow ------------------------------------------------------------------------------------------------
@@ -406,6 +465,20 @@ def test_the_page_is_in_the_navigation(browser, airflow):
     page.goto(f"{airflow.url}/")
     page.get_by_role("link", name="Kore erasures").or_(page.get_by_text("Kore erasures")).first.click()
     expect(page.frame_locator("iframe").get_by_role("heading", name="Kore erasures")).to_be_visible()
+    page.context.close()
+
+
+@pytest.mark.parametrize(("username", "words"), [("viewer", "1 person"), ("nobody", "You may not see erasures")])
+def test_each_sees_what_the_role_allows(browser, airflow, tmp_path, username, words):
+    file = tmp_path / "people.txt"
+    file.write_text(f"page{uuid.uuid4().hex}@example.com\n")
+    run_id = airflow.trigger("kore_erase_on_request", {"users_from": file.as_uri(), "bot_ids": ["st-page"]})
+    assert airflow.wait_for_run("kore_erase_on_request", run_id) == "success"
+    password = json.loads((airflow.home / "passwords.json").read_text())[username]
+    page = sign_in(browser, AirflowClient(airflow.url, username, password))
+    page.goto(f"{airflow.url}/{PAGE_ROUTE}/?{urlencode({'dag_id': 'kore_erase_on_request', 'run_id': run_id})}")
+    expect(page.locator("main")).to_contain_text(words, use_inner_text=True)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(1 if username == "viewer" else 0)
     page.context.close()
 
 

@@ -528,6 +528,7 @@ async function copy(event) {
 let refreshTimer;
 let refreshing;
 
+/** Do what asks Airflow, and keep what it fails by. */
 async function attempt(job) {
   try {
     await job();
@@ -538,20 +539,24 @@ async function attempt(job) {
   renderSoon();
 }
 
+/** Only this tells how fresh all is: fetching more of what was listed before does not. */
+async function lookForNews() {
+  const asked = Date.now();
+  await (erasures.isListed ? erasures.refresh() : erasures.load());
+  failure = undefined;
+  lastAnswer = asked;
+}
+
 function refreshLater() {
   clearTimeout(refreshTimer);
-  const isWorthIt = erasures.isAnythingActive || failure === 0 || failure >= 500;
+  const isWorthIt = failure === undefined ? erasures.isAnythingActive : failure === 0 || failure >= 500;
   if (isWorthIt && !document.hidden) refreshTimer = setTimeout(refresh, REFRESH_SECONDS * 1000);
 }
 
 /** Look for news, unless that is being done already. */
 function refresh() {
   clearTimeout(refreshTimer);
-  refreshing ??= attempt(async () => {
-    await (erasures.isListed ? erasures.refresh() : erasures.load());
-    failure = undefined;
-    lastAnswer = Date.now();
-  }).finally(() => {
+  refreshing ??= attempt(lookForNews).finally(() => {
     refreshing = undefined;
     refreshLater();
   });
