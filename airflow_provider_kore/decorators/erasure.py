@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import (
@@ -83,7 +83,8 @@ class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
         """Give the function what it is called with at each reading."""
         # Beside the context and not into it: what the function is given may be named as what the task needs itself.
         arguments = determine_kwargs(self.python_callable, self.op_args, {**context, **self.op_kwargs})
-        self.user_ids = ReturnedUserIds(partial(self.python_callable, *self.op_args, **arguments))
+        bound = partial(self.python_callable, *self.op_args, **arguments)
+        self.user_ids = ReturnedUserIds(update_wrapper(bound, self.python_callable))
 
 
 def kore_erase_task(

@@ -175,6 +175,17 @@ def test_a_function_gets_its_arguments_and_what_it_asks_of_the_context(erase_who
     assert set(seen) == {("a", "b", "c", 1, "run", "erase")}
 
 
+def test_the_task_calls_its_source_by_the_name_of_the_function_and_not_by_its_arguments(erase_whom, sandbox):
+    seen = []
+
+    def whom(reference, task):
+        seen.append(repr(task.user_ids))
+        return PEOPLE
+
+    assert erase_whom(whom, "file:///reference").run().state == "success"
+    assert all("whom returns" in shown and "reference" not in shown for shown in seen)
+
+
 def test_a_function_without_an_argument_that_it_needs_is_refused_when_the_dag_is_read():
     with pytest.raises(TypeError, match="path"):
         task.kore_erase(**ARGUMENTS)(lambda path: path)()
