@@ -36,7 +36,7 @@ class AirflowClient:
 
     def health(self) -> dict[str, str | None]:
         """Tell the status of each component."""
-        answer = self._call("GET", "/monitor/health")
+        answer = self.call("GET", "/monitor/health")
         return {component: report.get("status") for component, report in answer.items()}
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
@@ -44,31 +44,31 @@ class AirflowClient:
         deadline = time.monotonic() + timeout
         while self._http.get(f"/api/v2/dags/{dag_id}").status_code != httpx.codes.OK:
             if time.monotonic() > deadline:
-                errors = self._call("GET", "/importErrors")["import_errors"]
+                errors = self.call("GET", "/importErrors")["import_errors"]
                 traces = [entry["stack_trace"] for entry in errors]
                 raise TimeoutError("\n".join([f"There is no DAG {dag_id} after {timeout:.0f} s", *traces]))
             time.sleep(POLL_INTERVAL)
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run a DAG."""
-        self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None) -> str:
         """Start a run of a DAG, unpaused and parsed first if need be, and return the run's id."""
         self.wait_for_dag(dag_id)
         self.unpause(dag_id)
         body = {"logical_date": None, "conf": dict(conf or {})}
-        run_id: str = self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        run_id: str = self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """List the runs of a DAG."""
-        entries: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"]
+        entries: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"]
         return entries
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Tell the state of a run."""
-        state: str = self._call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")["state"]
+        state: str = self.call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")["state"]
         return state
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
@@ -82,7 +82,7 @@ class AirflowClient:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """List the task instances of a run."""
-        entries: list[dict[str, Any]] = self._call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances")[
+        entries: list[dict[str, Any]] = self.call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances")[
             "task_instances"
         ]
         return entries
@@ -90,7 +90,7 @@ class AirflowClient:
     def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = NOT_MAPPED) -> dict[str, Any]:
         """Fetch a task instance: its ``state``, ``try_number``, ``pid`` and so on."""
         path = self._task_path(dag_id, run_id, task_id)
-        entry: dict[str, Any] = self._call("GET", path if map_index == NOT_MAPPED else f"{path}/{map_index}")
+        entry: dict[str, Any] = self.call("GET", path if map_index == NOT_MAPPED else f"{path}/{map_index}")
         return entry
 
     def wait_for_task_state(
@@ -126,12 +126,12 @@ class AirflowClient:
     ) -> Any:  # noqa: ANN401 - an XCom is any JSON value
         """Fetch what a task pushed."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/xcomEntries/{key}"
-        return self._call("GET", path, params={"map_index": map_index, "stringify": False})["value"]
+        return self.call("GET", path, params={"map_index": map_index, "stringify": False})["value"]
 
     def xcoms(self, dag_id: str, run_id: str, task_id: str, map_index: int = NOT_MAPPED) -> dict[str, Any]:
         """Fetch all that a task pushed, by key."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/xcomEntries"
-        keys = [entry["key"] for entry in self._call("GET", path, params={"map_index": map_index})["xcom_entries"]]
+        keys = [entry["key"] for entry in self.call("GET", path, params={"map_index": map_index})["xcom_entries"]]
         return {key: self.xcom(dag_id, run_id, task_id, key, map_index) for key in keys}
 
     def task_log_entries(
@@ -139,7 +139,7 @@ class AirflowClient:
     ) -> list[dict[str, Any]]:
         """Fetch the log of one try, an entry a message."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/logs/{try_number}"
-        entries: list[dict[str, Any]] = self._call("GET", path, params={"map_index": map_index, "full_content": True})[
+        entries: list[dict[str, Any]] = self.call("GET", path, params={"map_index": map_index, "full_content": True})[
             "content"
         ]
         return entries
@@ -152,12 +152,13 @@ class AirflowClient:
     def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Let a task run again, as the Clear button does."""
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
-        self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+        self.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
 
     def _task_path(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}"
 
-    def _call(self, method: str, path: str, **arguments: Any) -> Any:  # noqa: ANN401 - httpx's arguments, JSON
+    def call(self, method: str, path: str, **arguments: Any) -> Any:  # noqa: ANN401 - httpx's arguments, JSON
+        """Call the public API for what has no method of its own here; the path is the one after its version."""
         answer = self._http.request(method, f"/api/v2{path}", **arguments)
         if answer.is_error:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")

@@ -129,7 +129,7 @@ class LocalAirflow(AirflowClient):
 
     def add_connection(self, conn_id: str, **fields: object) -> None:
         """Add a connection, as the form of the UI does."""
-        self._call("POST", "/connections", json={"connection_id": conn_id, **fields})
+        self.call("POST", "/connections", json={"connection_id": conn_id, **fields})
 
     @property
     def _database(self) -> Path:

@@ -1,12 +1,15 @@
-"""What surrounds an erasure, in a real Airflow: retry policy, lineage, asset events, approval and deadline."""
+"""What surrounds an erasure, in a real Airflow: retry policy, lineage, asset events, approval, deadline and links."""
 
 import json
 import re
 import time
 import uuid
 from datetime import UTC, datetime
+from urllib.parse import parse_qs
 
 import pytest
+
+from airflow_provider_kore.erasures_page import PAGE_ROUTE
 
 TASK = "erase_users"
 
@@ -45,7 +48,7 @@ def run(airflow, dag_id, file, **fields):
     airflow.wait_for_dag(dag_id)
     airflow.unpause(dag_id)
     body = {"logical_date": None, "conf": {"users_from": file.as_uri()}} | fields
-    return airflow._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+    return airflow.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
 
 
 # --- retry policy ---------------------------------------------------------------------------------------------------
@@ -96,7 +99,7 @@ def test_openlineage_and_the_asset_event_tell_the_counts_of_a_task_that_was_defe
     counts = {"request_count": 1, "user_count": 3, "batch_count": 1, "erased": 3, "open": 0, "not_erased": 0}
     target = {"host": sandbox.url, "all_bots": False, "bot_ids": ["st-system"]}
 
-    events = airflow._call("GET", "/assets/events", params={"source_run_id": run_id})["asset_events"]
+    events = airflow.call("GET", "/assets/events", params={"source_run_id": run_id})["asset_events"]
     noted = [(event["name"], event["extra"]) for event in events]
     assert noted == [("kore-people", target | counts)] * 2  # by the asset itself, and by its name
 
@@ -119,8 +122,8 @@ def answer(airflow, run_id, option):
     airflow.wait_for_task_state("kore_approved", run_id, "approve", "awaiting_input")
     wait_until_noted(airflow, run_id, "approve")
     path = f"/dags/kore_approved/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
-    shown = airflow._call("GET", path)
-    airflow._call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+    shown = airflow.call("GET", path)
+    airflow.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
     return shown
 
 
@@ -155,3 +158,36 @@ def test_a_run_that_failed_is_announced_before_its_deadline_is_over(airflow, peo
     words = f"Run {run_id} of kore_late has not erased everybody yet. Under CCPA the request of {today.date()}"
     announced = wait_until(lambda: [line for line in airflow.all_log_text().splitlines() if words in line])
     assert re.search("Days left: (44|45)[.]", announced[0])
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def links_of(airflow, run_id, task_id):
+    """Ask for the links of a task until all have addresses, which the worker gives after it has told the state."""
+    path = f"/dags/kore_linked/dagRuns/{run_id}/taskInstances/{task_id}/links"
+
+    def look():
+        links = airflow.call("GET", path)["extra_links"]
+        return links if all(links.values()) else None
+
+    return wait_until(look)
+
+
+def test_a_task_links_to_page_and_console_when_it_is_deferred_has_failed_and_is_finished(airflow, sandbox, people):
+    sandbox.change_settings(duration=20, requests_per_minute=0)  # so that a busy machine sees both deferred
+    run_id = run(airflow, "kore_linked", people)
+
+    def check_links(states):
+        for task_id, state in states.items():
+            airflow.wait_for_task_state("kore_linked", run_id, task_id, state)
+            links = links_of(airflow, run_id, task_id)
+            assert links.keys() == {"Kore erasures", "Kore.ai Admin Console"}
+            assert links["Kore.ai Admin Console"] == f"{sandbox.url}/Admin"
+            page, _, query = links["Kore erasures"].partition("?")
+            assert page == f"{airflow.url}/plugin/{PAGE_ROUTE}"
+            assert parse_qs(query) == {"dag_id": ["kore_linked"], "run_id": [run_id], "task_id": [task_id]}
+
+    check_links({"erase_users": "deferred", "sensor": "deferred", "submitted": "success", "without_file": "failed"})
+    assert airflow.wait_for_run("kore_linked", run_id) == "failed"
+    check_links({"erase_users": "success", "sensor": "success"})

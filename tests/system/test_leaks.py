@@ -14,13 +14,16 @@ from typing import NamedTuple
 import pytest
 
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.testing import running_sandbox
+from airflow_provider_kore.sandbox.testing import RunningSandbox, running_sandbox
 
 BY_REFERENCE = {
     "text": None,
     "csv": None,
     "sql": None,
     "called": None,
+    "decorated": None,
+    "decorated_uri": None,
+    "decorated_mapped": None,
     "not_deferred": None,
     "dry_run": None,
     "submitted": None,
@@ -50,6 +53,9 @@ BY_VALUE = {
     "pulled": None,
     "mapped": None,
 }
+
+DECORATED = {"decorated": [2], "decorated_uri": [1], "decorated_mapped": [1, 1]}
+"""How many batches each instance has of a task whose users a decorated function names."""
 
 DAGS = {"kore_leaks_by_reference": BY_REFERENCE, "kore_leaks_by_value": BY_VALUE}
 
@@ -92,13 +98,14 @@ LITERAL = re.compile(r'^(\w*LITERAL) = "(\w+)@', re.MULTILINE)
 
 
 class Found(NamedTuple):
-    """The places of each mark, the local part of one task's addresses; columns with request ids; the folder."""
+    """The places of each mark, the local part of one task's addresses; columns with request ids; folder; sandbox."""
 
     marks: dict[str, str]
     runs: dict[str, str]
     places: dict[str, set[str]]
     request_ids: set[str]
     folder: Path
+    sandbox: RunningSandbox
 
 
 def marks_in(text):
@@ -133,6 +140,7 @@ def add_kore(airflow, stack, conn_id, receipt_key, faults=(), **settings):
     fields = {name: sandbox.connection[name] for name in ("conn_type", "host", "login", "password")}
     extra = {"requests_per_minute": 600, "digest_key": secrets.token_hex(16), "receipt_key": receipt_key}
     airflow.add_connection(conn_id, **fields, extra=json.dumps(extra))
+    return sandbox
 
 
 def scan_database(airflow, found):
@@ -169,9 +177,9 @@ def found(airflow, keys, tmp_path_factory):
         echoes = {call: {"kind": "echo", "call": call, "times": None} for call in ("erase", "sessions")}
 
         def add(conn_id, faults=(), **settings):
-            add_kore(airflow, stack, conn_id, keys["receipt_key"], faults, **settings)
+            return add_kore(airflow, stack, conn_id, keys["receipt_key"], faults, **settings)
 
-        add("leaks_kore")
+        sandbox = add("leaks_kore")
         add("leaks_kore_refusing", refuse=refuse)
         add("leaks_kore_echoing", [echoes["erase"]])
         add("leaks_kore_truncating", TRUNCATIONS)
@@ -188,8 +196,8 @@ def found(airflow, keys, tmp_path_factory):
             by_reference: airflow.trigger(by_reference, conf),
             by_value: airflow.trigger(by_value, conf | {"users": [f"{marks['typed']}@example.com"]}),
         }
-        found = Found(marks, runs, defaultdict(set), set(), folder)
-        deadline = time.monotonic() + 120
+        found = Found(marks, runs, defaultdict(set), set(), folder, sandbox)
+        deadline = time.monotonic() + 240
         while not {airflow.run_state(*run) for run in runs.items()} <= {"success", "failed"}:
             assert time.monotonic() < deadline
             scan_database(airflow, found)
@@ -232,6 +240,20 @@ def test_a_task_ends_as_it_is_meant_to_and_returns_nobody(airflow, found, dag_id
 @pytest.mark.parametrize("task_id", BY_REFERENCE)
 def test_users_by_reference_are_nowhere(found, task_id):
     assert found.places[found.marks[task_id]] == set()
+
+
+@pytest.mark.parametrize("task_id", DECORATED)
+def test_whom_a_decorated_function_names_is_erased_by_a_task_that_was_deferred(airflow, found, task_id):
+    dag_id, mark = "kore_leaks_by_reference", found.marks[task_id]
+    erased = [user.user_id for user in found.sandbox.state().erased if mark in user.user_id]
+    assert sorted(erased) == [f"{mark}@example.com", f"u-{mark}"]
+    run_id, batches = found.runs[dag_id], []
+    for instance in airflow.task_instances(dag_id, run_id):
+        if instance["task_id"] == task_id:
+            of_instance = {"map_index": instance["map_index"]}
+            batches.append(len(airflow.xcom(dag_id, run_id, task_id, **of_instance)["requests"]))
+            assert "Pausing task as DEFERRED" in airflow.task_log(dag_id, run_id, task_id, **of_instance)
+    assert batches == DECORATED[task_id]
 
 
 def test_what_kore_has_of_a_person_is_in_the_files_of_an_export_and_nowhere_else(found):

@@ -75,7 +75,7 @@ def begin(airflow, folder, **conf):
         "folder": folder.as_uri(),
     }
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    run_id = airflow._call("POST", f"/dags/{DAG}/dagRuns", json={"logical_date": now, "conf": conf})["dag_run_id"]
+    run_id = airflow.call("POST", f"/dags/{DAG}/dagRuns", json={"logical_date": now, "conf": conf})["dag_run_id"]
     return SimpleNamespace(ids=ids, file=file, folder=folder, run_id=run_id)
 
 
@@ -84,14 +84,14 @@ def approve(airflow, run_id):
     airflow.wait_for_task_state(DAG, run_id, "approve", "awaiting_input", timeout=90)
     time.sleep(BUSY)
     path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
-    shown = airflow._call("GET", path)
-    airflow._call("PATCH", path, json={"chosen_options": ["Approve"], "params_input": {}})
+    shown = airflow.call("GET", path)
+    airflow.call("PATCH", path, json={"chosen_options": ["Approve"], "params_input": {}})
     return shown
 
 
 def give_up(airflow, run_id):
     """End a run whose task would be tried again for long."""
-    airflow._call("PATCH", f"/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
+    airflow.call("PATCH", f"/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the system tests run around an erasure: retry policy, lineage, asset events, approval and deadline."""
+"""What the system tests run around an erasure: retry policy, lineage, asset events, approval, deadline and links."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from airflow.sdk import Asset, AssetAlias, AsyncCallback, DeadlineAlert, Deadlin
 
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.retries import kore_retry_policy
+from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 from airflow_provider_kore.statutory_deadline import announce_deadline
 
 USERS_FROM = {"users_from": Param("file:///", type="string")}
@@ -72,7 +73,16 @@ def kore_by_connection():
     KoreEraseUserDataOperator(**BY_URI, kore_conn_id="{{ params.conn_id }}")
 
 
+@dag(schedule=None, params=USERS_FROM)
+def kore_linked():
+    KoreEraseUserDataOperator(**BY_URI)
+    submitted = KoreEraseUserDataOperator(**BY_URI | {"task_id": "submitted", "wait_for_completion": False})
+    KoreErasureSensor(task_id="sensor", request_id=submitted.output, deferrable=True, poke_interval=1)
+    KoreEraseUserDataOperator(**BY_URI | {"task_id": "without_file", "user_ids": "{{ params.users_from }}.missing"})
+
+
 kore_by_connection()
+kore_linked()
 kore_with_retry_policy()
 enable_lineage(kore_accountable())
 kore_approved()

@@ -53,6 +53,22 @@ def kore_leaks_by_reference():
     submitted = erase("submitted", wait_for_completion=False)
     KoreErasureSensor(task_id="sensor", request_id=submitted.output)
 
+    @task.kore_erase(batch_size=1)
+    def decorated(uri):
+        return ObjectStoragePath(uri).read_text().split()
+
+    @task.kore_erase
+    def decorated_uri(params):
+        return f"{params['folder']}/decorated_uri.txt"
+
+    @task.kore_erase
+    def decorated_mapped(position, params):
+        return ObjectStoragePath(f"{params['folder']}/decorated_mapped.txt").read_text().split()[position::2]
+
+    decorated("{{ params.folder }}/decorated.txt")
+    decorated_uri()
+    decorated_mapped.expand(position=[0, 1])
+
     proof = {
         "verify": "all",
         "verify_since": timedelta(days=31),
