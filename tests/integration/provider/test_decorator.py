@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 from airflow.sdk import DAG, ObjectStoragePath, task
 
+from airflow_provider_kore.compatibility import AirflowSkipException
 from airflow_provider_kore.decorators.erasure import kore_erase_task
 from airflow_provider_kore.exceptions import (
     KoreInputError,
@@ -265,6 +266,10 @@ def raise_on_the_way():
     raise LookupError(PEOPLE[0])
 
 
+def raise_a_skip():
+    raise AirflowSkipException(PEOPLE[0])
+
+
 class OwnSource(UserIdSource):
     def read(self):
         raise ConnectionError(PEOPLE[0])
@@ -273,7 +278,12 @@ class OwnSource(UserIdSource):
 
 @pytest.mark.parametrize(
     ("function", "kind"),
-    [(raise_at_once, "ValueError"), (raise_on_the_way, "LookupError"), (OwnSource, "ConnectionError")],
+    [
+        (raise_at_once, "ValueError"),
+        (raise_on_the_way, "LookupError"),
+        (raise_a_skip, "AirflowSkipException"),
+        (OwnSource, "ConnectionError"),
+    ],
 )
 def test_an_exception_of_a_function_is_told_by_its_type_alone(erase_whom, sandbox, caplog, function, kind):
     caplog.set_level(logging.DEBUG)
