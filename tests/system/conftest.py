@@ -69,9 +69,13 @@ def airflow(sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str
         yield airflow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The Chromium of this machine."""
+    """
+    The Chromium of this machine.
+
+    As long as it is up, Playwright keeps an event loop running in this thread, where other tests run theirs.
+    """
     if CHROMIUM is None:
         pytest.skip("needs chromium: apt-get install chromium")
     with chromium() as browser:
