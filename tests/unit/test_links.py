@@ -124,7 +124,9 @@ class Odd:
 
 
 @pytest.mark.parametrize("link", EXTRA_LINKS, ids=lambda link: link.name)
-@pytest.mark.parametrize("task", [None, object(), Odd(), SimpleNamespace(kore_conn_id=None)], ids=repr)
+@pytest.mark.parametrize(
+    "task", [None, object(), Odd(), SimpleNamespace(kore_conn_id=None)], ids=["none", "object", "odd", "no connection"]
+)
 @pytest.mark.parametrize("ti_key", [None, object(), Odd()], ids=["none", "object", "odd"])
 def test_a_link_of_an_odd_task_is_left_out(link, task, ti_key):
     assert link.get_link(task, ti_key=ti_key) == ""
