@@ -301,6 +301,7 @@ def test_a_private_key_to_verify_with_is_refused(algorithm):
         public_pem(ec.generate_private_key(ec.SECP384R1())),
         public_pem(rsa.generate_private_key(65537, 1024)),
     ],
+    ids=["empty", "word", "surrogate", "no key", "broken off", "Ed448", "P-384", "short RSA"],
 )
 def test_a_public_key_of_another_kind_is_refused(pem):
     assert "the key given to verify with" in refused(SIGNERS["EdDSA"].sign(SMALL), pem)
