@@ -3,6 +3,8 @@
 PYTHON ?= python3.11
 PYTEST_ARGUMENTS ?=
 TEST = exec $(<D)/bin/python -m pytest
+# Unit and integration tests mostly wait, so several run at once; the system tests share one Airflow.
+WITHOUT_AIRFLOW = -n 4 tests/unit tests/integration
 COMPILE = .venv/bin/uv pip compile --python $(PYTHON) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 
@@ -23,16 +25,17 @@ pictures: .venv/ready ## Take the README's pictures anew, from runs with made-up
 	@exec .venv/bin/python -m demo.pictures
 
 test: .venv/ready browser ## Run all tests: unit, integration and, on a real Airflow, system
-	@$(TEST) $(PYTEST_ARGUMENTS)
+	@$(TEST) $(or $(PYTEST_ARGUMENTS),$(WITHOUT_AIRFLOW))
+	@$(if $(PYTEST_ARGUMENTS),,$(TEST) tests/system)
 
 test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests, and the demo, on Airflow 3.1 and 3.2
 
 test-3.1: .venv-3.1/ready
-	@$(TEST) tests/unit tests/integration $(PYTEST_ARGUMENTS)
+	@$(TEST) $(WITHOUT_AIRFLOW) $(PYTEST_ARGUMENTS)
 	@exec $(<D)/bin/python -m demo.run
 
 test-3.2: .venv-3.2/ready
-	@$(TEST) tests/unit tests/integration $(PYTEST_ARGUMENTS)
+	@$(TEST) $(WITHOUT_AIRFLOW) $(PYTEST_ARGUMENTS)
 	@exec $(<D)/bin/python -m demo.run
 
 browser:
