@@ -32,10 +32,11 @@ waiting()
 """
 
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from demo.process_sessions import ProcessSessions
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which what runs in a shell's background ignores
 folder = Path(sys.argv[1])
 with ProcessSessions(folder) as sessions:
     command = ["sh", "-c", "sleep 600 & sleep 600"]
