@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
@@ -44,7 +43,7 @@ from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Pr
 from airflow_provider_kore.proof import Proof
 from airflow_provider_kore.settling import Settling
 from airflow_provider_kore.statutory_deadline import log_deadline
-from airflow_provider_kore.submission import Submission, submission_broke_off
+from airflow_provider_kore.submission import Submission, consequence_of_breaking_off, submission_broke_off
 from airflow_provider_kore.verification import Verification, VerificationFields
 from airflow_provider_kore.waiting import (
     CallsFields,
@@ -86,48 +85,63 @@ class PauseFields(CallsFields):
     next_batch: int
 
 
+def conduct(
+    operator: KoreEraseUserDataOperator,
+    context: Context,
+    step: Callable[[ErasingTask], dict[str, object]],
+    carried: CarriedFields | None = None,
+) -> dict[str, object]:
+    """
+    Take one step of a task that erases; what is refused tells what was sent before.
+
+    :param step: one of the ways into a try.
+    """
+    airflows = cast("TaskStateStore | None", context.get("task_state_store"))
+    store = RecordStore(airflows, carried["records"] if carried else None)
+    try:
+        return step(ErasingTask(operator, context, store, carried))
+    except KoreError as error:
+        if error.consequence is not Consequence.NOT_SENT:
+            raise
+        ledger = ErasureLedger.load(store)
+        if ledger is None or not ledger.anything_sent:
+            raise
+        sent_before = Consequence.SENT_BEFORE if ledger.anything_accepted else Consequence.UNCLEAR_BEFORE
+        raise type(error)(error.problem, consequence=sent_before, remedy=error.remedy) from None
+
+
 class ErasingTask:
     """
     Conduct one try of a task that erases.
 
     :param operator: what the author of the DAG asked for, rendered.
     :param context: of the running task.
+    :param store: what earlier tries did.
     :param carried: what the task took along when it deferred before.
     """
 
+    _ledger: ErasureLedger
+
     def __init__(
-        self, operator: KoreEraseUserDataOperator, context: Context, carried: CarriedFields | None = None
+        self,
+        operator: KoreEraseUserDataOperator,
+        context: Context,
+        store: RecordStore,
+        carried: CarriedFields | None = None,
     ) -> None:
         self._operator = operator
         self._context = context
         self._hook = KoreHook(operator.kore_conn_id)
-        store = cast("TaskStateStore | None", context.get("task_state_store"))
-        self._store = RecordStore(store, carried["records"] if carried else None)
+        self._store = store
         self._started = carried["started"] if carried else time.time()
-        with self._refusing():
-            self._demands = read_demands(operator, self._account)
-            self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
-            self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
+        self._demands = read_demands(operator, self._account)
+        self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
+        self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
         self._batches = self._planning.batches
         self._failures = [failure_from_json(fields) for fields in carried["failures"]] if carried else []
         self._not_erased_users = list(carried["not_erased_users"]) if carried else []
         self._first_look = 0.0
         self._verification: Verification | None = None
-
-    @property
-    def _anything_accepted(self) -> bool:
-        """Whether earlier tries have submitted anything, as far as that is recorded."""
-        return self._load_ledger() and self._ledger.anything_accepted
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        """Let what is refused say so if earlier tries, or this one before it deferred, have submitted something."""
-        try:
-            yield
-        except KoreError as error:
-            if error.consequence is not Consequence.NOT_SENT or not self._anything_accepted:
-                raise
-            raise type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy) from None
 
     @property
     def _account(self) -> KoreAccount:
@@ -143,13 +157,13 @@ class ErasingTask:
         """Check everything, submit what is due, and wait if asked to."""
         if self._demands.deadline is not None:
             log_deadline(self._demands.deadline, datetime.now(UTC))
-        if self._anything_accepted:
+        anything_sent = self._load_ledger() and self._ledger.anything_sent
+        if anything_sent:
             self._publish(Stage.SUBMITTING)  # Airflow has deleted what the try before told
-        with self._refusing():
-            dry_run = check_flag("dry_run", self._operator.is_dry_run)
-            planned = self._planning.plan(may_skip=not self._anything_accepted)
-            if self._operator.must_be_approved:
-                check_approved(self._operator.plan_fingerprint, planned.fingerprint)
+        dry_run = check_flag("dry_run", self._operator.is_dry_run)
+        planned = self._planning.plan(may_skip=not anything_sent)
+        if self._operator.must_be_approved:
+            check_approved(self._operator.plan_fingerprint, planned.fingerprint)
         with self._hook.get_conn() as client:
             if dry_run:
                 output = self._planning.show(planned, client) | self._deadline_fields()
@@ -157,8 +171,7 @@ class ErasingTask:
                 self._publish(Stage.ENDED, output | ErasureOutcome().counts())
                 return output
             self._ledger = self._open_ledger(planned)
-            with self._refusing():
-                self._planning.refuse_what_must_not_be_sent(self._ledger, client)
+            self._planning.refuse_what_must_not_be_sent(self._ledger, client)
             self._publish(Stage.SUBMITTING)
             submission = self._submission()
             submission.begin()
@@ -244,7 +257,7 @@ class ErasingTask:
         return KoreWaitError(
             f"The triggerer did not bring back the task, which had {self._unsent} batches left to submit; its log says "
             "why.",
-            consequence=Consequence.PARTLY_DONE if self._ledger.anything_accepted else Consequence.NOT_SENT,
+            consequence=consequence_of_breaking_off(self._ledger),
             remedy="Clear the task to go on.",
         )
 

@@ -15,6 +15,7 @@ class Consequence(StrEnum):
 
     NOT_SENT = "Nothing was sent to Kore.ai."
     SENT_BEFORE = "This try sent nothing. What earlier tries submitted goes on at Kore.ai."
+    UNCLEAR_BEFORE = "This try sent nothing. Whether Kore.ai accepted what an earlier try sent is not known."
     NOT_ACCEPTED = "Kore.ai did not accept this request: nobody in it is being erased."
     SENT = "The erasure was already accepted by Kore.ai and goes on there: do not submit it again."
     ONLY_WAITS = "This task only waits: what was submitted before goes on at Kore.ai."

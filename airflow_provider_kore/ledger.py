@@ -252,6 +252,11 @@ class BatchRecord:
         return self.reported
 
     @property
+    def is_unclear(self) -> bool:
+        """Whether it was sent, and it is not known whether Kore.ai accepted it."""
+        return self.state is BatchState.SENDING
+
+    @property
     def was_sent(self) -> bool:
         """Whether it was ever about to be sent, so that there is something to remember."""
         return self.sent_fingerprint != ""
@@ -376,6 +381,11 @@ class ErasureLedger:
         return sum(record.user_count for record in self._records)
 
     @property
+    def outcome(self) -> ErasureOutcome:
+        """What all users add up to."""
+        return sum((record.outcome for record in self._records), ErasureOutcome())
+
+    @property
     def begun_at(self) -> int | None:
         """When the first submission was accepted, in seconds since the epoch; ``None`` if none was."""
         times = [record.requests[0].submitted_at for record in self.records if record.requests]
@@ -385,6 +395,11 @@ class ErasureLedger:
     def anything_accepted(self) -> bool:
         """Whether Kore.ai has accepted any submission."""
         return bool(self._request_ids)
+
+    @property
+    def anything_sent(self) -> bool:
+        """Whether Kore.ai has accepted any submission, or may have."""
+        return self.anything_accepted or any(record.is_unclear for record in self._records)
 
     @classmethod
     def open(
@@ -459,7 +474,7 @@ class ErasureLedger:
         return sending
 
     def not_accepted(self, record: BatchRecord) -> None:
-        """Write that a submission certainly was not accepted."""
+        """Write that a submission certainly was not accepted, and none before it that is not known to be."""
         self._put(replace(record, state=BatchState.PLANNED))
 
     def accepted(self, record: BatchRecord, request_id: str) -> BatchRecord:

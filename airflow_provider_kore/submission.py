@@ -61,7 +61,7 @@ class Submission:
         """Refuse what must not be submitted again."""
         if not self._resubmit_ambiguous:
             self.failures += [
-                _ambiguous_before(self._name(record)) for record in self._ledger.records if _is_unclear(record)
+                _ambiguous_before(self._name(record)) for record in self._ledger.records if record.is_unclear
             ]
 
     def go_on(self, client: KoreClient, patience: float = math.inf) -> float:
@@ -90,7 +90,7 @@ class Submission:
         return (
             record.number >= self.next_batch
             and record.must_be_sent
-            and (self._resubmit_ambiguous or not _is_unclear(record))
+            and (self._resubmit_ambiguous or not record.is_unclear)
         )
 
     def _submit(self, client: KoreClient, record: BatchRecord, batch: Batch) -> bool:
@@ -105,9 +105,10 @@ class Submission:
             if self._ledger.has_request(request_id):
                 raise _not_a_new_request(request_id)
         except KoreError as error:
-            self.failures.append(_of_batch(error, name))
+            self.failures.append(_of_batch(error, name, unclear_before=record.is_unclear))
             log.error("%s", self.failures[-1])
-            if not isinstance(error, KoreAmbiguousSubmitError):
+            # What came of an earlier try's call stays unclear, whatever comes of this one.
+            if not isinstance(error, KoreAmbiguousSubmitError) and not record.is_unclear:
                 self._ledger.not_accepted(sending)
             return isinstance(error, KoreRequestError)
         self._ledger.accepted(sending, request_id)
@@ -130,17 +131,20 @@ def submission_broke_off(error: KoreError, ledger: ErasureLedger, next_batch: in
     return error_type(
         f"{error.problem} All user ids had been read and checked before. No batch from number {next_batch} on was sent "
         "in this try.",
-        consequence=Consequence.PARTLY_DONE if ledger.anything_accepted else Consequence.NOT_SENT,
+        consequence=consequence_of_breaking_off(ledger),
         remedy="Put back what was changed and clear the task, which then goes on where this try ended.",
     )
 
 
-def _is_unclear(record: BatchRecord) -> bool:
-    return record.state is BatchState.SENDING
+def consequence_of_breaking_off(ledger: ErasureLedger) -> Consequence:
+    """Say what it means for the erasure if its submission ends here."""
+    if ledger.anything_accepted:
+        return Consequence.PARTLY_DONE
+    return Consequence.UNKNOWN if ledger.anything_sent else Consequence.NOT_SENT
 
 
 def _announce(record: BatchRecord, name: str) -> None:
-    if _is_unclear(record):
+    if record.is_unclear:
         log.warning(
             "AMBIGUOUS: an earlier try sent %s, and whether Kore.ai accepted it is not known. Its %d users are "
             "submitted again; erasing twice ends in the same state.",
@@ -151,8 +155,12 @@ def _announce(record: BatchRecord, name: str) -> None:
         log.info("%d users of %s were not erased and are submitted again.", record.unerased, name)
 
 
-def _of_batch(error: KoreError, name: str) -> KoreError:
-    return type(error)(f"{name.capitalize()}: {error.problem}", consequence=error.consequence, remedy=error.remedy)
+def _of_batch(error: KoreError, name: str, *, unclear_before: bool) -> KoreError:
+    problem, consequence = f"{name.capitalize()}: {error.problem}", error.consequence
+    if unclear_before:
+        problem += " An earlier try sent this batch too, without a usable answer."
+        consequence = Consequence.UNKNOWN
+    return type(error)(problem, consequence=consequence, remedy=error.remedy)
 
 
 def _not_a_new_request(request_id: str) -> KoreAmbiguousSubmitError:

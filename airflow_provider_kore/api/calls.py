@@ -122,7 +122,7 @@ def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversat
             if give_up_at is not None and now + seconds > give_up_at:
                 raise KoreThrottledError(
                     f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
-                    consequence=turn.call.consequence(received=False),
+                    consequence=turn.call.consequence,
                     remedy="Clear the task to go on, or give it more time.",
                 )
             # A long wait is looked into half-way, since those before may leave, or find their erasures ended.

@@ -35,14 +35,11 @@ class Call(Enum):
         """Whether it changes nothing at Kore.ai, so that it may be repeated."""
         return self is not Call.ERASE
 
-    def consequence(self, *, received: bool) -> Consequence:
-        """
-        Say what a failure of this call means for the erasure.
-
-        :param received: whether Kore.ai received the call.
-        """
+    @property
+    def consequence(self) -> Consequence:
+        """What a failure of this call means for the erasure, unless it is not known whether Kore.ai accepted it."""
         if self is Call.ERASE:
-            return Consequence.NOT_ACCEPTED if received else Consequence.NOT_SENT
+            return Consequence.NOT_ACCEPTED
         return Consequence.SENT if self is Call.STATUS else Consequence.ONLY_READ
 
 
@@ -259,7 +256,7 @@ def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> 
     needs = _NEEDS[call]
     return meaning.error(
         f"{meaning.problem.format(deed=needs.deed)} ({call.value}: {describe(answer, text, code)}).",
-        consequence=call.consequence(received=True),
+        consequence=call.consequence,
         remedy=meaning.remedy.format(check=needs.check, admin_console=admin_console(call)),
     )
 
@@ -268,7 +265,7 @@ def unreachable(call: Call, reason: str) -> KoreUnavailableError:
     """Say that Kore.ai was not reached, or gave no answer to a call that may be repeated."""
     return KoreUnavailableError(
         f"Kore.ai could not be reached ({call.value}: {reason}).",
-        consequence=call.consequence(received=False),
+        consequence=call.consequence,
         remedy="Check the connection's base URL, the network, proxy and ca_bundle, or wait for Kore.ai; then clear the "
         "task to go on.",
     )
@@ -278,7 +275,7 @@ def unreadable(call: Call, why: str) -> KoreUnreadableAnswerError:
     """Say that the answer to a call that only reads is not understood, without anything of it."""
     return KoreUnreadableAnswerError(
         f"Kore.ai answered the {call.value} in a form that is not understood: {why}.",
-        consequence=call.consequence(received=True),
+        consequence=call.consequence,
         remedy="Clear the task to look again; if it stays so, Kore.ai's answers have changed and this provider must "
         "learn the new form.",
     )

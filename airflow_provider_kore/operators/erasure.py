@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -178,20 +178,20 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        return self._erasing(context).start()
+        return self._conduct(context, lambda task: task.start())
 
     def execute_complete(
         self, context: Context, event: object = None, *, carried: CarriedFields, progress: ProgressFields
     ) -> dict[str, object]:
         """Come back from the triggerer."""
-        return self._erasing(context, carried).come_back(event, progress)
+        return self._conduct(context, lambda task: task.come_back(event, progress), carried)
 
     def submit_rest(
         self, context: Context, event: object = None, *, carried: CarriedFields, pause: PauseFields
     ) -> dict[str, object]:
         """Come back when the account's budget is no longer spent, and submit the rest."""
         del event  # only says that it is time
-        return self._erasing(context, carried).submit_rest(pause)
+        return self._conduct(context, lambda task: task.submit_rest(pause), carried)
 
     def verify_rest(
         self,
@@ -205,7 +205,7 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     ) -> dict[str, object]:
         """Come back when the account's budget is no longer spent, and look for the rest of the people."""
         del event  # only says that it is time
-        return self._erasing(context, carried).verify_rest(progress, verification, pause)
+        return self._conduct(context, lambda task: task.verify_rest(progress, verification, pause), carried)
 
     def resume_execution(
         self,
@@ -217,9 +217,9 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            return self._erasing(context).miss_deadline()
+            return self._conduct(context, lambda task: task.miss_deadline())
         except TaskDeferralError:
-            return self._erasing(context).break_off()
+            return self._conduct(context, lambda task: task.break_off())
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
         """Tell OpenLineage host, bots and counts, and no person."""
@@ -232,7 +232,12 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         """Say what killing the task does not do."""
         self.log.warning("The task was killed. Kore.ai goes on with every erasure that it has accepted.")
 
-    def _erasing(self, context: Context, carried: CarriedFields | None = None) -> ErasingTask:
-        from airflow_provider_kore.erasing_task import ErasingTask  # what erases is not needed to read a DAG
+    def _conduct(
+        self,
+        context: Context,
+        step: Callable[[ErasingTask], dict[str, object]],
+        carried: CarriedFields | None = None,
+    ) -> dict[str, object]:
+        from airflow_provider_kore.erasing_task import conduct  # what erases is not needed to read a DAG
 
-        return ErasingTask(self, context, carried)
+        return conduct(self, context, step, carried)

@@ -15,6 +15,7 @@ from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSensorTimeout
 from airflow_provider_kore.exceptions import (
+    KoreAmbiguousSubmitError,
     KoreConfigurationError,
     KoreError,
     KoreInputError,
@@ -492,3 +493,38 @@ def test_a_refusal_after_something_was_accepted_says_so(erase, sandbox, argument
     assert "Nothing was sent" not in end.text
     assert "This try sent nothing. What earlier tries submitted goes on at Kore.ai." in end.text
     assert len(erasures(sandbox)) == 1
+
+
+@pytest.mark.parametrize("arguments", [{"verify": "some"}, {"bot_ids": []}])
+def test_a_refusal_after_it_became_unclear_what_was_accepted_says_so(erase, sandbox, arguments):
+    sandbox.fail("reset-after", call="erase")
+    task = erase(PEOPLE)
+    assert isinstance(task.run().error, KoreAmbiguousSubmitError)
+    end = erase(PEOPLE, store=task.store, **arguments).run()
+    assert end.state == "failed"
+    assert "Nothing was sent" not in end.text
+    assert "This try sent nothing. Whether Kore.ai accepted what an earlier try sent is not known." in end.text
+    assert len(erasures(sandbox)) == 1
+
+
+def test_a_task_is_not_skipped_if_somebody_may_be_under_erasure(erase, sandbox):
+    sandbox.fail("reset-after", call="erase")
+    people = list(PEOPLE)
+    task = erase(lambda: people, on_empty="skip")
+    assert isinstance(task.run().error, KoreAmbiguousSubmitError)
+    people.clear()
+    end = task.run()
+    assert end.state == "failed"
+    assert "Whether Kore.ai accepted what an earlier try sent is not known." in end.text
+
+
+def test_a_submission_that_breaks_off_does_not_say_that_nothing_was_sent_if_that_is_unclear(erase, sandbox):
+    sandbox.fail("reset-after", call="erase")
+    readings = [PEOPLE, PEOPLE, PEOPLE, PEOPLE[:4]]
+    task = erase(lambda: readings.pop(0))
+    assert isinstance(task.run().error, KoreAmbiguousSubmitError)
+    end = task.run()
+    assert end.state == "failed"
+    assert "All user ids had been read and checked before." in end.text
+    assert "Nothing was sent" not in end.text
+    assert "It is not known whether Kore.ai accepted the erasure." in end.text

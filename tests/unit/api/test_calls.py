@@ -211,7 +211,7 @@ def test_a_turn_that_was_waited_for_before_a_throttle_is_not_used_while_closed()
     assert played.sent_at[0] >= 1500
 
 
-@pytest.mark.parametrize(("call", "consequence"), [(submit, Consequence.NOT_SENT), (ask, Consequence.SENT)])
+@pytest.mark.parametrize(("call", "consequence"), [(submit, Consequence.NOT_ACCEPTED), (ask, Consequence.SENT)])
 def test_a_throttle_that_outlasts_the_deadline_is_given_up_without_waiting(call, consequence):
     _, played = failed(call, [http(429, None, "100")], KoreThrottledError, consequence, give_up_at=1050.0)
     assert played.pauses == []
@@ -244,7 +244,7 @@ def test_what_was_certainly_not_received_is_sent_again_with_growing_pauses():
 
 
 def test_who_stays_unreachable_is_given_up():
-    problem, played = failed(submit, [REFUSED_CONNECTION] * ATTEMPTS, KoreUnavailableError, Consequence.NOT_SENT)
+    problem, played = failed(submit, [REFUSED_CONNECTION] * ATTEMPTS, KoreUnavailableError, Consequence.NOT_ACCEPTED)
     assert len(played.requests) == ATTEMPTS
     assert "ConnectError" in problem.problem
 
@@ -273,7 +273,7 @@ def test_no_delete_follows_one_that_kore_may_have_accepted(replies):
         assert type(outcome) is KoreAmbiguousSubmitError
         assert outcome.consequence is Consequence.UNKNOWN
     else:
-        assert outcome.consequence in (Consequence.NOT_ACCEPTED, Consequence.NOT_SENT)
+        assert outcome.consequence is Consequence.NOT_ACCEPTED
         assert last != ACCEPTED
 
 

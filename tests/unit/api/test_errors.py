@@ -246,12 +246,12 @@ def test_an_answer_that_is_not_understood_names_its_call(call):
 @pytest.mark.parametrize(
     ("call", "consequence"),
     [
-        (Call.ERASE, Consequence.NOT_SENT),
+        (Call.ERASE, Consequence.NOT_ACCEPTED),
         (Call.STATUS, Consequence.SENT),
         *((call, Consequence.ONLY_READ) for call in READING),
     ],
 )
-def test_who_cannot_be_reached_has_received_nothing(call, consequence):
+def test_a_call_that_is_not_received_changes_nothing(call, consequence):
     error = unreachable(call, "ConnectError")
     assert type(error) is KoreUnavailableError
     assert error.consequence is consequence
