@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
@@ -21,7 +22,7 @@ from airflow_provider_kore.approval import check_approved
 from airflow_provider_kore.arguments import check_flag
 from airflow_provider_kore.asset_events import note_outcome
 from airflow_provider_kore.demands import read_demands
-from airflow_provider_kore.erasure_summary import Stage, publish
+from airflow_provider_kore.erasure_summary import Stage, publish, publish_refusal
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreError,
@@ -42,7 +43,7 @@ from airflow_provider_kore.planning import ErasurePlanning, Planned
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
 from airflow_provider_kore.proof import Proof
 from airflow_provider_kore.settling import Settling
-from airflow_provider_kore.statutory_deadline import log_deadline
+from airflow_provider_kore.statutory_deadline import log_deadline, read_deadline
 from airflow_provider_kore.submission import Submission, consequence_of_breaking_off, submission_broke_off
 from airflow_provider_kore.verification import Verification, VerificationFields
 from airflow_provider_kore.waiting import (
@@ -92,7 +93,7 @@ def conduct(
     carried: CarriedFields | None = None,
 ) -> dict[str, object]:
     """
-    Take one step of a task that erases; what is refused tells what was sent before.
+    Take one step of a task that erases; what is refused tells, also the page, what was sent before.
 
     :param step: one of the ways into a try.
     """
@@ -104,10 +105,21 @@ def conduct(
         if error.consequence is not Consequence.NOT_SENT:
             raise
         ledger = ErasureLedger.load(store)
+        _publish_refusal(operator, context, ledger)
         if ledger is None or not ledger.anything_sent:
             raise
         sent_before = Consequence.SENT_BEFORE if ledger.anything_accepted else Consequence.UNCLEAR_BEFORE
         raise type(error)(error.problem, consequence=sent_before, remedy=error.remedy) from None
+
+
+def _publish_refusal(operator: KoreEraseUserDataOperator, context: Context, ledger: ErasureLedger | None) -> None:
+    deadline = None
+    with suppress(KoreError):
+        deadline = read_deadline(operator.received_at, operator.regime)
+    if ledger is None or not ledger.anything_sent:
+        publish_refusal(operator, context, Stage.REFUSED, deadline=deadline)
+    else:
+        publish_refusal(operator, context, Stage.SUBMITTING, ledger, deadline=deadline)
 
 
 class ErasingTask:

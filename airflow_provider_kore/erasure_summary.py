@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.outcome_summary import summarize
 from airflow_provider_kore.verification import Finding
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
+    from airflow_provider_kore.ledger import ErasureLedger
+    from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+    from airflow_provider_kore.operators.export import KoreExportUserDataOperator
     from airflow_provider_kore.statutory_deadline import StatutoryDeadline
 
 log = logging.getLogger(__name__)
@@ -28,6 +34,8 @@ SUMMARY_VERSION = 1
 class Stage(StrEnum):
     """How far a task is."""
 
+    EXPORTING = "exporting"
+    REFUSED = "refused"
     SUBMITTING = "submitting"
     WAITING = "waiting"
     VERIFYING = "verifying"
@@ -40,7 +48,7 @@ def publish(
     stage: Stage,
     output: Mapping[str, object],
     *,
-    base_url: str,
+    base_url: str | None,
     scope: ErasureScope | None,
     submits: bool,
     started: float,
@@ -50,7 +58,7 @@ def publish(
     Tell how far a task is; it names nobody.
 
     :param output: what the task returns, or what is known of that so far.
-    :param base_url: where Kore.ai is.
+    :param base_url: where Kore.ai is; ``None`` if the task does not know it.
     :param scope: the bots; ``None`` if the task does not know them.
     :param submits: whether the task submits by itself, or waits for what others have submitted.
     :param started: when the erasure began, as far as the task knows, in seconds since the epoch.
@@ -79,6 +87,36 @@ def publish(
         )
     except Exception as error:  # noqa: BLE001 # an erasure must not look failed for want of a summary
         log.warning("The summary for the page could not be pushed (%s).", type(error).__name__)
+
+
+def publish_refusal(
+    operator: KoreEraseUserDataOperator | KoreExportUserDataOperator,
+    context: Context,
+    stage: Stage,
+    ledger: ErasureLedger | None = None,
+    deadline: StatutoryDeadline | None = None,
+) -> None:
+    """
+    Tell that a task ends before it has sent anything in this try; it names nobody.
+
+    :param stage: how far it came.
+    :param ledger: what earlier tries did, if that is anything.
+    :param deadline: by when the law wants the request answered.
+    """
+    base_url = None
+    with suppress(KoreError):
+        base_url = KoreHook(operator.kore_conn_id).account.base_url
+    publish(
+        operator,
+        context,
+        stage,
+        {} if ledger is None else {"user_count": ledger.user_count} | ledger.outcome.counts(),
+        base_url=base_url,
+        scope=None if ledger is None else ledger.scope,
+        submits=True,
+        started=(ledger and ledger.begun_at) or time.time(),
+        deadline=deadline,
+    )
 
 
 def _counts(verification: object) -> dict[str, object] | None:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 COUNTS = ("user_count", "batch_count", "erased", "open", "not_erased")
 
 
-def summarize(output: Mapping[str, object], base_url: str, scope: ErasureScope) -> dict[str, JsonValue]:
+def summarize(output: Mapping[str, object], base_url: str | None, scope: ErasureScope) -> dict[str, JsonValue]:
     """
     Sum up what a task returned, by an allow list.
 
     :param output: what the task returns; of its requests only their number is told.
-    :param base_url: where Kore.ai is.
+    :param base_url: where Kore.ai is; ``None`` if that is not known.
     :param scope: the bots.
     """
     requests = output.get("requests")

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
+from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
@@ -111,6 +112,13 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
         return self._export(context, pause)
 
     def _export(self, context: Context, pause: ExportPauseFields | None = None) -> dict[str, object]:
-        from airflow_provider_kore.exporting import ExportingTask  # what exports is not needed to read a DAG
+        # What exports is not needed to read a DAG.
+        from airflow_provider_kore.erasure_summary import Stage, publish_refusal
+        from airflow_provider_kore.exporting import ExportingTask
 
-        return ExportingTask(self, context, pause).export()
+        try:
+            return ExportingTask(self, context, pause).export()
+        except KoreError:
+            # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
+            publish_refusal(self, context, Stage.EXPORTING)
+            raise

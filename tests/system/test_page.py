@@ -318,6 +318,28 @@ def test_days_left_are_those_where_the_request_came_in(page, fake):
         expect(page.locator("#rows tr", has_text=name)).to_contain_text(words)
 
 
+@pytest.mark.parametrize(
+    ("stage", "state", "label", "group"),
+    [
+        ("refused", "failed", "Refused", "not_erased"),
+        ("refused", "up_for_retry", "Will retry", "open"),
+        ("exporting", "failed", "Not exported", "not_erased"),
+    ],
+)
+def test_who_was_never_sent_needs_a_person(page, fake, stage, state, label, group):
+    report = {"stage": stage, "deadline": due(20) if stage == "refused" else None, "host": None, "bot_ids": []}
+    report |= dict.fromkeys(("user_count", "erased", "open", "not_erased"))
+    fake.set([told("unsent", state, **report)])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    row = page.locator("#rows tr[data-key]")
+    expect(row.locator(".state")).to_have_text(label)
+    expect(row.locator(".state")).to_have_class(f"state {group}")
+    expect(row).to_contain_text("Number unknown")
+    expect(row).to_contain_text("Nothing sent")
+    if stage == "refused":
+        expect(row).to_contain_text("20 days left")
+
+
 @pytest.mark.parametrize(("days", "group"), [(6, "near"), (7, "open")])
 def test_a_deadline_is_near_with_fewer_than_seven_days_left(page, fake, days, group):
     assert DAYS_TO_WARN == 7

@@ -15,7 +15,18 @@ export const GROUPS = ["not_erased", "near", "open", "done"];
 
 const FAILED = new Set(["failed", "upstream_failed"]);
 const STARTING = new Set(["scheduled", "queued", "restarting", "none"]);
-const STAGES = { submitting: "Submitting", waiting: "Waiting", verifying: "Verifying", ended: "Ending" };
+const STAGES = new Map([
+  ["submitting", "Submitting"],
+  ["waiting", "Waiting"],
+  ["verifying", "Verifying"],
+  ["ended", "Ending"],
+]);
+
+/** Where a task ended before anything was sent, so that nobody is being erased. */
+const UNSENT = new Map([
+  ["exporting", "Not exported"],
+  ["refused", "Refused"],
+]);
 
 /** Nobody of this task waits for what it submitted. */
 const SUBMITTED = "Submitted";
@@ -85,6 +96,9 @@ export function makeRow(entry) {
   };
 }
 
+/** Whether nothing was sent to Kore.ai, so that nobody is being erased. */
+export const isUnsent = (report) => report.dryRun || UNSENT.has(report.stage);
+
 /** When the erasure began, as far as that is known. */
 export const beginOf = (row) => row.report?.started ?? row.moment;
 
@@ -112,6 +126,8 @@ export function judge(row, now, isTakenOver = false) {
 function verdict({ report, task }, isTakenOver) {
   if (!report) return verdictOfTask(task);
   const hasEnded = report.stage === "ended" && (task === undefined || task === "success");
+  const unsent = UNSENT.get(report.stage);
+  if (unsent && (task === undefined || FAILED.has(task))) return { group: "not_erased", label: unsent };
   if (FAILED.has(task)) return { group: "not_erased", label: report.notErased > 0 ? "Not erased" : "Failed" };
   if (report.dryRun && (hasEnded || task === "success")) return { group: "done", label: "Dry run" };
   if (report.found > 0) return { group: "not_erased", label: "Still found" };
@@ -124,7 +140,7 @@ function verdict({ report, task }, isTakenOver) {
     if (isProven(report)) return { group: "done", label: "Erased" };
     return { group: "not_erased", label: { success: "Unproven", skipped: "Skipped", removed: "Removed" }[task] };
   }
-  return { group: "open", label: runningLabel(task, STAGES[report.stage] ?? "Running") };
+  return { group: "open", label: runningLabel(task, STAGES.get(report.stage) ?? "Running") };
 }
 
 function verdictOfTask(task) {

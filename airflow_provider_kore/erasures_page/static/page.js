@@ -1,7 +1,18 @@
 /** Shows erasures. Whatever comes from Airflow becomes text, and never markup. */
 
 import { ApiError, Erasures } from "./airflow.js";
-import { DAY, beginOf, compareRows, countGroups, daysLeft, erasedByDay, isNear, judgeAll, matches } from "./erasure.js";
+import {
+  DAY,
+  beginOf,
+  compareRows,
+  countGroups,
+  daysLeft,
+  erasedByDay,
+  isNear,
+  isUnsent,
+  judgeAll,
+  matches,
+} from "./erasure.js";
 
 const ROWS_A_PAGE = 50;
 const REFRESH_SECONDS = 10;
@@ -204,7 +215,7 @@ function peopleCell(report, asOf) {
   return [
     element("span", { class: "number" }, report.people === null ? "Number unknown" : people(report.people)),
     bar,
-    element("span", { class: "quiet" }, told.join(" · ") || (report.dryRun ? "Nothing sent" : "Nothing known yet")),
+    element("span", { class: "quiet" }, told.join(" · ") || (isUnsent(report) ? "Nothing sent" : "Nothing known yet")),
   ];
 }
 
@@ -386,7 +397,7 @@ function messageOf() {
     return ["Nothing is reported here", "No task of this DAG or run has reported an erasure, or its XComs are deleted.", null];
   }
   if (rows.length === 0) {
-    return ["No erasures yet", "An erasure appears here as soon as a task of the Kore.ai provider begins to submit it.", null];
+    return ["No erasures yet", "An erasure appears here as soon as a task of the Kore.ai provider begins to submit it, or refuses to.", null];
   }
   if (found.length === 0) return ["Nothing matches", "No erasure is what the filters ask for.", "Clear filters"];
   return null;

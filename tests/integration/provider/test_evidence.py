@@ -441,6 +441,50 @@ def test_the_summary_of_a_sensor_says_that_it_waits_for_what_others_submitted(wa
     assert (summary["erased"], summary["open"], summary["not_erased"]) == (5, 0, 0)
 
 
+LATE = {"received_at": "2026-01-31", "regime": "gdpr"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "due_on"),
+    [
+        ({"user_ids": [""], **LATE}, "2026-02-28"),
+        ({"bot_ids": [], **LATE}, "2026-02-28"),
+        ({"plan_fingerprint": f"kp:{'0' * 32}"}, None),
+        ({"received_at": "2026-01-31"}, None),
+    ],
+    ids=["users", "bots", "approval", "deadline"],
+)
+def test_the_summary_of_a_refused_task_tells_that_nothing_was_sent(erase, sandbox, arguments, due_on):
+    end = erase(**{"user_ids": PEOPLE} | arguments).run()
+    assert end.state == "failed"
+    summary = end.xcoms["kore_erasure"]
+    assert (summary["stage"], summary["submits"], summary["host"]) == ("refused", True, sandbox.connection["host"])
+    assert (summary["deadline"] or {}).get("due_on") == due_on
+    assert "user_count" not in summary
+    assert not erasures(sandbox)
+
+
+def test_the_summary_of_a_task_without_its_connection_tells_that_nothing_was_sent(erase):
+    end = erase(PEOPLE, kore_conn_id="none_of_these").run()
+    assert end.state == "failed"
+    assert (end.xcoms["kore_erasure"]["stage"], end.xcoms["kore_erasure"]["host"]) == ("refused", None)
+
+
+def test_the_summary_of_a_retry_without_its_connection_tells_what_was_sent_before(erase, sandbox):
+    sandbox.configure(refuse=[PEOPLE[3]])
+    task = erase(PEOPLE)
+    assert task.run().state == "failed"
+    summary = erase(PEOPLE, store=task.store, kore_conn_id="none_of_these").run().xcoms["kore_erasure"]
+    assert (summary["stage"], summary["bot_ids"]) == ("submitting", ["st-1"])
+    assert (summary["user_count"], summary["erased"], summary["not_erased"]) == (5, 4, 1)
+
+
+def test_a_skipped_task_has_no_summary(erase):
+    end = erase([], on_empty="skip").run()
+    assert end.state == "skipped"
+    assert not end.xcoms
+
+
 def test_a_retry_goes_on_with_the_age_and_the_deadline_of_the_erasure(erase, sandbox):
     sandbox.configure(refuse=[PEOPLE[3]])
     task = erase(PEOPLE, received_at=datetime(2026, 1, 31, 9, tzinfo=timezone(timedelta(hours=9))), regime="gdpr")

@@ -303,6 +303,19 @@ def test_no_users_can_be_meant(export, sandbox):
     assert sandbox.log() == []
 
 
+def test_an_export_that_is_refused_or_fails_is_told_to_the_page(export, sandbox, settings):
+    sandbox.fail("status", call="messages", status=403, times=1000)
+    for end in (export(), export([""])):
+        end = end.run()
+        assert end.state == "failed"
+        assert end.xcoms["kore_erasure"].items() >= {"stage": "exporting", "submits": True}.items()
+        assert not any(person in json.dumps(end.xcoms) for person in PEOPLE)
+
+
+def test_an_export_that_is_done_is_not_told_to_the_page(export):
+    assert "kore_erasure" not in export().run().xcoms
+
+
 # --- what fails -----------------------------------------------------------------------------------------------------
 
 
