@@ -23,7 +23,7 @@ def plan_fingerprint(plan: Plan, batches: Sequence[BatchRecord], key: bytes) -> 
     :param batches: a record for each batch, which knows the fingerprint of its users.
     :param key: without it, the fingerprint can neither be made nor matched to a person.
     """
-    what = {name: value for name, value in plan.items() if name != "forced_by_try"}
+    what = {name: value for name, value in plan.items() if name != "forced_within"}
     document = json.dumps([what, [batch.fingerprint for batch in batches]], sort_keys=True)
     return f"kp:{hmac.new(key, document.encode(), hashlib.sha256).hexdigest()[:32]}"
 

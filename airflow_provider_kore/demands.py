@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypedDict
 
 from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.arguments import check_choice
@@ -93,6 +94,7 @@ class Demands:
     :param export: what was handed out before.
     :param exported_users: the data of how many people.
     :param exported_people: the fingerprint of who they are.
+    :param exported_scope: from which bots.
     """
 
     extent: Extent
@@ -107,6 +109,7 @@ class Demands:
     export: parts.Export | None
     exported_users: int | None
     exported_people: str | None
+    exported_scope: ErasureScope | None
 
     @property
     def any_proof(self) -> bool:
@@ -186,22 +189,26 @@ class _ExportFields(TypedDict):
     export: parts.Export | None
     exported_users: int | None
     exported_people: str | None
+    exported_scope: ErasureScope | None
 
 
 def _read_export(value: object) -> _ExportFields:
     match value:
         case None:
-            return {"export": None, "exported_users": None, "exported_people": None}
+            return {"export": None, "exported_users": None, "exported_people": None, "exported_scope": None}
         case {
             "manifest": str(manifest),
             "manifest_sha256": str(sha256),
             "user_count": int(user_count),
             "people_fingerprint": str(people),
+            "bot_ids": list(bot_ids),
+            "all_bots": bool(all_bots),
         } if manifest and re.fullmatch("[0-9a-f]{64}", sha256):
             return {
                 "export": parts.Export(manifest=manifest, manifest_sha256=sha256),
                 "exported_users": user_count,
                 "exported_people": people,
+                "exported_scope": ErasureScope(tuple(map(str, bot_ids)), all_bots),
             }
     raise KoreInputError(
         f"export_manifest is of type {type(value).__name__} and not what an export returned.",
@@ -209,13 +216,15 @@ def _read_export(value: object) -> _ExportFields:
     )
 
 
-def require_exported(demands: Demands, user_count: int, people: str | None) -> None:
+def require_exported(demands: Demands, scope: ErasureScope | None, user_count: int, people: str | None) -> None:
     """
     Refuse to erase whose data were not handed out, if an export is named.
 
-    :param user_count: how many people are about to be erased.
+    :param scope: the bots from which people are erased; ``None`` if the task does not know them.
+    :param user_count: how many people are erased.
     :param people: the fingerprint of who they are; ``None`` if the task does not know them.
-    :raises KoreInputError: if the export is of other people, or its manifest is not what it was.
+    :raises KoreInputError: if the export is of other people or not of all these bots, or its manifest is not what it
+        was.
     """
     if demands.export is None:
         return
@@ -223,6 +232,11 @@ def require_exported(demands: Demands, user_count: int, people: str | None) -> N
         raise KoreInputError(
             f"The export is not of the same users: it has {demands.exported_users}, and there are {user_count} here.",
             remedy="Export and erase the same users, in the same order, by the same connection.",
+        )
+    if scope is not None and demands.exported_scope is not None and not demands.exported_scope.covers(scope):
+        raise KoreInputError(
+            f"The export is of {demands.exported_scope}, and the erasure is of {scope}.",
+            remedy="Export from all the bots from which you erase.",
         )
     if read_sha256(demands.export.manifest) != demands.export.manifest_sha256:
         raise KoreInputError(

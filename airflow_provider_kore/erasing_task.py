@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
@@ -39,7 +38,7 @@ from airflow_provider_kore.ledger import (
 )
 from airflow_provider_kore.outcome_table import Row, outcome_table
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, show_places
-from airflow_provider_kore.planning import ErasurePlanning, Planned
+from airflow_provider_kore.planning import ErasurePlanning, Planned, tries_granted
 from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
 from airflow_provider_kore.proof import Proof
 from airflow_provider_kore.settling import Settling
@@ -84,6 +83,7 @@ class PauseFields(CallsFields):
     """What a task takes along besides when it leaves its worker in the midst of its submission."""
 
     next_batch: int
+    plan_fingerprint: str
 
 
 def conduct(
@@ -105,21 +105,31 @@ def conduct(
         if error.consequence is not Consequence.NOT_SENT:
             raise
         ledger = ErasureLedger.load(store)
-        _publish_refusal(operator, context, ledger)
-        if ledger is None or not ledger.anything_sent:
+        consequence = Consequence.NOT_SENT if ledger is None else ledger.consequence
+        if consequence is Consequence.NOT_SENT and _is_forgotten(store, context):
+            consequence = Consequence.UNCLEAR_BEFORE
+        deadline = None
+        with suppress(KoreError):
+            deadline = read_deadline(operator.received_at, operator.regime)
+        if consequence is Consequence.NOT_SENT:
+            publish_refusal(operator, context, Stage.REFUSED, deadline=deadline)
             raise
-        sent_before = Consequence.SENT_BEFORE if ledger.anything_accepted else Consequence.UNCLEAR_BEFORE
-        raise type(error)(error.problem, consequence=sent_before, remedy=error.remedy) from None
-
-
-def _publish_refusal(operator: KoreEraseUserDataOperator, context: Context, ledger: ErasureLedger | None) -> None:
-    deadline = None
-    with suppress(KoreError):
-        deadline = read_deadline(operator.received_at, operator.regime)
-    if ledger is None or not ledger.anything_sent:
-        publish_refusal(operator, context, Stage.REFUSED, deadline=deadline)
-    else:
         publish_refusal(operator, context, Stage.SUBMITTING, ledger, deadline=deadline)
+        raise type(error)(error.problem, consequence=consequence, remedy=error.remedy) from None
+
+
+def _nothing_recorded() -> KoreWaitError:
+    return KoreWaitError(
+        "The task came back from the triggerer, and no record of what it had submitted came with it.",
+        consequence=Consequence.UNKNOWN,
+        remedy="Find the request ids in the task's earlier log, and wait for them with a KoreErasureSensor. Clearing "
+        "this task submits everybody anew.",
+    )
+
+
+def _is_forgotten(store: RecordStore, context: Context) -> bool:
+    """Tell whether earlier tries may have sent what Airflow has kept no record of."""
+    return not store.survives_the_try and (context["ti"].try_number or 0) > 1
 
 
 class ErasingTask:
@@ -173,7 +183,13 @@ class ErasingTask:
         if anything_sent:
             self._publish(Stage.SUBMITTING)  # Airflow has deleted what the try before told
         dry_run = check_flag("dry_run", self._operator.is_dry_run)
-        planned = self._planning.plan(may_skip=not anything_sent)
+        if dry_run and anything_sent:
+            raise KoreResumeError(
+                "This is to be a dry run, and an earlier try of this task has submitted users.",
+                consequence=self._ledger.consequence,
+                remedy="Clear the task without dry_run to take that up, and start a new DAG run for a dry run.",
+            )
+        planned = self._planning.plan(may_skip=not anything_sent and not _is_forgotten(self._store, self._context))
         if self._operator.must_be_approved:
             check_approved(self._operator.plan_fingerprint, planned.fingerprint)
         with self._hook.get_conn() as client:
@@ -182,12 +198,12 @@ class ErasingTask:
                 self._ledger = ErasureLedger(planned.records, planned.scope, RecordStore(None))
                 self._publish(Stage.ENDED, output | ErasureOutcome().counts())
                 return output
-            self._ledger = self._open_ledger(planned)
+            self._ledger = self._open_ledger(planned, anew=self._must_begin_anew())
             self._planning.refuse_what_must_not_be_sent(self._ledger, client)
             self._publish(Stage.SUBMITTING)
             submission = self._submission()
             submission.begin()
-            self._submit(client, submission)
+            self._submit(client, submission, planned)
         return self._begin_to_wait()
 
     def submit_rest(self, pause: PauseFields) -> dict[str, object]:
@@ -197,7 +213,13 @@ class ErasingTask:
         :param pause: with what the task left its worker.
         """
         try:
-            self._ledger = self._open_ledger(self._planning.plan(may_skip=False))
+            planned = self._planning.plan(may_skip=False)
+            self._ledger = self._open_ledger(planned)
+            if planned.fingerprint != pause["plan_fingerprint"]:
+                raise KoreInputError(
+                    "What this task would erase is not what was checked before it left its worker.",
+                    remedy="Put users, bots and connection back as they were.",
+                )
         except (KoreInputError, KoreResumeError) as error:
             if not self._load_ledger():
                 raise
@@ -208,13 +230,12 @@ class ErasingTask:
                 take_over_calls(client, pause)
                 submission = self._submission()
                 submission.next_batch = pause["next_batch"]
-                self._submit(client, submission)
+                self._submit(client, submission, planned)
         return self._begin_to_wait()
 
     def come_back(self, event: object, progress: ProgressFields) -> dict[str, object]:
         """Come back from the triggerer, with how far the wait was when it was handed over."""
-        if not self._load_ledger():
-            raise waiting_broke_off()
+        self._take_back()
         self._progress = Progress.from_json(progress)
         self._end_round(*self._progress.read_round(event, self._request))
         return self._wait()
@@ -229,8 +250,7 @@ class ErasingTask:
         :param verification: how far the looking is.
         :param pause: with what the task left its worker.
         """
-        if not self._load_ledger():
-            raise waiting_broke_off()
+        self._take_back()
         self._progress = Progress.from_json(progress)
         self._verification = Verification.from_json(verification)
         return self._verify(pause)
@@ -255,8 +275,7 @@ class ErasingTask:
 
     def _take_up(self) -> KoreWaitError:
         """Take up what is recorded, where nothing came back from the triggerer, and say what that means."""
-        if not self._load_ledger():
-            raise waiting_broke_off()
+        self._take_back()
         self._progress = self._everybody()
         settled = (record for record in self._ledger.records if record.state is BatchState.SETTLED)
         self._not_erased_users = [
@@ -279,16 +298,28 @@ class ErasingTask:
 
     # --- what earlier tries did --------------------------------------------------------------------------------------
 
-    def _open_ledger(self, planned: Planned) -> ErasureLedger:
+    def _take_back(self) -> None:
+        """Take up what this try recorded before it left its worker."""
+        if not self._load_ledger():
+            raise _nothing_recorded()
+        ErasureLedger.require_account(self._store, self._account)
+
+    def _open_ledger(self, planned: Planned, *, anew: bool = False) -> ErasureLedger:
         if not self._store.survives_the_try:
             log.warning(
                 "This Airflow has no task state store (it came with 3.3): a retry of this task will submit all users "
                 "anew."
             )
-        # Airflow counts tries on over clearings, and grants as many more as the task has retries.
-        first_try = (self._context["ti"].max_tries or 0) - (self._operator.retries or 0) + 1
-        anew = self._operator.force and ErasureLedger.forced_by_try(self._store) < first_try
         return ErasureLedger.open(self._store, planned.plan, planned.records, anew=anew)
+
+    def _must_begin_anew(self) -> bool:
+        """Tell whether the author wants to, and no try since the task was last cleared has done so."""
+        if not self._operator.force:
+            return False
+        if ErasureLedger.forced_within(self._store) != tries_granted(self._context):
+            return True
+        log.info("An earlier try has already begun anew, as force=True wants it: this one takes up what it recorded.")
+        return False
 
     def _load_ledger(self) -> bool:
         ledger = ErasureLedger.load(self._store)
@@ -308,7 +339,7 @@ class ErasingTask:
             resubmit_ambiguous=self._operator.on_ambiguous_submit == "resubmit",
         )
 
-    def _submit(self, client: KoreClient, submission: Submission) -> None:
+    def _submit(self, client: KoreClient, submission: Submission, planned: Planned) -> None:
         """Submit what is due, and leave the worker if the account's budget is spent for long."""
         seconds = submission.go_on(client, patience(self._operator.deferrable))
         self._failures += submission.failures
@@ -318,13 +349,13 @@ class ErasingTask:
                 seconds,
                 submission.next_batch,
             )
-            leave_worker(
-                self._operator,
-                seconds,
-                "submit_rest",
-                {"carried": self._carried(), "pause": {"next_batch": submission.next_batch, **recent_calls(client)}},
-                self._deadline,
-            )
+            pause: PauseFields = {
+                "next_batch": submission.next_batch,
+                "plan_fingerprint": planned.fingerprint,
+                **recent_calls(client),
+            }
+            kwargs = {"carried": self._carried(), "pause": pause}
+            leave_worker(self._operator, seconds, "submit_rest", kwargs, self._deadline)
 
     def _carried(self) -> CarriedFields:
         return {
@@ -472,20 +503,12 @@ class ErasingTask:
                 self._first_look = time.time() + self._operator.poll_interval
         except KoreError as error:
             failure = error
-            self._doubt(outcomes)
         self._not_erased_users = settling.not_erased_users
         self._failures += settling.alarms
         self._progress.end_round(outcomes, self._deadline)
         if failure is not None:
             self._failures.append(failure)
             self._progress.give_up(lambda number: outcomes.get(number) or self._unseen(number))
-
-    def _doubt(self, outcomes: dict[int, RequestOutcome]) -> None:
-        """Take those for open whom numbers alone call erased, where looking by name was needed and failed."""
-        for number, outcome in outcomes.items():
-            record = self._ledger.records[number - 1]
-            if record.state is BatchState.ACCEPTED and outcome.settled and not outcome.outcome.not_erased:
-                outcomes[number] = replace(outcome, outcome=ErasureOutcome(open=outcome.outcome.user_count))
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

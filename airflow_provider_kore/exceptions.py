@@ -14,8 +14,8 @@ class Consequence(StrEnum):
     """What an error means for the erasure that was asked for."""
 
     NOT_SENT = "Nothing was sent to Kore.ai."
-    SENT_BEFORE = "This try sent nothing. What earlier tries submitted goes on at Kore.ai."
-    UNCLEAR_BEFORE = "This try sent nothing. Whether Kore.ai accepted what an earlier try sent is not known."
+    SENT_BEFORE = "Nothing more was sent. What was submitted before goes on at Kore.ai."
+    UNCLEAR_BEFORE = "Nothing more was sent. Whether Kore.ai accepted what was sent before is not known."
     NOT_ACCEPTED = "Kore.ai did not accept this request: nobody in it is being erased."
     SENT = "The erasure was already accepted by Kore.ai and goes on there: do not submit it again."
     ONLY_WAITS = "This task only waits: what was submitted before goes on at Kore.ai."

@@ -107,7 +107,7 @@ class ExportingTask:
                 patience=patience(self._operator.deferrable),
             )
             self._write_all(client, folder, files, planned)
-        return self._sum_up(folder, files, asked, planned) | period.to_json()
+        return self._sum_up(folder, files, asked, planned) | scope.to_json() | period.to_json()
 
     # --- what is asked for -------------------------------------------------------------------------------------------
 

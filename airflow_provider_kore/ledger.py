@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -19,7 +19,7 @@ from typing import Protocol, TypedDict, cast
 
 from pydantic import JsonValue
 
-from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
 from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
 from airflow_provider_kore.api.users import UserId, fingerprint, fingerprint_in_order
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
@@ -242,7 +242,10 @@ class BatchRecord:
     @property
     def name(self) -> str:
         """How the log calls it: by its latest request, if there is one."""
-        return self.requests[-1].request_id if self.requests else f"batch {self.number}, not sent"
+        if self.requests:
+            return self.requests[-1].request_id
+        fate = "unclear" if self.is_unclear else "not accepted" if self.was_sent else "not sent"
+        return f"batch {self.number}, {fate}"
 
     @property
     def outcome(self) -> ErasureOutcome:
@@ -299,60 +302,92 @@ class BatchRecord:
         )
 
 
-class Plan(TypedDict):
-    """What must be the same in each try; the JSON form of a ledger's header."""
+class Plan(AccountIdentity):
+    """What must be the same in each try."""
 
     version: int
-    base_url: str
-    client_id: str
+    key_check: str
     bot_ids: list[str]
     all_bots: bool
-    key_check: str
     user_count: int
     batch_size: int
-    forced_by_try: int
+    forced_within: int
+
+
+class Header(Plan):
+    """
+    The JSON form of a ledger's header.
+
+    ``generation`` is part of the keys of its records, so that those of a forgotten try are never adopted.
+    """
+
+    generation: int
 
 
 def make_plan(
-    account: KoreAccount, scope: ErasureScope, *, user_count: int, batch_size: int, forced_by_try: int
+    account: KoreAccount, scope: ErasureScope, *, user_count: int, batch_size: int, forced_within: int
 ) -> Plan:
     """
     Write down what a task is about to do, without naming anybody.
 
-    :param forced_by_try: the try that began anew on the author's word; 0 for none.
+    :param forced_within: how many tries Airflow grants in all, where the author wants to begin anew: a retry has as
+        many as the try before it, and a clear grants more; 0 where nothing is forced.
     """
     return {
         "version": 1,
-        "base_url": account.base_url,
-        "client_id": account.client_id,
+        **account.identity(),
+        "key_check": hmac.new(account.fingerprint_key(), b"which key", hashlib.sha256).hexdigest()[:16],
         "bot_ids": list(scope.bot_ids),
         "all_bots": scope.all_bots,
-        "key_check": hmac.new(account.fingerprint_key(), b"which key", hashlib.sha256).hexdigest()[:16],
         "user_count": user_count,
         "batch_size": batch_size,
-        "forced_by_try": forced_by_try,
+        "forced_within": forced_within,
     }
 
 
-_DIFFERENCES: tuple[tuple[str, str], ...] = (
-    ("version", "by another version of this provider"),
+_OF_ACCOUNT: tuple[tuple[str, str], ...] = (
     ("base_url", "to another base URL"),
     ("client_id", "with another Client ID"),
+)
+_DIFFERENCES: tuple[tuple[str, str], ...] = (
+    ("version", "by another version of this provider"),
+    *_OF_ACCOUNT,
+    ("key_check", "with another digest_key or Client Secret, so that it cannot be told whether the users are the same"),
     ("bot_ids", "for other bots"),
     ("all_bots", "for another scope"),
-    ("key_check", "with another digest_key or Client Secret, so that it cannot be told whether the users are the same"),
     ("user_count", "for another number of users: the source of the user ids has changed"),
     ("batch_size", "with another batch_size"),
 )
 
 
-def _changed(what: str) -> KoreResumeError:
+def _difference(
+    earlier: Mapping[str, object], present: Mapping[str, object], fields: tuple[tuple[str, str], ...]
+) -> str | None:
+    return next((difference for name, difference in fields if earlier.get(name) != present[name]), None)
+
+
+def _changed(what: str, consequence: Consequence = Consequence.UNKNOWN) -> KoreResumeError:
     return KoreResumeError(
-        f"An earlier try of this task submitted {what}. This try sends nothing.",
-        consequence=Consequence.UNKNOWN,
+        f"An earlier try of this task submitted {what}.",
+        consequence=consequence,
         remedy="Put back what was changed and clear the task, wait for the earlier requests with a KoreErasureSensor "
         "(their ids are in the earlier log), or set force=True to submit everything anew.",
     )
+
+
+def require_same_account(before: Mapping[str, object], account: KoreAccount) -> None:
+    """
+    Refuse to go on elsewhere than where the task began.
+
+    :param before: the identity of the account with which it began.
+    :raises KoreResumeError: if the connection means another account by now.
+    """
+    if difference := _difference(before, account.identity(), _OF_ACCOUNT):
+        raise KoreResumeError(
+            f"The connection was changed while this task waited: it had submitted {difference}.",
+            consequence=Consequence.SENT_BEFORE,
+            remedy="Put the connection back as it was, and clear the task to go on.",
+        )
 
 
 class ErasureLedger:
@@ -362,12 +397,16 @@ class ErasureLedger:
     :param records: one for each batch, in order.
     :param scope: the bots that all batches are about.
     :param store: where they are kept.
+    :param generation: under which keys.
     """
 
-    def __init__(self, records: Sequence[BatchRecord], scope: ErasureScope, store: RecordStore) -> None:
+    def __init__(
+        self, records: Sequence[BatchRecord], scope: ErasureScope, store: RecordStore, generation: int = 0
+    ) -> None:
         self._records = list(records)
         self.scope = scope
         self._store = store
+        self._generation = generation
         self._request_ids = {request.request_id for record in records for request in record.requests}
 
     @property
@@ -401,6 +440,13 @@ class ErasureLedger:
         """Whether Kore.ai has accepted any submission, or may have."""
         return self.anything_accepted or any(record.is_unclear for record in self._records)
 
+    @property
+    def consequence(self) -> Consequence:
+        """What it means for the erasure if a try ends without sending anything."""
+        if self.anything_accepted:
+            return Consequence.SENT_BEFORE
+        return Consequence.UNCLEAR_BEFORE if self.anything_sent else Consequence.NOT_SENT
+
     @classmethod
     def open(
         cls, store: RecordStore, plan: Plan, planned: Sequence[BatchRecord], *, anew: bool = False
@@ -412,28 +458,29 @@ class ErasureLedger:
         :param plan: what this try is about to do.
         :param planned: a record for each batch of which nothing was sent.
         :param anew: forget earlier tries.
-        :raises KoreResumeError: if an earlier try did something else, above all for other users.
+        :raises KoreResumeError: if an earlier try sent something else, above all for other users.
         """
-        earlier = None if anew else store.get(HEADER_KEY)
-        if earlier is None:
-            # Records of a forgotten try go first: a header without them would adopt them.
-            for key in _keys(len(planned)) if anew else ():
-                store.set(key, [], RETENTION)
-            store.set(HEADER_KEY, cast("JsonValue", plan), HEADER_RETENTION)
-            return cls(planned, _scope_of(plan), store)
-        if not isinstance(earlier, dict):
-            raise _changed("something, but its record cannot be read")
-        for name, difference in _DIFFERENCES:
-            if earlier.get(name) != plan[name]:  # type: ignore[literal-required]
-                raise _changed(difference)
-        records = _read_records(store, planned)
-        for record, wanted in zip(records, planned, strict=True):
-            if record.fingerprint != wanted.fingerprint:
-                raise _changed(
+        header = store.get(HEADER_KEY)
+        if not anew and (earlier := cls.load(store)) is not None:
+            known = cast("Header", header)
+            difference = _difference(known, plan, _DIFFERENCES) or earlier._other_users(planned)
+            if difference is None:
+                store.set(HEADER_KEY, header, HEADER_RETENTION)
+                records = _read_records(store, planned, known["generation"])
+                return cls(records, earlier.scope, store, known["generation"])
+            if earlier.anything_sent:
+                raise _changed(difference, earlier.consequence)
+        generation = _next_generation(header)
+        store.set(HEADER_KEY, cast("JsonValue", {**plan, "generation": generation}), HEADER_RETENTION)
+        return cls(planned, ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"]), store, generation)
+
+    def _other_users(self, planned: Sequence[BatchRecord]) -> str | None:
+        for record, wanted in zip(self._records, planned, strict=True):
+            if record.was_sent and record.fingerprint != wanted.fingerprint:
+                return (
                     f"other users in batch {record.number}, or in another order: the source of the user ids has changed"
                 )
-        store.set(HEADER_KEY, earlier, HEADER_RETENTION)
-        return cls(records, _scope_of(plan), store)
+        return None
 
     @classmethod
     def load(cls, store: RecordStore) -> ErasureLedger | None:
@@ -446,6 +493,7 @@ class ErasureLedger:
                 "batch_size": int(batch_size),
                 "bot_ids": list(bot_ids),
                 "all_bots": bool(all_bots),
+                "generation": int(generation),
             } if batch_size > 0:
                 sizes = [min(batch_size, user_count - start) for start in range(0, user_count, batch_size)]
             case _:
@@ -454,17 +502,28 @@ class ErasureLedger:
             BatchRecord(number, BatchState.PLANNED, size, fingerprint="") for number, size in enumerate(sizes, start=1)
         ]
         scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
-        return cls(_read_records(store, unread), scope, store)
+        return cls(_read_records(store, unread, generation), scope, store, generation)
+
+    @staticmethod
+    def require_account(store: RecordStore, account: KoreAccount) -> None:
+        """
+        Refuse to go on with another account than the one with which a task began.
+
+        :raises KoreResumeError: if the connection means another one by now.
+        """
+        header = store.get(HEADER_KEY)
+        if isinstance(header, dict):
+            require_same_account(header, account)
 
     def has_request(self, request_id: str) -> bool:
         """Tell whether some batch already has this request id, which then cannot be another one's too."""
         return request_id in self._request_ids
 
     @staticmethod
-    def forced_by_try(store: RecordStore) -> int:
-        """Give the try that last began anew on the author's word; 0 for none."""
+    def forced_within(store: RecordStore) -> int:
+        """Tell how many tries Airflow granted in all when one last began anew on the author's word; 0 for none."""
         header = store.get(HEADER_KEY)
-        number = header.get("forced_by_try") if isinstance(header, dict) else None
+        number = header.get("forced_within") if isinstance(header, dict) else None
         return number if isinstance(number, int) else 0
 
     def sending(self, record: BatchRecord, users: Sequence[UserId], key: bytes) -> BatchRecord:
@@ -520,7 +579,7 @@ class ErasureLedger:
         written: dict[str, list[BatchRecord]] = {}
         for record in records:
             self._records[record.number - 1] = record
-            written.setdefault(_key(record.number), []).append(record)
+            written.setdefault(_key(self._generation, record.number), []).append(record)
         for key, changed in written.items():
             first = (changed[0].number - 1) // BATCHES_TOGETHER * BATCHES_TOGETHER
             together = self._records[first : first + BATCHES_TOGETHER]
@@ -554,29 +613,32 @@ class ErasureLedger:
             )
 
 
-def _scope_of(plan: Plan) -> ErasureScope:
-    return ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"])
+def _next_generation(header: JsonValue) -> int:
+    """Give what no records have been kept under."""
+    match header:
+        case None:
+            return 0
+        case {"generation": int(generation)}:
+            return generation + 1
+        case _:
+            return time.time_ns()
 
 
-def _key(number: int) -> str:
-    return f"{HEADER_KEY}_batches_{(number - 1) // BATCHES_TOGETHER + 1}"
+def _key(generation: int, number: int) -> str:
+    name = f"{HEADER_KEY}_{generation}" if generation else HEADER_KEY
+    return f"{name}_batches_{(number - 1) // BATCHES_TOGETHER + 1}"
 
 
-def _keys(batch_count: int) -> Iterator[str]:
-    return (_key(number) for number in range(1, batch_count + 1, BATCHES_TOGETHER))
-
-
-def _read_records(store: RecordStore, planned: Sequence[BatchRecord]) -> list[BatchRecord]:
+def _read_records(store: RecordStore, planned: Sequence[BatchRecord], generation: int) -> list[BatchRecord]:
     records = list(planned)
-    for number, key in enumerate(_keys(len(planned))):
+    for first in range(1, len(planned) + 1, BATCHES_TOGETHER):
+        key = _key(generation, first)
         try:
             for fields in cast("list[BatchFields]", store.get(key) or []):
                 record = BatchRecord.from_json(fields)
-                if _key(record.number) != key:
+                if _key(generation, record.number) != key:
                     raise ValueError("a record at the wrong place")
                 records[record.number - 1] = record
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise _changed(
-                f"batches from {number * BATCHES_TOGETHER + 1} on, but their record cannot be read"
-            ) from None
+            raise _changed(f"batches from {first} on, but their record cannot be read") from None
     return records

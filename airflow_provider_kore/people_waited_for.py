@@ -127,7 +127,7 @@ class PeopleWaitedFor:
                 for record, (_, in_order, in_any_order) in zip(records, batches, strict=True)
             ]
         people = None if self._batches is None else self._batches.people
-        require_exported(self._demands, sum(self._sizes), people)
+        require_exported(self._demands, None if self.scope is NO_SCOPE else self.scope, sum(self._sizes), people)
         self._keep(records)
 
     @staticmethod
@@ -171,10 +171,11 @@ class PeopleWaitedFor:
             )
             return []
         settling = Settling(self._hook, self._ledger, self._batches, self._watch_batches, self.not_erased_users)
+        failures: list[KoreError] = []
         try:
             settling.settle(numbered, by_name=by_name)
         except KoreError as error:
-            return [error]
+            failures.append(error)
         outcomes.update({number - 1: outcome for number, outcome in numbered.items()})
         self._unconfirmed = self._not_named_as_given(numbered)
         if self._unconfirmed and by_name:
@@ -185,7 +186,7 @@ class PeopleWaitedFor:
                 len(self._requests),
             )
         self.not_erased_users = settling.not_erased_users
-        return settling.alarms
+        return settling.alarms + failures
 
     def _not_named_as_given(self, outcomes: Mapping[int, RequestOutcome]) -> set[int]:
         """List the batches of which Kore.ai's answer does not name the very users."""

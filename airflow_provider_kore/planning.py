@@ -98,7 +98,7 @@ class ErasurePlanning:
             scope,
             user_count=sum(record.user_count for record in records),
             batch_size=self._operator.batch_size,
-            forced_by_try=self._context["ti"].try_number if self._operator.force else 0,
+            forced_within=tries_granted(self._context) if self._operator.force else 0,
         )
         return Planned(scope, records, plan, plan_fingerprint(plan, records, key))
 
@@ -145,7 +145,7 @@ class ErasurePlanning:
         """
         if not any(record.must_be_sent for record in ledger.records):
             return
-        require_exported(self._demands, ledger.user_count, self.batches.people)
+        require_exported(self._demands, ledger.scope, ledger.user_count, self.batches.people)
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
                 _of_members(members),
@@ -162,6 +162,11 @@ class ErasurePlanning:
             for position, user_id in enumerate(batch)
             if user_id in names
         ]
+
+
+def tries_granted(context: Context) -> int:
+    """Tell how many tries Airflow grants the task in all: the same for all retries, and more after a clear."""
+    return (context["ti"].max_tries or 0) + 1
 
 
 def _of_members(members: Sequence[PlaceFields]) -> str:

@@ -206,7 +206,11 @@ class Proof:
                 nameless = error
         for record in left.values():
             book.add(self._receipt(book, record, None, verification, numbers))
-        written = book.close(never_submitted=sum(record.user_count for record in self._records if not record.requests))
+        without = [record for record in self._records if not record.requests]
+        written = book.close(
+            never_submitted=sum(record.user_count for record in without if not record.is_unclear),
+            unclear=sum(record.user_count for record in without if record.is_unclear),
+        )
         if written is not None:
             log.info(
                 "Evidence is in %s (%d receipts, SHA-256 %s).", written["uri"], written["count"], written["sha256"]

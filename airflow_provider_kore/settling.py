@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, MatchedOutcome, match_outcome
@@ -18,7 +19,7 @@ from airflow_provider_kore.exceptions import (
     KoreUnexpectedUsersError,
 )
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.ledger import BatchRecord, ErasureLedger
+from airflow_provider_kore.ledger import BatchRecord, BatchState, ErasureLedger
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_position
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ class Settling:
         """
         Record what is settled.
 
-        :param outcomes: what was seen of each batch, by number; replaced where looking by name shows more.
+        :param outcomes: what was seen of each batch, by number; replaced where looking by name shows more, and where
+            it was needed and is not done.
         :param by_name: whether to look by name where numbers do not tell enough.
         :return: whether some batch is settled by number and still open by name, so that only time can tell.
         :raises KoreError: if looking again fails.
@@ -79,9 +81,21 @@ class Settling:
         try:
             if unclear and by_name:
                 self._look_by_name(unclear, outcomes)
+        except KoreError:
+            self._doubt(unclear, outcomes)
+            raise
         finally:
             self._ledger.write_open(outcomes)
+        if not by_name:
+            self._doubt(unclear, outcomes)
         return any(not outcomes[record.number].settled for record in unclear)
+
+    def _doubt(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
+        """Take those for open whom numbers alone call erased, where looking by name was needed and is not done."""
+        for number in (record.number for record in records):
+            outcome, record = outcomes[number], self._ledger.records[number - 1]
+            if record.state is BatchState.ACCEPTED and outcome.settled and not outcome.outcome.not_erased:
+                outcomes[number] = replace(outcome, outcome=ErasureOutcome(open=outcome.outcome.user_count))
 
     def _look_by_name(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
         """Look again where numbers do not tell who is not erased, or whether those are named that were sent."""

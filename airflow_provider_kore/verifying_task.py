@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
+from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.erasure import check_scope
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.batches import USUAL_BATCH_SIZE, UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.ledger import require_same_account
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.verification import (
     Person,
@@ -41,6 +43,7 @@ USERS_AT_ONCE = 100
 class CarriedFields(TypedDict):
     """What a task takes along when it leaves its worker."""
 
+    account: AccountIdentity
     started: float
     users: str
 
@@ -79,7 +82,12 @@ class VerifyingTask:
         log.info("Looking for %d users at %s.", self._user_count, scope)
         seed = sample_seed(self._context, self._hook.account)
         verification = Verification.begin(extent, scope, channel_types, period, self._user_count, seed)
-        return self._look({"started": now.timestamp(), "users": self._users}, verification, None)
+        carried: CarriedFields = {
+            "account": self._hook.account.identity(),
+            "started": now.timestamp(),
+            "users": self._users,
+        }
+        return self._look(carried, verification, None)
 
     def go_on(self, carried: CarriedFields, verification: VerificationFields, pause: CallsFields) -> dict[str, object]:
         """
@@ -89,6 +97,7 @@ class VerifyingTask:
         :param verification: how far it is.
         :param pause: with what the task left its worker.
         """
+        require_same_account(carried["account"], self._hook.account)
         self._read_users()
         if self._users != carried["users"]:
             raise KoreInputError(

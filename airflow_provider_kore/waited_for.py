@@ -18,7 +18,7 @@ class WaitedFor:
     Hold what a sensor waits for.
 
     :param requests: the requests, each once.
-    :param missing_users: users that the tasks before it should have submitted, and did not.
+    :param missing_users: users that the tasks before it should have submitted, and who are in none of the requests.
     :param dry_run: whether one of those tasks was a dry run.
     :param scope: the bots, if those tasks tell.
     """
@@ -33,11 +33,11 @@ class WaitedFor:
         """How many users are waited for, as far as that is known."""
         return self.missing_users + sum(request.user_count or 1 for request in self.requests)
 
-    def never_submitted(self) -> ErasureOutcome:
+    def missing(self) -> ErasureOutcome:
         """Count the missing users as not erased."""
         if not self.missing_users:
             return ErasureOutcome()
-        remark = f"{self.missing_users} users were never submitted to Kore.ai."
+        remark = f"{self.missing_users} users are in no request that Kore.ai is known to have accepted."
         return ErasureOutcome(not_erased=self.missing_users, remarks=(remark,))
 
 

@@ -85,7 +85,7 @@ def read_event(event: object, requests: Sequence[AcceptedErasure]) -> tuple[list
     try:
         fields = cast("ErasureEvent", event)
         outcomes = [RequestOutcome.from_json(outcome) for outcome in fields["outcomes"]]
-        failure = failure_from_json(fields["failure"]) if fields["failure"] else None
+        failure = _of_wait(failure_from_json(fields["failure"])) if fields["failure"] else None
         understood = len(outcomes) == len(requests) and all(map(_is_about, outcomes, requests))
     except (KeyError, TypeError, ValueError):
         understood = False
@@ -97,6 +97,13 @@ def read_event(event: object, requests: Sequence[AcceptedErasure]) -> tuple[list
             "provider.",
         )
     return outcomes, failure
+
+
+def _of_wait(error: KoreError) -> KoreError:
+    """Let what keeps the triggerer from waiting not sound as if nothing had been submitted."""
+    if error.consequence is not Consequence.NOT_SENT:
+        return error
+    return type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy)
 
 
 def _is_about(outcome: RequestOutcome, request: AcceptedErasure) -> bool:

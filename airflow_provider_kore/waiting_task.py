@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
+from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.erasure import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
@@ -29,6 +30,7 @@ from airflow_provider_kore.demands import read_demands
 from airflow_provider_kore.erasure_summary import Stage, publish
 from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.ledger import require_same_account
 from airflow_provider_kore.outcome_table import ROWS, Row, outcome_table
 from airflow_provider_kore.people_waited_for import PeopleFields, PeopleWaitedFor
 from airflow_provider_kore.places import show_places
@@ -62,6 +64,7 @@ log = logging.getLogger(__name__)
 class CarriedFields(TypedDict):
     """What a task takes along when it defers."""
 
+    account: AccountIdentity
     started: float
     progress: ProgressFields
     people: PeopleFields | None
@@ -87,6 +90,7 @@ class WaitingTask:
         self._people = PeopleWaitedFor(sensor, self._hook, self._demands, self._waited_for, self._watch)
         self._failures: list[KoreError] = []
         if carried is not None:
+            require_same_account(carried["account"], self._hook.account)
             self._started = carried["started"]
             self._progress = Progress.from_json(carried["progress"])
             self._people.take_up(carried["people"])
@@ -94,7 +98,7 @@ class WaitingTask:
         else:
             earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
             self._started = earlier.timestamp() if earlier is not None else time.time()
-            self._progress = Progress(list(range(len(self._requests))), self._waited_for.never_submitted())
+            self._progress = Progress(list(range(len(self._requests))), self._waited_for.missing())
             listed = len(self._requests) <= ROWS
             self._progress.kept = {} if self._people.needed or listed else None
         self._deadline: float = wait_until(self._started, sensor.timeout, self._demands.deadline)
@@ -218,6 +222,7 @@ class WaitingTask:
 
     def _carried(self) -> CarriedFields:
         return {
+            "account": self._hook.account.identity(),
             "started": self._started,
             "progress": self._progress.to_json(),
             "people": self._people.to_json(),
@@ -239,7 +244,7 @@ class WaitingTask:
             kept = self._kept
             self._failures += self._people.settle(kept, by_name=failure is None)
             # What was looked at again by name tells more than the counts did.
-            self._progress.outcome = self._waited_for.never_submitted() + total(list(kept.values()))
+            self._progress.outcome = self._waited_for.missing() + total(list(kept.values()))
             if not self._progress.outcome.open:
                 self._verification = self._people.proof.begin_verification(self._context)
         return self._verify(None)

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
@@ -20,6 +20,13 @@ LONGEST_TOKEN_LIFE = 3600
 """Documented by Kore.ai: a token with a ``jti`` may expire at most one hour ahead."""
 
 T = TypeVar("T")
+
+
+class AccountIdentity(TypedDict):
+    """Whose account it is."""
+
+    base_url: str
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,10 @@ class KoreAccount:
         """
         material = self.digest_key or self.client_secret or self.private_key
         return hmac.new(material.encode(), b"airflow-provider-kore fingerprint", hashlib.sha256).digest()
+
+    def identity(self) -> AccountIdentity:
+        """Tell whose account it is, without a secret, for a task that goes on elsewhere or later."""
+        return {"base_url": self.base_url, "client_id": self.client_id}
 
 
 def read_account(

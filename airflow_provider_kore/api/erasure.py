@@ -44,6 +44,10 @@ class ErasureScope:
     def __str__(self) -> str:
         return "all bots" if self.all_bots else f"the bots {', '.join(self.bot_ids)}"
 
+    def covers(self, other: ErasureScope) -> bool:
+        """Tell whether it holds all bots of another one."""
+        return self.all_bots or (not other.all_bots and set(other.bot_ids) <= set(self.bot_ids))
+
     def to_json(self) -> dict[str, object]:
         """Write the form that tasks return."""
         return {"bot_ids": list(self.bot_ids), "all_bots": self.all_bots}

@@ -177,6 +177,8 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
         yield f"Fingerprint of the plan: {statement.plan_fingerprint}"
     if isinstance(statement, Manifest) and statement.never_submitted:
         yield f"Never submitted: {_people(statement.never_submitted)}"
+    if isinstance(statement, Manifest) and statement.unclear:
+        yield f"Sent, and not known whether Kore.ai accepted it: {_people(statement.unclear)}"
     yield f"Batches: {summary.batches} of {summary.batches_of_all}" + (
         "; the others are not in this receipt" if summary.batches < summary.batches_of_all else ""
     )

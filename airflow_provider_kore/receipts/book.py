@@ -57,17 +57,18 @@ class ReceiptBook:
         self._vendor_reported += receipt.vendor_reported
         self._does_not_cover |= dict.fromkeys(receipt.does_not_cover)
 
-    def close(self, *, never_submitted: int = 0) -> ReceiptFields | None:
+    def close(self, *, never_submitted: int = 0, unclear: int = 0) -> ReceiptFields | None:
         """
         Write the manifest if one receipt does not tell all, and say where the evidence is.
 
         :param never_submitted: people of whom there is no receipt, since nothing was accepted.
+        :param unclear: people of whom there is none, since it is not known whether anything was accepted.
         :return: ``None`` if there is no receipt.
         :raises KoreReceiptError: if it cannot be written, or lists one request twice.
         """
         if not self._listed:
             return None
-        if len(self._listed) == 1 and not never_submitted:
+        if len(self._listed) == 1 and not never_submitted and not unclear:
             return {"uri": self._uri, "sha256": self._listed[0].sha256, "count": 1}
         manifest = Manifest.of(
             self.head,
@@ -75,6 +76,7 @@ class ReceiptBook:
             vendor_reported=self._vendor_reported,
             does_not_cover=tuple(self._does_not_cover),
             never_submitted=never_submitted,
+            unclear=unclear,
         )
         content = self._key.sign(manifest).encode()
         uri = write_whole(self._folder, manifest.file_name, content)

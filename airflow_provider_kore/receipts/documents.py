@@ -212,10 +212,12 @@ class Manifest(_Statement):
 
     :param user_count: all people of all receipts; so count ``outcome`` and ``vendor_reported``.
     :param never_submitted: people of the try of whom Kore.ai accepted nothing, and of whom there is no receipt.
+    :param unclear: people who were sent without a usable answer: Kore.ai may have accepted it, and there is no receipt.
     """
 
     kind: Literal["kore-erasure-manifest"] = "kore-erasure-manifest"
     never_submitted: Count = 0
+    unclear: Count = 0
     receipts: Annotated[tuple[ListedReceipt, ...], Field(min_length=1)]
 
     @classmethod
@@ -227,6 +229,7 @@ class Manifest(_Statement):
         vendor_reported: Counts,
         does_not_cover: Sequence[str],
         never_submitted: int = 0,
+        unclear: int = 0,
         issued_at: int | None = None,
     ) -> Manifest:
         """
@@ -236,6 +239,7 @@ class Manifest(_Statement):
         :param vendor_reported: the sum of what they hold.
         :param does_not_cover: all that one of them does not cover.
         :param never_submitted: people of whom there is no receipt, since nothing was accepted.
+        :param unclear: people of whom there is none, since it is not known whether anything was accepted.
         :param issued_at: seconds since the epoch; now if left out.
         :raises KoreReceiptError: if it does not add up.
         """
@@ -244,6 +248,7 @@ class Manifest(_Statement):
                 **dict(head),
                 receipts=tuple(receipts),
                 never_submitted=never_submitted,
+                unclear=unclear,
                 user_count=sum(listed.user_count for listed in receipts),
                 outcome=sum((listed.outcome for listed in receipts), Counts()),
                 vendor_reported=vendor_reported,

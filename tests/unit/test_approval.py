@@ -18,11 +18,11 @@ BOT = ErasureScope(("st-1",), all_bots=False)
 USERS = ("Xq7ZwK9-1", "Xq7ZwK9-2", "Xq7ZwK9-3")
 
 
-def fingerprint_of(users=USERS, *, account=ACCOUNT, scope=BOT, batch_size=2, forced_by_try=0):
+def fingerprint_of(users=USERS, *, account=ACCOUNT, scope=BOT, batch_size=2, forced_within=0):
     key = account.fingerprint_key()
     batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
     records = [BatchRecord.planned(number, batch, key) for number, batch in enumerate(batches, start=1)]
-    plan = make_plan(account, scope, user_count=len(users), batch_size=batch_size, forced_by_try=forced_by_try)
+    plan = make_plan(account, scope, user_count=len(users), batch_size=batch_size, forced_within=forced_within)
     return plan_fingerprint(plan, records, key)
 
 
@@ -49,7 +49,7 @@ def test_another_plan_has_another_fingerprint_and_is_refused(other):
 
 
 def test_the_same_plan_is_let_through_also_by_a_later_try():
-    check_approved(fingerprint_of(), fingerprint_of(forced_by_try=2))
+    check_approved(fingerprint_of(), fingerprint_of(forced_within=2))
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True).map(tuple))

@@ -167,6 +167,8 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
         "manifest_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
         "user_count": 5,
         "people_fingerprint": fingerprint_of(PEOPLE),
+        "bot_ids": ["st-1"],
+        "all_bots": False,
     }
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
     end = erase(
@@ -535,7 +537,7 @@ def test_a_refusal_after_something_was_accepted_says_so(erase, sandbox, argument
     end = erase(PEOPLE, store=task.store, **arguments).run()
     assert end.state == "failed"
     assert "Nothing was sent" not in end.text
-    assert "This try sent nothing. What earlier tries submitted goes on at Kore.ai." in end.text
+    assert "Nothing more was sent. What was submitted before goes on at Kore.ai." in end.text
     assert len(erasures(sandbox)) == 1
 
 
@@ -547,7 +549,7 @@ def test_a_refusal_after_it_became_unclear_what_was_accepted_says_so(erase, sand
     end = erase(PEOPLE, store=task.store, **arguments).run()
     assert end.state == "failed"
     assert "Nothing was sent" not in end.text
-    assert "This try sent nothing. Whether Kore.ai accepted what an earlier try sent is not known." in end.text
+    assert "Nothing more was sent. Whether Kore.ai accepted what was sent before is not known." in end.text
     assert len(erasures(sandbox)) == 1
 
 
@@ -559,7 +561,7 @@ def test_a_task_is_not_skipped_if_somebody_may_be_under_erasure(erase, sandbox):
     people.clear()
     end = task.run()
     assert end.state == "failed"
-    assert "Whether Kore.ai accepted what an earlier try sent is not known." in end.text
+    assert "Whether Kore.ai accepted what was sent before is not known." in end.text
 
 
 def test_a_submission_that_breaks_off_does_not_say_that_nothing_was_sent_if_that_is_unclear(erase, sandbox):

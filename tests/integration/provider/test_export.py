@@ -138,6 +138,8 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
         "user_count": 3,
         "sessions": 6,
         "messages": 18,
+        "bot_ids": ["st-1"],
+        "all_bots": False,
         "since": (task.dag_run.start_date - timedelta(days=31)).isoformat().replace("+00:00", "Z"),
         "until": task.dag_run.start_date.isoformat().replace("+00:00", "Z"),
     }

@@ -1,0 +1,260 @@
+"""What a task says and does if something changes between its tries, or while it is away from its worker."""
+
+import json
+import os
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreConfigurationError,
+    KoreInputError,
+    KoreNotErasedError,
+    KoreResumeError,
+    KoreSourceError,
+    KoreWaitError,
+)
+from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.sandbox.settings import Settings
+from airflow_provider_kore.sandbox.testing import running_sandbox
+from tests.integration.provider import task_runner
+from tests.integration.provider.conftest import connect, erasures
+from tests.integration.provider.task_runner import TaskRunner
+from tests.integration.provider.test_evidence import audited, folder, keys  # noqa: F401 # fixtures
+
+PEOPLE = [f"person-{number}@example.com" for number in range(6)]
+OTHERS = [*PEOPLE[:4], "stranger-1@example.com", "stranger-2@example.com"]
+SINCE = timedelta(days=31)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Do something while the task is at the triggerer: ``meanwhile(function, after=function)``."""
+    wait = task_runner._first_event
+
+    def change(before, after=lambda: None):
+        async def first_event(*arguments):
+            before()
+            event = await wait(*arguments)
+            after()
+            return event
+
+        monkeypatch.setattr(task_runner, "_first_event", first_event)
+
+    return change
+
+
+def changing(*readings):
+    """Give at each reading the next list, and the last one from then on."""
+    left = list(readings)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+# --- other people -----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_erased_who_was_not_checked_before_a_break(erase, sandbox, scarce):
+    approved = erase(PEOPLE, batch_size=1, dry_run=True).run().output["plan_fingerprint"]
+    people = changing(PEOPLE, PEOPLE, OTHERS)
+    end = erase(people, batch_size=1, deferrable=True, wait_for_completion=False, plan_fingerprint=approved).run()
+    assert "submit_rest" in [deferral["method"] for deferral in end.deferrals]
+    assert end.state == "failed"
+    assert end.error.consequence is Consequence.PARTLY_DONE
+    assert not {user for users in erasures(sandbox) for user in users} & set(OTHERS[4:])
+
+
+def test_other_bots_after_a_break_are_refused(erase, sandbox, scarce, meanwhile):
+    rendered = {}
+    task = erase(PEOPLE, batch_size=1, deferrable=True, wait_for_completion=False, rendered=rendered)
+    meanwhile(lambda: rendered.update(bot_ids=["st-2"]))
+    end = task.run()
+    assert end.state == "failed"
+    assert "st-2" not in json.dumps([entry.body for entry in sandbox.log()])
+
+
+def test_an_export_of_other_bots_opens_no_gate(erase, sandbox, keys, tmp_path):  # noqa: F811
+    def export(**arguments):
+        arguments = {"destination": (tmp_path / str(len(sandbox.log()))).as_uri(), "since": SINCE} | arguments
+        end = TaskRunner(lambda: KoreExportUserDataOperator(task_id="export", user_ids=PEOPLE, **arguments)).run()
+        assert end.state == "success", end.text
+        return end.output
+
+    one = export(bot_ids=["st-1"])
+    end = erase(PEOPLE, bot_ids=["st-1", "st-2"], export_manifest=one).run()
+    assert isinstance(end.error, KoreInputError)
+    assert "The export is of the bots st-1, and the erasure is of the bots st-1, st-2." in end.text
+    assert not erasures(sandbox)
+    assert erase(PEOPLE, export_manifest=export(bot_ids=["st-2", "st-1"])).run().state == "success"
+
+
+# --- another account --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waiting", ["operator", "sensor"])
+def test_nobody_is_looked_for_in_another_account(
+    erase,
+    wait,
+    submitted,
+    sandbox,
+    folder,  # noqa: F811
+    meanwhile,
+    waiting,
+    monkeypatch,
+):
+    sandbox.configure(leave_behind=PEOPLE, duration=1.5)
+    proof = {"verify": "all", "verify_since": SINCE, "receipt_path": folder.as_uri(), "deferrable": True}
+    with running_sandbox(Settings(requests_per_minute=0, requests_per_hour=0, sessions_per_user=0)) as other:
+        fields = other.connection | {"extra": json.loads(os.environ["AIRFLOW_CONN_KORE_DEFAULT"])["extra"]}
+        task = erase(PEOPLE, **proof) if waiting == "operator" else wait(submitted(PEOPLE), user_ids=PEOPLE, **proof)
+        meanwhile(lambda: None, after=lambda: connect(monkeypatch, fields))
+        end = task.run()
+        assert isinstance(end.error, KoreResumeError)
+        assert "The connection was changed while this task waited" in end.text
+        assert "What was submitted before goes on at Kore.ai." in end.text
+        assert not other.log()
+    assert not folder.exists()
+
+
+# --- what was never sent ----------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_was_refused_may_be_corrected_and_cleared(erase, sandbox):
+    sandbox.configure(members=[PEOPLE[0]])
+    people = list(PEOPLE)
+    task = erase(lambda: people, check_members=True)
+    assert isinstance(task.run().error, KoreInputError)
+    people.pop(0)
+    task.clear()
+    assert task.run().output["erased"] == 5
+
+
+def test_a_connection_that_was_not_accepted_may_be_corrected(erase, connection):
+    task = erase(PEOPLE)
+    connection(password="of another app, and long enough to sign with")
+    assert task.run().state == "failed"
+    connection()
+    task.clear()
+    assert task.run().output["erased"] == 6
+
+
+def test_a_dry_run_does_not_hide_what_an_earlier_try_submitted(erase, sandbox):
+    sandbox.configure(duration=1000)
+    task = erase(PEOPLE, timeout=0.3)
+    assert task.run().state == "failed"
+    end = erase(PEOPLE, store=task.store, dry_run=True).run()
+    assert isinstance(end.error, KoreResumeError)
+    assert end.error.consequence is Consequence.SENT_BEFORE
+
+
+# --- what is unclear --------------------------------------------------------------------------------------------------
+
+
+def test_evidence_tells_apart_who_was_never_submitted_and_of_whom_that_is_unclear(erase, wait, sandbox, folder):  # noqa: F811
+    sandbox.fail("reset-after", call="erase", after=1)
+    end = erase(PEOPLE, batch_size=2, receipt_path=folder.as_uri()).run()
+    statement, _ = audited(end)
+    assert (statement.user_count, statement.never_submitted, statement.unclear) == (2, 2, 2)
+    end = wait(end.output).run()
+    assert "never submitted" not in end.text
+    assert "4 users are in no request that Kore.ai is known to have accepted" in end.text
+
+
+def test_before_airflow_3_3_a_retry_does_not_say_that_nothing_was_sent(erase, sandbox):
+    sandbox.configure(duration=1000)
+    people = list(PEOPLE)
+    task = erase(lambda: people, timeout=0.3, store=None, retries=2, on_empty="skip")
+    assert task.run().state == "failed"
+    people[0] = ""
+    end = task.run()
+    assert end.error.consequence is Consequence.UNCLEAR_BEFORE
+    assert end.xcoms["kore_erasure"]["stage"] == "submitting"
+    people.clear()
+    assert task.run().state == "failed"
+
+
+def test_without_any_record_it_is_not_known_what_was_submitted(erase):
+    end = erase(PEOPLE, store=None, deferrable=True).run_failed_trigger("Trigger failure")
+    assert isinstance(end.error, KoreWaitError)
+    assert end.error.consequence is Consequence.UNKNOWN
+
+
+# --- force ------------------------------------------------------------------------------------------------------------
+
+
+def test_force_submits_once_however_the_retries_change(erase, sandbox):
+    sandbox.configure(duration=1000)
+    task = erase(PEOPLE, force=True, retries=3, timeout=0.3)
+    for retries in (3, 1, 0):
+        task.retries = retries  # the DAG was changed; Airflow grants as many tries as before
+        assert task.run().state == "failed"
+    assert len(erasures(sandbox)) == 1
+    task.retries = 3
+    task.clear()
+    task.run()
+    assert len(erasures(sandbox)) == 2
+
+
+def test_force_forgets_nothing_of_its_own_try_in_a_break(erase, sandbox, scarce, meanwhile):
+    task = erase(PEOPLE, batch_size=1, force=True, retries=3, deferrable=True, wait_for_completion=False)
+
+    def change():
+        task.retries = 1
+
+    meanwhile(change)
+    end = task.run()
+    assert end.state == "success"
+    assert len(end.output["requests"]) == len(erasures(sandbox)) == 6
+
+
+# --- what the triggerer or another look fails by ----------------------------------------------------------------------
+
+
+def test_a_triggerer_that_cannot_use_the_connection_does_not_say_that_nothing_was_sent(
+    erase, sandbox, connection, meanwhile
+):
+    sandbox.configure(duration=5)
+    meanwhile(lambda: connection(extra__ca_bundle="/only/on/the/worker.pem"), after=connection)
+    end = erase(PEOPLE, deferrable=True).run()
+    assert isinstance(end.error, KoreConfigurationError)
+    assert end.error.consequence is Consequence.SENT_BEFORE
+    assert end.xcoms["kore_erasure"]["stage"] == "ended"
+
+
+def test_a_triggerer_that_cannot_use_the_connection_says_so_also_beside_a_refused_batch(
+    erase, sandbox, connection, meanwhile
+):
+    sandbox.configure(duration=5)
+    sandbox.fail("status", call="erase", status=400, after=1)
+    meanwhile(lambda: connection(extra__ca_bundle="/only/on/the/worker.pem"), after=connection)
+    end = erase(PEOPLE, batch_size=3, deferrable=True).run()
+    assert isinstance(end.error, KoreNotErasedError)
+    assert "Nothing was sent" not in end.text
+
+
+STRANGERS = {"response": [{"userId": f"u-x{number}", "status": "SUCCESS"} for number in range(2)]}
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_strangers_in_an_answer_count_as_nobody_although_another_look_fails(erase, sandbox, deferrable):
+    sandbox.fail("body", call="status", status=200, body=STRANGERS)
+    sandbox.fail("status", call="status", status=403, times=None, after=1)
+    end = erase(["u-1", "u-2", "u-3", "u-4"], batch_size=2, deferrable=deferrable).run()
+    assert end.state == "failed"
+    assert end.output["erased"] == 0
+
+
+def test_strangers_count_as_nobody_for_a_sensor_whose_users_cannot_be_read_again(wait, submitted, sandbox):
+    output = submitted(["u-1", "u-2"])
+    sandbox.fail("body", call="status", times=None, status=200, body=STRANGERS)
+    readings = []
+
+    def read():
+        readings.append(1)
+        if len(readings) > 1:
+            raise KoreSourceError("It cannot be read just now.", remedy="Try again.")
+        return ["u-1", "u-2"]
+
+    end = wait(output, user_ids=read).run()
+    assert end.state == "failed"
+    assert end.output["erased"] == 0
