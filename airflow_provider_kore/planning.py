@@ -18,7 +18,7 @@ from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
 from airflow_provider_kore.demands import Demands, require_exported
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
 from airflow_provider_kore.ledger import BatchRecord, ErasureLedger, Plan, make_plan
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_places
 
@@ -155,7 +155,10 @@ class ErasurePlanning:
     def _find_members(self, client: KoreClient) -> list[PlaceFields]:
         """Tell who of the users is a member of the account."""
         give_up_at = client.pacing.clock() + max(self._deadline - time.time(), 0.0)
-        names = MemberNames(client.hold(fetch_members(client.pacing, give_up_at)))
+        try:
+            names = MemberNames(client.hold(fetch_members(client.pacing, give_up_at)))
+        except KoreError as error:
+            raise type(error)(error.problem, consequence=Consequence.NOT_SENT, remedy=error.remedy) from None
         return [
             place_of(number, position, user_id, self._account.digest_key)
             for number, batch in enumerate(self.batches, start=1)

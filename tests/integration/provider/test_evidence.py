@@ -15,11 +15,13 @@ from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.compatibility import AirflowSensorTimeout
 from airflow_provider_kore.exceptions import (
+    Consequence,
     KoreAmbiguousSubmitError,
     KoreConfigurationError,
     KoreError,
     KoreInputError,
     KoreNotErasedError,
+    KorePermissionError,
     KoreReceiptError,
 )
 from airflow_provider_kore.hooks.kore import KoreHook
@@ -396,6 +398,15 @@ def test_whoever_is_no_member_is_erased(erase, sandbox):
     end = erase(PEOPLE, check_members=True).run()
     assert end.state == "success", end.text
     assert len([entry for entry in sandbox.log() if entry.call == "roles"]) == 3
+
+
+def test_members_who_cannot_be_asked_for_are_told_to_the_page_as_a_refusal(erase, sandbox):
+    sandbox.fail("status", call="roles", status=403, times=None)
+    end = erase(PEOPLE, check_members=True).run()
+    assert isinstance(end.error, KorePermissionError)
+    assert end.error.consequence is Consequence.NOT_SENT
+    assert end.xcoms["kore_erasure"]["stage"] == "refused"
+    assert not erasures(sandbox)
 
 
 def test_a_retry_with_nothing_to_send_does_not_ask_for_members(erase, sandbox):
