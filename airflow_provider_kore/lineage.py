@@ -27,12 +27,13 @@ def openlineage_facets(output: Mapping[str, object], base_url: str, scope: Erasu
     """
     Tell OpenLineage which bots a task changed, and how many people it erased.
 
-    Each bot is an output, in the namespace of its host. There is no input: the file of the users is nobody's business.
+    Each bot is an output, in the namespace of its host; there is none where the task does not know the bots. There is
+    no input: the file of the users is nobody's business.
     Host and bots are a facet of the job, the counts a facet of the run, both named ``kore_erasure``.
 
     :param output: what the task returned, or what it pushed before it failed; empty if it came to neither.
     :param base_url: where Kore.ai is.
-    :param scope: the bots.
+    :param scope: the bots; neither bots nor all of them where the task does not know them.
     :return: ``None`` if OpenLineage is not installed, or cannot be told; it never fails a task.
     """
     try:
@@ -40,10 +41,11 @@ def openlineage_facets(output: Mapping[str, object], base_url: str, scope: Erasu
         from openlineage.client.event_v2 import OutputDataset
         from openlineage.client.facet_v2 import JobFacet, RunFacet
 
+        names = (ALL_BOTS,) if scope.all_bots else scope.bot_ids
         summary = summarize(output, base_url, scope)
         target = {name: summary.pop(name) for name in ("host", "all_bots", "bot_ids")}
         return OperatorLineage(
-            outputs=[OutputDataset(base_url, name) for name in scope.bot_ids or (ALL_BOTS,)],
+            outputs=[OutputDataset(base_url, name) for name in names],
             job_facets={"kore_erasure": cast("JobFacet", JobFacet().with_additional_properties(**target))},
             run_facets={"kore_erasure": cast("RunFacet", RunFacet().with_additional_properties(**summary))},
         )

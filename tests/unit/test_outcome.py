@@ -93,6 +93,14 @@ def test_openlineage_is_told_the_bots_as_outputs_and_the_counts_as_a_facet():
     assert [output.name for output in openlineage_facets({}, HOST, EVERY_BOT).outputs] == ["all bots"]
 
 
+def test_openlineage_is_told_of_no_bot_where_the_task_does_not_know_the_bots():
+    pytest.importorskip("airflow.providers.openlineage")
+    told = openlineage_facets(OUTPUT, HOST, ErasureScope((), all_bots=False))
+    assert told.outputs == []
+    assert told.job_facets["kore_erasure"].bot_ids == []
+    assert told.job_facets["kore_erasure"].all_bots is False
+
+
 def test_what_openlineage_cannot_be_told_fails_nothing(caplog):
     pytest.importorskip("airflow.providers.openlineage")
     assert openlineage_facets(None, HOST, BOTS) is None
