@@ -77,7 +77,7 @@ class PeopleWaitedFor:
                 remedy="Give user_ids, and the operator's output as request_id; with other request ids also bot_ids or "
                 'all_bots. Or set verify="none".',
             )
-        if self.needed and len(self._sizes) < len(self._requests):
+        if (self.needed or demands.export is not None) and len(self._sizes) < len(self._requests):
             raise KoreInputError(
                 "How many users a request has is not known.",
                 remedy="Give the operator's output as request_id, or user_count with one request id.",
@@ -99,9 +99,9 @@ class PeopleWaitedFor:
         """
         Read the people, if the sensor was told of them.
 
-        :raises KoreInputError: if they cannot be those of the requests.
+        :raises KoreInputError: if they cannot be those of the requests, or an export is not of as many.
         """
-        if not self.needed:
+        if not self.needed and self._demands.export is None:
             return
         key = self._hook.account.fingerprint_key()
         records = [

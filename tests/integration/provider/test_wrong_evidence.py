@@ -137,6 +137,25 @@ def test_a_sensor_does_not_attest_an_export_that_is_not_there(wait, submitted, f
     assert all(receipt["export"] is None for receipt in read_receipts(folder))
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_sensor_that_is_told_nothing_else_compares_an_export_too(wait, submitted, export, deferrable):
+    output = submitted(PEOPLE, batch_size=2)
+    exported = export().run().output
+    end = wait(output, export_manifest=exported, deferrable=deferrable).run()
+    assert end.state == "success", end.text
+    for wrong in ({"user_count": 4}, {"manifest_sha256": "0" * 64}):
+        end = wait(output, export_manifest=exported | wrong, deferrable=deferrable).run()
+        assert isinstance(end.error, KoreInputError)
+        assert "export" in end.text
+
+
+def test_a_sensor_that_does_not_know_the_number_of_users_does_not_pass_over_an_export(wait, submitted, export):
+    request_ids = [request["request_id"] for request in submitted(PEOPLE, batch_size=2)["requests"]]
+    end = wait(request_ids, export_manifest=export().run().output).run()
+    assert isinstance(end.error, KoreInputError)
+    assert "How many users a request has is not known" in end.text
+
+
 def test_who_rejected_an_erasure_has_not_approved_it(erase, sandbox, folder):
     answer = {"chosen_options": ["Reject"], "responded_by_user": {"id": "7", "name": "Vera"}}
     end = erase(PEOPLE, approved_by=answer, receipt_path=folder.as_uri()).run()
