@@ -15,7 +15,7 @@ from airflow_provider_kore.digests import DIGEST_KEY_VARIABLE, ask_digest_key, r
 from airflow_provider_kore.exceptions import KoreError, KoreReceiptError
 from airflow_provider_kore.receipts.auditing import PersonSearch, Summary, audit, describe
 from airflow_provider_kore.receipts.documents import Receipt
-from airflow_provider_kore.receipts.signing import ReceiptKey
+from airflow_provider_kore.receipts.signing import ReceiptKey, read_public_key
 
 VALID, NOT_VALID, NOT_USABLE = range(3)
 """What the program ends with: the last one says that nothing was verified, for want of what it needs."""
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _verify(file: Path, key: Path, *, with_persons: bool) -> int:
     public_key_pem = _read_pem(key)
+    read_public_key(public_key_pem)  # with a key that cannot be used, a receipt is not wrong
     search = None
     if with_persons:
         digest_key = ask_digest_key()

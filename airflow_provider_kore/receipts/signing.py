@@ -120,7 +120,7 @@ def verify(text: str, public_key_pem: str) -> Receipt | Manifest:
     :param public_key_pem: the PEM text of the public key, which alone decides how is verified.
     :raises KoreReceiptError: if anything is wrong with it, saying what.
     """
-    key, algorithm = _read_public_key(public_key_pem)
+    key, algorithm = read_public_key(public_key_pem)
     segments = text.split(".")
     if len(segments) != 3:
         raise _untrusted("it is not a compact JWS of three parts")
@@ -142,23 +142,33 @@ def verify(text: str, public_key_pem: str) -> Receipt | Manifest:
     return statement
 
 
-def _read_public_key(pem: str) -> tuple[_VerifyingKey, str]:
+def read_public_key(pem: str) -> tuple[_VerifyingKey, str]:
+    """
+    Read a public key, and say how it verifies.
+
+    :param pem: its PEM text.
+    :raises KoreReceiptError: if nothing can be verified with it.
+    """
     if "PRIVATE KEY" in pem:
-        raise _untrusted(
-            "the key given to verify with is a private one",
-            remedy="Give the public key, and keep the private one where nobody else sees it.",
-        )
+        raise _unusable("is a private one", "Give the public key, and keep the private one where nobody else sees it.")
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _untrusted(
-            "the key given to verify with is not a public key in PEM form",
-            remedy="Give its whole text, with the BEGIN and END lines.",
+        raise _unusable(
+            "is not a public key in PEM form", "Give its whole text, with the BEGIN and END lines."
         ) from None
     algorithm = _algorithm_of(key)
     if not isinstance(key, _VerifyingKey) or algorithm is None:
-        raise _untrusted(f"the key given to verify with is not {_KINDS_OF_KEYS}")
+        raise _unusable(f"is not {_KINDS_OF_KEYS}", "Ask who issued the receipt for its public key.")
     return key, algorithm
+
+
+def _unusable(why: str, remedy: str) -> KoreReceiptError:
+    return KoreReceiptError(
+        f"Nothing was verified: the key given to verify with {why}.",
+        consequence=Consequence.NOT_EVIDENT,
+        remedy=remedy,
+    )
 
 
 def _decode(segment: str) -> bytes:
@@ -190,7 +200,9 @@ def _check_header(content: bytes, algorithm: str, key_id: str) -> type[Receipt |
     return _MODELS[typ]
 
 
-def _untrusted(
-    why: str, remedy: str = "Ask who issued it for the file as it was written, and for the public key."
-) -> KoreReceiptError:
-    return KoreReceiptError(f"The receipt is not accepted: {why}.", consequence=Consequence.NOT_EVIDENT, remedy=remedy)
+def _untrusted(why: str) -> KoreReceiptError:
+    return KoreReceiptError(
+        f"The receipt is not accepted: {why}.",
+        consequence=Consequence.NOT_EVIDENT,
+        remedy="Ask who issued it for the file as it was written, and for the public key.",
+    )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from making_receipts import DIGEST_KEY, HEAD, KEYS, private_pem, public_pem, receipt
 
 from airflow_provider_kore.receipts.__main__ import main
@@ -102,11 +103,22 @@ def test_a_file_that_is_no_receipt_is_not_valid(run, tmp_path, content):
     assert out.startswith("NOT VALID. ")
 
 
-def test_a_private_key_to_verify_with_is_refused(run, written, tmp_path):
-    (tmp_path / "private.pem").write_text(private_pem(KEYS["EdDSA"]))
-    status, out, _ = run("verify", written(receipt()), "--key", "private.pem")
-    assert status == 1
-    assert "is a private one" in out
+@pytest.mark.parametrize(
+    ("pem", "words"),
+    [
+        (private_pem(KEYS["EdDSA"]), "is a private one"),
+        (KEY.public_key_pem[:60], "is not a public key in PEM form"),
+        ("", "is not a public key in PEM form"),
+        (public_pem(ec.generate_private_key(ec.SECP384R1())), "is not an Ed25519 key"),
+    ],
+    ids=["private", "cut off", "empty", "P-384"],
+)
+def test_with_a_key_that_cannot_be_used_no_receipt_is_called_wrong(run, written, tmp_path, pem, words):
+    (tmp_path / "key.pem").write_text(pem)
+    status, out, err = run("verify", written(receipt()), "--key", "key.pem")
+    assert (status, out) == (2, "")
+    assert err.startswith("Nothing was verified: the key given to verify with")
+    assert words in err
 
 
 @pytest.mark.parametrize(
