@@ -72,7 +72,6 @@ class Proof:
 
         :param context: of the running task, of which each try looks for the same people.
         """
-        seed = sample_seed(context, self._account)
         erased = self.erased_count
         if not self._demands.extent.is_asked_for or not erased or self._scope is None:
             return None
@@ -84,6 +83,7 @@ class Proof:
             period = read_period(self._demands.since, None, submitted)
         except KoreInputError:  # it begins later than this erasure, which an earlier try submitted
             period = read_period(self._demands.since, None, now)
+        seed = sample_seed(context, self._account)
         return Verification.begin(self._demands.extent, self._scope, self._demands.channel_types, period, erased, seed)
 
     @property
