@@ -1,14 +1,16 @@
 """
 Erase each night whoever asked for it during the day.
 
-Whatever takes in the requests writes one file a day, named by its date, with one user id a line. A day without a file
-is a day without requests. Submitting and waiting are two tasks here: the first holds a worker for a moment, the second
-none.
+Whatever takes in the requests writes one file a day, named by its date in UTC, with one user id a line. Each run reads
+the file of the day before, when nobody is added to it any more. A day without a file is a day without requests. After
+an outage of several nights only the last file is read: give the others to `kore_erase_on_request`.
+
+Submitting and waiting are two tasks here: the first holds a worker for a moment, the second none.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import ObjectStoragePath, Param, dag, task
@@ -20,9 +22,8 @@ from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 
 @dag(
     schedule="30 1 * * *",
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,
     render_template_as_native_obj=True,
     tags=["kore", "privacy"],
     doc_md=__doc__,
@@ -34,7 +35,11 @@ from airflow_provider_kore.sensors.erasure import KoreErasureSensor
             description="URI of the folder with a file a day, such as 2026-11-24.txt.",
         ),
         "bot_ids": Param(
-            ["st-1"], type="array", items={"type": "string"}, title="Bots", description="Ids of the bots."
+            ["st-1"],
+            type="array",
+            items={"type": "string"},
+            title="Bots",
+            description="Ids of the bots to erase from (st-…), one a line.",
         ),
     },
 )
@@ -43,9 +48,9 @@ def kore_erase_daily() -> None:
 
     @task
     def find_requests(folder: str, dag_run: DagRunProtocol | None = None) -> str:
-        """Hand on the place of the day's file; no user id enters Airflow."""
+        """Hand on the place of the file of the day before; no user id enters Airflow."""
         assert dag_run is not None
-        day = dag_run.run_after.date()
+        day = (dag_run.run_after - timedelta(days=1)).date()
         requests = ObjectStoragePath(folder) / f"{day}.txt"
         if not requests.exists():
             raise AirflowSkipException(f"There are no requests of {day}.")

@@ -4,7 +4,7 @@ import re
 import time
 import uuid
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
@@ -193,7 +193,7 @@ def test_nobody_is_erased_when_the_export_fails(airflow, sandbox, people, tmp_pa
     assert three.requests(sandbox) == []
 
 
-def test_the_daily_erasure_takes_the_file_of_the_day(airflow, sandbox, people, tmp_path):
+def test_the_daily_erasure_takes_the_file_of_the_day_before(airflow, sandbox, people, tmp_path):
     dag_id = "kore_erase_daily"
     conf = {"folder": (tmp_path / "requests").as_uri()}
     (tmp_path / "requests").mkdir()
@@ -202,7 +202,7 @@ def test_the_daily_erasure_takes_the_file_of_the_day(airflow, sandbox, people, t
     assert airflow.task_instance(dag_id, run_id, "submit")["state"] == "skipped"
 
     three = people(3)
-    three.file.rename(tmp_path / "requests" / f"{datetime.now(UTC).date()}.txt")
+    three.file.rename(tmp_path / "requests" / f"{datetime.now(UTC).date() - timedelta(days=1)}.txt")
     run_id = airflow.trigger(dag_id, conf)
     assert airflow.wait_for_run(dag_id, run_id) == "success"
     assert airflow.xcom(dag_id, run_id, "keep_count") == 3
