@@ -38,6 +38,7 @@ from airflow_provider_kore.sensors.erasure import KoreErasureSensor
             ["st-1"],
             type="array",
             items={"type": "string"},
+            minItems=1,
             title="Bots",
             description="Ids of the bots to erase from (st-…), one a line.",
         ),

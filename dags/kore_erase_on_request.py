@@ -47,7 +47,14 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
             title="Received",
             description="When the request came in. Gives the date by which the law wants it answered.",
         ),
-        "regime": Param("gdpr", type="string", enum=["gdpr", "ccpa"], title="Law"),
+        "regime": Param(
+            "gdpr",
+            type="string",
+            enum=["gdpr", "ccpa"],
+            title="Law",
+            description="By which the request must be answered: gdpr within a month, ccpa within 45 days. It counts "
+            "only if the day of receipt is given.",
+        ),
         "dry_run": Param(
             False,
             type="boolean",

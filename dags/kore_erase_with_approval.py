@@ -67,7 +67,13 @@ PLAN = """
             description="Ids of the bots to erase from (st-…), one a line.",
         ),
         "received_at": Param(type="string", format="date", title="Received", description="When the request came in."),
-        "regime": Param("gdpr", type="string", enum=["gdpr", "ccpa"], title="Law"),
+        "regime": Param(
+            "gdpr",
+            type="string",
+            enum=["gdpr", "ccpa"],
+            title="Law",
+            description="By which the request must be answered: gdpr within a month, ccpa within 45 days.",
+        ),
         "folder": Param(
             type="string",
             title="Folder",

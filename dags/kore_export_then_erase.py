@@ -41,7 +41,13 @@ RETENTION = timedelta(days=365)  # how long your Kore.ai keeps conversations
             "the people wrote: guard it, and delete it when it is handed out.",
             pattern="^[A-Za-z][A-Za-z0-9+.-]*://.+",
         ),
-        "bot_ids": Param([], type="array", items={"type": "string"}, title="Bots", description="Ids of the bots."),
+        "bot_ids": Param(
+            type="array",
+            items={"type": "string"},
+            minItems=1,
+            title="Bots",
+            description="Ids of the bots to export and erase from (st-…), one a line.",
+        ),
     },
 )
 def kore_export_then_erase() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from airflow.exceptions import ParamValidationError
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 FILES = sorted((Path(__file__).parents[2] / "dags").glob("*.py"))
@@ -28,3 +29,24 @@ def test_the_daily_erasure_reads_the_file_of_a_day_that_is_over(tmp_path, moment
         find_requests(tmp_path.as_uri(), run)
     (tmp_path / "2026-11-24.txt").touch()
     assert find_requests(tmp_path.as_uri(), run) == (tmp_path / "2026-11-24.txt").as_uri()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_form_explains_each_of_its_fields(file):
+    params = read_dag(file).params
+    for name in params:
+        param = params.get_param(name)
+        assert param.schema["title"], name
+        assert param.description, name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_form_refuses_no_bots_unless_it_offers_all_bots(file):
+    params = read_dag(file).params
+    bot_ids = params.get_param("bot_ids")
+    assert bot_ids.resolve(value=["st-1"]) == ["st-1"]
+    if "all_bots" in params:
+        assert bot_ids.resolve(value=[]) == []
+    else:
+        with pytest.raises(ParamValidationError):
+            bot_ids.resolve(value=[])
