@@ -118,26 +118,27 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "allow_all_bots": _field(
         "Allow all bots",
-        "Guard: whether a task may erase people from all bots of the organisation at once. Default: no.",
+        "Guard: whether a task may erase people from, or export, all bots of the organisation at once. Default: no.",
         type=["boolean", "null"],
         default=False,
     ),
     "allowed_bot_ids": _field(
         "Allowed bots",
-        "Guard: the only bots that tasks may erase people from, with commas between. Empty: any.",
+        "Guard: the only bots that tasks may erase people from, or export, with commas between. Empty: any.",
         type=["string", "null"],
     ),
     "max_users": _field(
         "Most users",
-        "Guard: the most users that one task may erase. Default: 10000.",
+        "Guard: the most users that one task may erase or export. Default: 10000.",
         type=["integer", "null"],
         minimum=1,
         default=10000,
     ),
     "digest_key": _field(
         "Digest key",
-        "A secret that names people in logs by digests which only its holder can match, and by which a retry knows "
-        "that its users are the same. Do not change it while a task has not ended. Default: no digests.",
+        "A secret that names people by digests which only its holder can match: in logs, and in exports and receipts, "
+        "which both need it. By it a retry knows that its users are the same, so do not change it while a task has not "
+        "ended. Default: no digests.",
         type=["string", "null"],
         format="password",
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_kore.api.erasure import ErasureOutcome
 
 ROWS = 20
-"""How many requests are listed; of more, those that are not wholly erased come first."""
+"""How many requests are listed; those that are not wholly erased come first."""
 
 HEADINGS = ("request", "users", "erased", "open", "not erased")
 

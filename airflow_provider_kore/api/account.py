@@ -47,10 +47,11 @@ class KoreAccount:
     :param ca_bundle: a file or folder of certificates to trust instead of the usual ones.
     :param requests_per_minute: this process's share of the account's calls a minute.
     :param requests_per_hour: this process's share of the account's calls an hour.
-    :param allow_all_bots: whether people may be erased from all bots of the organisation at once.
-    :param allowed_bot_ids: the only bots to erase from; ``None`` for any.
-    :param max_users: most users that one task may erase.
-    :param digest_key: the key of digests and fingerprints, which stand for people in logs and records.
+    :param allow_all_bots: whether people may be erased from, or exported from, all bots of the organisation at once.
+    :param allowed_bot_ids: the only bots to erase from or to export; ``None`` for any.
+    :param max_users: most users that one task may erase or export.
+    :param digest_key: the key of digests and fingerprints, which stand for people in logs, records, exports and
+        receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that holds such a key instead.
     """

@@ -94,9 +94,10 @@ def kore_erase_task(
     """
     Make a task that erases the users whom the decorated function names.
 
-    The function runs inside the task, and again at each reading of its users: to check them, to submit them, after a
-    deferral, and in a retry. So let it give the same users in the same order each time. What it returns never becomes
-    an XCom, a rendered field or a line of the log. Its arguments do, so hand it references and not user ids.
+    The function runs inside the task, and again at each reading of its users: to check them, to submit them, in a
+    retry, and after a deferral to submit the rest, to look by name, to verify or to write receipts. So let it give the
+    same users in the same order each time. What it returns never becomes an XCom, a rendered field or a line of the
+    log. Its arguments do, so hand it references and not user ids.
 
     :param python_callable: returns an iterable of user ids, the URI of a file, or a source from
         :mod:`airflow_provider_kore.user_ids`, whose fields are not templated here.

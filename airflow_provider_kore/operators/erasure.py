@@ -1,4 +1,4 @@
-"""Submit erasures to Kore.ai, once each, and wait for them if asked to."""
+"""Submit erasures to Kore.ai, and wait for them if asked to."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     """
     Erase users from Kore.ai: from the listed bots, or from all bots of the organisation.
 
-    What was accepted once is never sent again: on Airflow 3.3 and newer a retry, or a run of the cleared task, takes
-    up what the tries before it recorded. It submits the batches that were not sent, waits for those that were, and
-    submits again only those users who were not erased. Before Airflow 3.3 a retry submits everybody anew, and a
+    What is known to be accepted is not sent again: on Airflow 3.3 and newer a retry, or a run of the cleared task,
+    takes up what the tries before it recorded. It submits the batches that were not sent, waits for those that were,
+    and submits again only those users who were not erased. Before Airflow 3.3 a retry submits everybody anew, and a
     warning says so.
 
     Returns a dict: ``requests`` (a list of ``{"request_id", "user_count"}``), ``user_count`` (exact duplicates
     folded), ``batch_count``, ``bot_ids``, ``all_bots``, and after waiting also ``erased``, ``open`` and ``not_erased``,
     which add up to ``user_count``; and what else was asked for: ``plan_fingerprint``, ``members``, ``deadline``,
-    ``verification``, ``receipt``. Before the task fails, the same dict is pushed to the XCom ``return_value``.
+    ``verification``, ``receipt``. Before the task fails, the same dict is pushed to the XCom ``return_value``, unless
+    it is refused before it calls Kore.ai.
 
     :param user_ids: a source of user ids from :mod:`airflow_provider_kore.user_ids`, the URI of a file, or a function,
         all of which are read while the task runs, so that no id enters Airflow's database. Or a list of user ids
@@ -57,7 +58,7 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     :param plan_fingerprint: erase only what was approved: the ``plan_fingerprint`` that a dry run returned. If the plan
         at hand is another one, nothing is sent. Templated.
     :param approved_by: who approved the erasure: a name, or the XCom of an ``ApprovalOperator``; stands in the receipt.
-        Templated.
+        The XCom of a rejection is refused. Templated.
     :param check_members: ask first who is a member of the Kore.ai account, whom Kore.ai does not erase, and send
         nothing if a user is one; a dry run reports them. The app needs the scope Role Management.
     :param received_at: when the request to erase came in: a date or time, or the ISO text of one; without a zone it is
@@ -65,11 +66,13 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     :param regime: the law by which it must be answered: ``"gdpr"``, within a calendar month, or ``"ccpa"``, within 45
         days. The days left are logged and returned, and the wait ends with that day. Templated.
     :param export_manifest: what :class:`KoreExportUserDataOperator` returned, as it is; stands in the receipt. If it is
-        not about as many users, or the manifest has changed since, nothing is sent. Templated.
+        not of the very same users in the same order, or its manifest cannot be read or has changed, nothing is sent.
+        Templated.
     :param verify: after the erasure, look for the data of ``"all"``, of ``"sample:N"`` people chosen by chance, or of
         nobody (``"none"``). Whoever is found fails the task. Costs many calls. Templated.
-    :param verify_since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the looking
-        begins; how long Kore.ai keeps conversations for you. Needed if ``verify`` asks for anybody. Templated.
+    :param verify_since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the latest batch
+        was submitted; how long Kore.ai keeps conversations for you. What came in after that is not looked for. Needed
+        if ``verify`` asks for anybody. Templated.
     :param verify_channel_types: of which channels to look for messages.
     :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
     :param receipt_path: URI of a folder for signed receipts, written before the task ends, whatever its end; the

@@ -56,6 +56,7 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     :raises KoreInputError: if users, scope, period or destination are refused; nothing was sent.
     :raises KoreConfigurationError: if the connection has no ``digest_key``; nothing was sent.
     :raises KoreExportError: if somebody's data cannot be exported whole, or are mixed with somebody else's.
+    :raises KoreError: if Kore.ai cannot be asked, or refuses to answer.
     """
 
     template_fields: Sequence[str] = (

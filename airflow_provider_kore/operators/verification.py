@@ -32,8 +32,9 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     All count in the account's rate limit, so choose a sample where there are many.
 
     Returns a dict: ``user_count``, ``gone``, ``found``, ``not_checkable`` and ``not_checked``, which add up to it; the
-    period and the bots; and the places of those who were ``found_users`` or ``not_checkable_users``, at most 1,000 in
-    all. Before the task fails, the same dict is pushed to the XCom ``return_value``.
+    period and the bots; and, unless there are none, the places of ``found_users`` and ``not_checkable_users``, at most
+    1,000 of each. Before the task fails, the same dict is pushed to the XCom ``return_value``, unless it is refused
+    before it calls Kore.ai.
 
     :param user_ids: whom to look for, as :class:`KoreEraseUserDataOperator` takes them. Templated.
     :param bot_ids: the bots to look at. Templated.

@@ -29,7 +29,8 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
     Wait until Kore.ai has erased everybody in one or more erasure requests.
 
     It only reads: a retry waits on and never submits anything. It succeeds only if everybody is erased. Before it fails
-    for any other end, it pushes the counts to the XCom ``return_value``. All modes look with growing pauses, of which
+    for any other end, it pushes the counts to the XCom ``return_value``, unless it is refused before it calls Kore.ai.
+    All modes look with growing pauses, of which
     ``poke_interval`` is the longest, and end alike.
 
     ``soft_fail`` skips the task when the deadline comes first, and only then: people who are not erased always fail
@@ -39,7 +40,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
     :param request_id: a request id, a list of them, or what :class:`KoreEraseUserDataOperator` returned, also of a
         mapped one; templated.
     :param user_count: how many users the one request has; needed only with a bare request id, whose completeness cannot
-        be checked otherwise.
+        be checked otherwise. Templated.
     :param user_ids: the users that the requests are about, in the order in which they were submitted, as the operator
         takes them; needed only to name them in receipts and to look for them. If they are not as many as the requests
         have, the task fails at once. Templated.
@@ -49,13 +50,15 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
     :param approved_by: see :class:`KoreEraseUserDataOperator`, also for the arguments from here on. Templated.
     :param received_at: when the request to erase came in. Templated.
     :param regime: ``"gdpr"`` or ``"ccpa"``. Templated.
-    :param export_manifest: what :class:`KoreExportUserDataOperator` returned; stands in the receipt. Templated.
+    :param export_manifest: what :class:`KoreExportUserDataOperator` returned; stands in the receipt. Without
+        ``user_ids`` only the number of users is compared. Templated.
     :param verify: ``"none"``, ``"sample:N"`` or ``"all"``. Templated.
-    :param verify_since: from when on to look for data. Templated.
+    :param verify_since: from when on to look for data. A ``timedelta`` counts back from when the looking begins, up to
+        which it looks, since it does not know when the requests were submitted. Templated.
     :param verify_channel_types: of which channels to look for messages.
     :param on_not_checkable: ``"fail"`` or ``"warn"``.
     :param receipt_path: URI of a folder for signed receipts. Templated.
-    :param kore_conn_id: id of the connection.
+    :param kore_conn_id: id of the connection; templated.
     :param deferrable: wait in the triggerer, without a worker slot.
     :param poke_interval: longest pause between two looks at one request, in seconds or as ``timedelta``.
     :param timeout: how long to wait, in seconds from the first look.
