@@ -66,8 +66,8 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     :param regime: the law by which it must be answered: ``"gdpr"``, within a calendar month, or ``"ccpa"``, within 45
         days. The days left are logged and returned, and the wait ends with that day. Templated.
     :param export_manifest: what :class:`KoreExportUserDataOperator` returned, as it is; stands in the receipt. If it is
-        not of the very same users in the same order, or its manifest cannot be read or has changed, nothing is sent.
-        Templated.
+        not of the very same users in the same order or not of all the bots, or its manifest cannot be read or has
+        changed, nothing is sent. Templated.
     :param verify: after the erasure, look for the data of ``"all"``, of ``"sample:N"`` people chosen by chance, or of
         nobody (``"none"``). Whoever is found fails the task. Costs many calls. Templated.
     :param verify_since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the latest batch

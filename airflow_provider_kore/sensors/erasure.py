@@ -51,7 +51,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
     :param received_at: when the request to erase came in. Templated.
     :param regime: ``"gdpr"`` or ``"ccpa"``. Templated.
     :param export_manifest: what :class:`KoreExportUserDataOperator` returned; stands in the receipt. Without
-        ``user_ids`` only the number of users is compared. Templated.
+        ``user_ids`` its users are compared by their number only. Templated.
     :param verify: ``"none"``, ``"sample:N"`` or ``"all"``. Templated.
     :param verify_since: from when on to look for data. A ``timedelta`` counts back from when the looking begins, up to
         which it looks, since it does not know when the requests were submitted. Templated.
