@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.erasure import ErasureScope
@@ -78,6 +80,27 @@ class ProvingOperator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """
+    Hold what an export returned.
+
+    :param named: what a receipt says of it.
+    :param host: of which Kore.ai.
+    :param client_id: by which app.
+    :param scope: from which bots.
+    :param user_count: the data of how many people.
+    :param people: the fingerprint of who they are.
+    """
+
+    named: parts.Export
+    host: str
+    client_id: str
+    scope: ErasureScope
+    user_count: int
+    people: str
+
+
+@dataclass(frozen=True, slots=True)
 class Demands:
     """
     Hold what was asked for, checked.
@@ -91,10 +114,7 @@ class Demands:
     :param received_at: when the request to erase came in.
     :param deadline: by when the law wants it answered.
     :param approved_by: who approved the erasure.
-    :param export: what was handed out before.
-    :param exported_users: the data of how many people.
-    :param exported_people: the fingerprint of who they are.
-    :param exported_scope: from which bots.
+    :param exported: what was made to be handed out.
     """
 
     extent: Extent
@@ -106,15 +126,22 @@ class Demands:
     received_at: datetime | None
     deadline: StatutoryDeadline | None
     approved_by: str | None
-    export: parts.Export | None
-    exported_users: int | None
-    exported_people: str | None
-    exported_scope: ErasureScope | None
+    exported: Exported | None
 
     @property
     def any_proof(self) -> bool:
         """Whether anything is to be shown beside Kore.ai's word."""
         return self.extent.is_asked_for or self.receipt_path is not None
+
+    def fingerprint(self, *others: object) -> str:
+        """
+        Tell whether a task that comes back to its worker is still asked for the same.
+
+        :param others: what else must be the same, of types whose ``repr`` tells all.
+        """
+        regime = None if self.deadline is None else self.deadline.regime
+        told = [self.extent, self.channel_types, self.receipt_path, self.received_at, regime, self.approved_by]
+        return hashlib.sha256(repr([*told, self.exported, *others]).encode()).hexdigest()[:32]
 
 
 def read_demands(operator: ProvingOperator, account: KoreAccount) -> Demands:
@@ -147,7 +174,7 @@ def read_demands(operator: ProvingOperator, account: KoreAccount) -> Demands:
         received_at=None if deadline is None else read_received_at(operator.received_at),
         deadline=deadline,
         approved_by=_read_approver(operator.approved_by),
-        **_read_export(operator.export_manifest),
+        exported=_read_export(operator.export_manifest),
     )
 
 
@@ -185,60 +212,69 @@ def _read_approver(value: object) -> str | None:
     return name
 
 
-class _ExportFields(TypedDict):
-    export: parts.Export | None
-    exported_users: int | None
-    exported_people: str | None
-    exported_scope: ErasureScope | None
-
-
-def _read_export(value: object) -> _ExportFields:
+def _read_export(value: object) -> Exported | None:
     match value:
         case None:
-            return {"export": None, "exported_users": None, "exported_people": None, "exported_scope": None}
+            return None
         case {
             "manifest": str(manifest),
             "manifest_sha256": str(sha256),
             "user_count": int(user_count),
             "people_fingerprint": str(people),
+            "host": str(host),
+            "client_id": str(client_id),
             "bot_ids": list(bot_ids),
             "all_bots": bool(all_bots),
+            "since": str(since),
+            "until": str(until),
         } if manifest and re.fullmatch("[0-9a-f]{64}", sha256):
-            return {
-                "export": parts.Export(manifest=manifest, manifest_sha256=sha256),
-                "exported_users": user_count,
-                "exported_people": people,
-                "exported_scope": ErasureScope(tuple(map(str, bot_ids)), all_bots),
-            }
+            with suppress(ValueError):
+                period = {"since": _time_text(since), "until": _time_text(until)}
+                named = parts.Export(manifest=manifest, manifest_sha256=sha256, **period)
+                scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
+                return Exported(named, host, client_id, scope, user_count, people)
     raise KoreInputError(
         f"export_manifest is of type {type(value).__name__} and not what an export returned.",
         remedy="Give the output of the task that exported, as it is.",
     )
 
 
-def require_exported(demands: Demands, scope: ErasureScope | None, user_count: int, people: str | None) -> None:
-    """
-    Refuse to erase whose data were not handed out, if an export is named.
+def _time_text(text: str) -> str:
+    return parts.utc_text(datetime.fromisoformat(text))
 
+
+def require_exported(
+    demands: Demands, account: KoreAccount, scope: ErasureScope | None, user_count: int, people: str | None
+) -> None:
+    """
+    Refuse to erase whose data were not made ready to be handed out, if an export is named.
+
+    :param account: from which people are erased.
     :param scope: the bots from which people are erased; ``None`` if the task does not know them.
     :param user_count: how many people are erased.
     :param people: the fingerprint of who they are; ``None`` if the task does not know them.
-    :raises KoreInputError: if the export is of other people or not of all these bots, or its manifest is not what it
-        was.
+    :raises KoreInputError: if the export is of another account, of other people or not of all these bots, or its
+        manifest is not what it was.
     """
-    if demands.export is None:
+    exported = demands.exported
+    if exported is None:
         return
-    if demands.exported_users != user_count or people not in (None, demands.exported_people):
+    if (exported.host, exported.client_id) != (account.base_url, account.client_id):
         raise KoreInputError(
-            f"The export is not of the same users: it has {demands.exported_users}, and there are {user_count} here.",
+            "The export is of another account: it has another base URL or Client ID.",
+            remedy="Export and erase by the same connection.",
+        )
+    if exported.user_count != user_count or people not in (None, exported.people):
+        raise KoreInputError(
+            f"The export is not of the same users: it has {exported.user_count}, and there are {user_count} here.",
             remedy="Export and erase the same users, in the same order, by the same connection.",
         )
-    if scope is not None and demands.exported_scope is not None and not demands.exported_scope.covers(scope):
+    if scope is not None and not exported.scope.covers(scope):
         raise KoreInputError(
-            f"The export is of {demands.exported_scope}, and the erasure is of {scope}.",
+            f"The export is of {exported.scope}, and the erasure is of {scope}.",
             remedy="Export from all the bots from which you erase.",
         )
-    if read_sha256(demands.export.manifest) != demands.export.manifest_sha256:
+    if read_sha256(exported.named.manifest) != exported.named.manifest_sha256:
         raise KoreInputError(
             "The manifest of the export cannot be read, or has changed since.",
             remedy="Export again: once erased, nothing can be handed out any more.",

@@ -35,6 +35,8 @@ from airflow_provider_kore.ledger import (
     ErasureLedger,
     RecordStore,
     TaskStateStore,
+    asked_for_something_else,
+    require_same_account,
 )
 from airflow_provider_kore.outcome_table import Row, outcome_table
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, show_places
@@ -200,6 +202,7 @@ class ErasingTask:
                 return output
             self._ledger = self._open_ledger(planned, anew=self._must_begin_anew())
             self._planning.refuse_what_must_not_be_sent(self._ledger, client)
+            self._ledger.note(demands=self._asked_for)
             self._publish(Stage.SUBMITTING)
             submission = self._submission()
             submission.begin()
@@ -215,6 +218,7 @@ class ErasingTask:
         try:
             planned = self._planning.plan(may_skip=False)
             self._ledger = self._open_ledger(planned)
+            self._require_same()
             if planned.fingerprint != pause["plan_fingerprint"]:
                 raise KoreInputError(
                     "What this task would erase is not what was checked before it left its worker.",
@@ -302,7 +306,17 @@ class ErasingTask:
         """Take up what this try recorded before it left its worker."""
         if not self._load_ledger():
             raise _nothing_recorded()
-        ErasureLedger.require_account(self._store, self._account)
+        self._require_same()
+
+    def _require_same(self) -> None:
+        """Refuse to go on for another account, or to show something else than was checked."""
+        require_same_account(self._ledger.header, self._account)
+        if self._ledger.header.get("demands") != self._asked_for:
+            raise asked_for_something_else(self._ledger.consequence)
+
+    @property
+    def _asked_for(self) -> str:
+        return self._demands.fingerprint(self._approved_plan)
 
     def _open_ledger(self, planned: Planned, *, anew: bool = False) -> ErasureLedger:
         if not self._store.survives_the_try:
@@ -521,7 +535,7 @@ class ErasingTask:
     @property
     def _proof(self) -> Proof:
         ledger = self._ledger
-        return Proof(self._demands, self._account, ledger.scope, ledger.records, self._batches)
+        return Proof(self._demands, self._account, ledger.scope, ledger.records, self._batches, looked_at=ledger.scope)
 
     def _verify(self, pause: CallsFields | None) -> dict[str, object]:
         """Look for the erased people, and end."""
@@ -541,6 +555,8 @@ class ErasingTask:
 
     def _conclude(self) -> dict[str, object]:
         """Write the evidence, and let the task succeed only if everybody is erased, and nobody was found."""
+        if self._verification is not None:
+            self._ledger.looked_for(self._proof.found(self._verification))
         result, proof = self._progress.outcome, self._proof
         output = self._output() | result.counts()
         if self._not_erased_users:

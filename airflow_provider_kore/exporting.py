@@ -184,6 +184,7 @@ class ExportingTask:
         asked: dict[str, object] = {
             "version": VERSION,
             "host": self._account.base_url,
+            "client_id": self._account.client_id,
             "scope": {"bot_ids": sorted(scope.bot_ids), "all_bots": scope.all_bots},
             "period": period.to_json(),
             "channel_types": None if channel_types is None else sorted(channel_types),
@@ -289,6 +290,8 @@ class ExportingTask:
             "manifest_sha256": sha256,
             "user_count": len(listed),
             "people_fingerprint": self._batches.people,
+            "host": self._account.base_url,
+            "client_id": self._account.client_id,
             **totals,
         }
 

@@ -176,6 +176,7 @@ class BatchFields(TypedDict):
     positions: list[int] | None
     sent_fingerprint: str
     requests: list[SubmittedErasureFields]
+    found: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class BatchRecord:
         ``None`` for all. The others are erased.
     :param sent_fingerprint: of the users of its latest submission.
     :param requests: the accepted submissions, the latest one last.
+    :param found: the users, by position from 0, who are reported as erased and were found afterwards.
     """
 
     number: int
@@ -200,6 +202,7 @@ class BatchRecord:
     positions: tuple[int, ...] | None = None
     sent_fingerprint: str = ""
     requests: tuple[SubmittedErasure, ...] = ()
+    found: tuple[int, ...] = ()
 
     @classmethod
     def planned(cls, number: int, batch: Sequence[UserId], key: bytes) -> BatchRecord:
@@ -285,6 +288,7 @@ class BatchRecord:
             "positions": None if self.positions is None else list(self.positions),
             "sent_fingerprint": self.sent_fingerprint,
             "requests": [request.to_record() for request in self.requests],
+            "found": list(self.found),
         }
 
     @classmethod
@@ -299,11 +303,17 @@ class BatchRecord:
             positions=None if positions is None else tuple(positions),
             sent_fingerprint=fields["sent_fingerprint"],
             requests=tuple(map(SubmittedErasure.from_record, fields["requests"])),
+            found=tuple(fields["found"]),
         )
 
 
 class Plan(AccountIdentity):
-    """What must be the same in each try."""
+    """
+    What must be the same in each try.
+
+    A ledger's header is the JSON form of it, and holds beside it ``generation``, which is part of the keys of its
+    records, so that those of a forgotten try are never adopted.
+    """
 
     version: int
     key_check: str
@@ -312,16 +322,6 @@ class Plan(AccountIdentity):
     user_count: int
     batch_size: int
     forced_within: int
-
-
-class Header(Plan):
-    """
-    The JSON form of a ledger's header.
-
-    ``generation`` is part of the keys of its records, so that those of a forgotten try are never adopted.
-    """
-
-    generation: int
 
 
 def make_plan(
@@ -390,6 +390,16 @@ def require_same_account(before: Mapping[str, object], account: KoreAccount) -> 
         )
 
 
+def asked_for_something_else(consequence: Consequence) -> KoreResumeError:
+    """Say that templates render to something else than when the task left its worker."""
+    return KoreResumeError(
+        "While this task waited, something that it was asked for beside the erasure has changed: the approval, the "
+        "export, the day of receipt, the law, what to look for, or receipt_path.",
+        consequence=consequence,
+        remedy="Clear the task: it then checks everything anew, and takes up what was submitted.",
+    )
+
+
 class ErasureLedger:
     """
     Keep the records of a task's batches, and write each change through to the store.
@@ -397,16 +407,21 @@ class ErasureLedger:
     :param records: one for each batch, in order.
     :param scope: the bots that all batches are about.
     :param store: where they are kept.
-    :param generation: under which keys.
+    :param header: what is kept beside them.
     """
 
     def __init__(
-        self, records: Sequence[BatchRecord], scope: ErasureScope, store: RecordStore, generation: int = 0
+        self,
+        records: Sequence[BatchRecord],
+        scope: ErasureScope,
+        store: RecordStore,
+        header: Mapping[str, object] | None = None,
     ) -> None:
         self._records = list(records)
         self.scope = scope
         self._store = store
-        self._generation = generation
+        self.header = dict(header or {})
+        self._generation = _generation_of(self.header)
         self._request_ids = {request.request_id for record in records for request in record.requests}
 
     @property
@@ -460,19 +475,19 @@ class ErasureLedger:
         :param anew: forget earlier tries.
         :raises KoreResumeError: if an earlier try sent something else, above all for other users.
         """
-        header = store.get(HEADER_KEY)
         if not anew and (earlier := cls.load(store)) is not None:
-            known = cast("Header", header)
-            difference = _difference(known, plan, _DIFFERENCES) or earlier._other_users(planned)
+            difference = _difference(earlier.header, plan, _DIFFERENCES) or earlier._other_users(planned)
             if difference is None:
-                store.set(HEADER_KEY, header, HEADER_RETENTION)
-                records = _read_records(store, planned, known["generation"])
-                return cls(records, earlier.scope, store, known["generation"])
+                ledger = cls(_read_records(store, planned, earlier._generation), earlier.scope, store, earlier.header)
+                ledger.note()
+                return ledger
             if earlier.anything_sent:
                 raise _changed(difference, earlier.consequence)
-        generation = _next_generation(header)
-        store.set(HEADER_KEY, cast("JsonValue", {**plan, "generation": generation}), HEADER_RETENTION)
-        return cls(planned, ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"]), store, generation)
+        generation = _next_generation(store.get(HEADER_KEY))
+        scope = ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"])
+        ledger = cls(planned, scope, store, {**plan, "generation": generation})
+        ledger.note()
+        return ledger
 
     def _other_users(self, planned: Sequence[BatchRecord]) -> str | None:
         for record, wanted in zip(self._records, planned, strict=True):
@@ -485,7 +500,7 @@ class ErasureLedger:
     @classmethod
     def load(cls, store: RecordStore) -> ErasureLedger | None:
         """Read what was recorded, where the users are not at hand; ``None`` if nothing was."""
-        match store.get(HEADER_KEY):
+        match header := store.get(HEADER_KEY):
             case None:
                 return None
             case {
@@ -502,18 +517,7 @@ class ErasureLedger:
             BatchRecord(number, BatchState.PLANNED, size, fingerprint="") for number, size in enumerate(sizes, start=1)
         ]
         scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
-        return cls(_read_records(store, unread, generation), scope, store, generation)
-
-    @staticmethod
-    def require_account(store: RecordStore, account: KoreAccount) -> None:
-        """
-        Refuse to go on with another account than the one with which a task began.
-
-        :raises KoreResumeError: if the connection means another one by now.
-        """
-        header = store.get(HEADER_KEY)
-        if isinstance(header, dict):
-            require_same_account(header, account)
+        return cls(_read_records(store, unread, generation), scope, store, cast("dict[str, object]", header))
 
     def has_request(self, request_id: str) -> bool:
         """Tell whether some batch already has this request id, which then cannot be another one's too."""
@@ -575,6 +579,20 @@ class ErasureLedger:
         """Write the end of submissions after which everybody is erased."""
         self._put(*(replace(record, state=BatchState.SETTLED, positions=()) for record in records))
 
+    def looked_for(self, found: Mapping[int, tuple[int, ...]]) -> None:
+        """
+        Write who was found, so that no later try forgets it without having looked.
+
+        :param found: positions by the number of the batch.
+        """
+        records = (replace(record, found=found[record.number]) for record in self._records if record.number in found)
+        self._put(*(record for record in records if record != self._records[record.number - 1]))
+
+    def note(self, **facts: str | None) -> None:
+        """Write the header, and into it what this try is asked for."""
+        self.header |= facts
+        self._store.set(HEADER_KEY, cast("JsonValue", self.header), HEADER_RETENTION)
+
     def _put(self, *records: BatchRecord, required: bool = False) -> None:
         written: dict[str, list[BatchRecord]] = {}
         for record in records:
@@ -611,6 +629,11 @@ class ErasureLedger:
                 record.state,
                 [request.request_id for request in record.requests],
             )
+
+
+def _generation_of(header: Mapping[str, object]) -> int:
+    generation = header.get("generation")
+    return generation if isinstance(generation, int) else 0
 
 
 def _next_generation(header: JsonValue) -> int:

@@ -70,20 +70,22 @@ class PeopleWaitedFor:
         self._watch = watch
         self._batches = None if sensor.user_ids is None else UserBatches(sensor.user_ids, self._sizes, most=sys.maxsize)
         self.needed = demands.any_proof or self._batches is not None
-        scope = _read_scope(sensor, waited_for)
-        if demands.extent.is_asked_for and (self._batches is None or scope is None):
+        self._looked_at = _read_scope(sensor, waited_for)
+        if demands.extent.is_asked_for and (self._batches is None or self._looked_at is None):
             raise KoreInputError(
                 "Whom to look for, or at which bots, is not known.",
                 remedy="Give user_ids, and the operator's output as request_id; with other request ids also bot_ids or "
                 'all_bots. Or set verify="none".',
             )
-        if (self.needed or demands.export is not None) and len(self._sizes) < len(self._requests):
+        if (self.needed or demands.exported is not None) and len(self._sizes) < len(self._requests):
             raise KoreInputError(
                 "How many users a request has is not known.",
                 remedy="Give the operator's output as request_id, or user_count with one request id.",
             )
         self._demands = demands
-        self.scope = scope or NO_SCOPE
+        self._missing_users = waited_for.missing_users
+        # Where to look is the author's word, and from where people were erased is that of the task that submitted them.
+        self.scope = waited_for.scope or NO_SCOPE
         self.not_erased_users: list[PlaceFields] = []
         self._unconfirmed: set[int] = set()
         self._keep([])
@@ -101,7 +103,7 @@ class PeopleWaitedFor:
 
         :raises KoreInputError: if they cannot be those of the requests, or an export is not of as many.
         """
-        if not self.needed and self._demands.export is None:
+        if not self.needed and self._demands.exported is None:
             return
         key = self._hook.account.fingerprint_key()
         records = [
@@ -127,13 +129,19 @@ class PeopleWaitedFor:
                 for record, (_, in_order, in_any_order) in zip(records, batches, strict=True)
             ]
         people = None if self._batches is None else self._batches.people
-        require_exported(self._demands, None if self.scope is NO_SCOPE else self.scope, sum(self._sizes), people)
+        scope = None if self.scope is NO_SCOPE else self.scope
+        require_exported(self._demands, self._hook.account, scope, sum(self._sizes), people)
         self._keep(records)
 
     @staticmethod
     def _fingerprints(batches: UserBatches, key: bytes) -> Iterator[tuple[int, str, str]]:
         for batch in batches.known_by(key):
             yield len(batch), fingerprint_in_order(batch, key), fingerprint(batch, key)
+
+    @property
+    def asked_for(self) -> tuple[object, ...]:
+        """What must be the same when the task comes back."""
+        return self.scope, self._looked_at, self._requests, self._missing_users
 
     def to_json(self) -> PeopleFields | None:
         """Write the form that a deferral carries, so that the people cannot become others meanwhile."""
@@ -202,8 +210,16 @@ class PeopleWaitedFor:
     @property
     def proof(self) -> Proof:
         """What can be shown of them."""
-        scope = None if self.scope is NO_SCOPE else self.scope
-        return Proof(self._demands, self._hook.account, scope, self._ledger.records, self._batches, self._unconfirmed)
+        return Proof(
+            self._demands,
+            self._hook.account,
+            None if self.scope is NO_SCOPE else self.scope,
+            self._ledger.records,
+            self._batches,
+            looked_at=self._looked_at,
+            unconfirmed=self._unconfirmed,
+            missing_users=self._missing_users,
+        )
 
 
 def _read_scope(sensor: KoreErasureSensor, waited_for: WaitedFor) -> ErasureScope | None:

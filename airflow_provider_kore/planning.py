@@ -138,14 +138,23 @@ class ErasurePlanning:
 
     def refuse_what_must_not_be_sent(self, ledger: ErasureLedger, client: KoreClient) -> None:
         """
-        Refuse to send anything as long as Kore.ai would refuse somebody, or somebody's data were not handed out.
+        Refuse to send anything as long as Kore.ai would refuse somebody, or somebody's data were not exported.
 
-        :param ledger: what earlier tries did; if nothing is left to be sent, nothing is refused.
+        :param ledger: what earlier tries did; if nothing is left to be sent, nothing is refused but an export that
+            nobody looked at before it was.
         :raises KoreInputError: if so.
         """
+        exported = self._demands.exported
+        checked = None if exported is None else exported.named.manifest_sha256
         if not any(record.must_be_sent for record in ledger.records):
+            if checked is not None and checked != ledger.header.get("exported"):
+                raise KoreInputError(
+                    "All users were submitted before, and with another export or none.",
+                    remedy="Give the same export_manifest as then, or leave it out.",
+                )
             return
-        require_exported(self._demands, ledger.scope, ledger.user_count, self.batches.people)
+        require_exported(self._demands, self._account, ledger.scope, ledger.user_count, self.batches.people)
+        ledger.note(exported=checked)
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
                 _of_members(members),

@@ -45,7 +45,9 @@ class Proof:
     :param scope: the bots; ``None`` if the task does not know them.
     :param records: what is known of each batch.
     :param batches: the people; ``None`` if the task does not know them.
+    :param looked_at: the bots at which to look for people; ``None`` if the task does not know any.
     :param unconfirmed: numbers of batches of which it is not sure that they hold these very people.
+    :param missing_users: how many people are in no batch, since nobody knows of an accepted request.
     """
 
     def __init__(
@@ -55,14 +57,19 @@ class Proof:
         scope: ErasureScope | None,
         records: Sequence[BatchRecord],
         batches: UserBatches | None,
+        *,
+        looked_at: ErasureScope | None,
         unconfirmed: Collection[int] = (),
+        missing_users: int = 0,
     ) -> None:
         self._demands = demands
         self._account = account
         self._scope = scope
         self._records = records
         self._batches = batches
+        self._looked_at = looked_at
         self._unconfirmed = unconfirmed
+        self._missing_users = missing_users
 
     # --- looking for people ------------------------------------------------------------------------------------------
 
@@ -73,7 +80,7 @@ class Proof:
         :param context: of the running task, of which each try looks for the same people.
         """
         erased = self.erased_count
-        if not self._demands.extent.is_asked_for or not erased or self._scope is None:
+        if not self._demands.extent.is_asked_for or not erased or self._looked_at is None:
             return None
         # What came in after the erasure was submitted is not what the erasure is about.
         now = datetime.now(UTC)
@@ -84,7 +91,9 @@ class Proof:
         except KoreInputError:  # it begins later than this erasure, which an earlier try submitted
             period = read_period(self._demands.since, None, now)
         seed = sample_seed(context, self._account)
-        return Verification.begin(self._demands.extent, self._scope, self._demands.channel_types, period, erased, seed)
+        return Verification.begin(
+            self._demands.extent, self._looked_at, self._demands.channel_types, period, erased, seed
+        )
 
     @property
     def erased_count(self) -> int:
@@ -209,7 +218,7 @@ class Proof:
         without = [record for record in self._records if not record.requests]
         written = book.close(
             never_submitted=sum(record.user_count for record in without if not record.is_unclear),
-            unclear=sum(record.user_count for record in without if record.is_unclear),
+            unclear=self._missing_users + sum(record.user_count for record in without if record.is_unclear),
         )
         if written is not None:
             log.info(
@@ -248,7 +257,7 @@ class Proof:
             ),
             approved_by=self._demands.approved_by,
             plan_fingerprint=approved_plan,
-            export=self._demands.export,
+            export=None if self._demands.exported is None else self._demands.exported.named,
         )
 
     def _was_seen(self, record: BatchRecord) -> bool:
@@ -260,16 +269,35 @@ class Proof:
     ) -> list[tuple[PersonOutcome, Finding]]:
         """Say of each user of a batch what is held to be true, and what looking for the user showed."""
         fates = []
+        found_before = set(record.found)
         for position in range(record.user_count):
             outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
             if outcome is PersonOutcome.ERASED:
                 number = next(numbers)
                 if verification is not None and record.number not in self._unconfirmed:
                     finding = verification.finding(number, record.number, position)
-                if finding is Finding.FOUND:
+                    if position in found_before and finding is not Finding.GONE:
+                        finding = Finding.FOUND
+                if finding is Finding.FOUND or (position in found_before and finding is not Finding.GONE):
                     outcome = PersonOutcome.NOT_ERASED
             fates.append((outcome, finding))
         return fates
+
+    def found(self, verification: Verification) -> dict[int, tuple[int, ...]]:
+        """
+        Tell who is found, or was found by an earlier try and is not known to be gone since.
+
+        :return: positions from 0, by the number of the batch.
+        """
+        numbers = count()
+        return {
+            record.number: tuple(
+                position
+                for position, (_, finding) in enumerate(self._fates(record, verification, numbers))
+                if finding is Finding.FOUND
+            )
+            for record in self._records
+        }
 
     def _receipt(
         self,
@@ -325,6 +353,7 @@ def _whose_is_not_sure(count: int) -> KoreVerificationError:
 def _told(verification: Verification, findings: Sequence[Finding]) -> parts.Verification:
     return parts.Verification(
         mode=verification.mode,
+        scope=parts.Scope.of(verification.scope),
         since=parts.utc_text(verification.period.since),
         until=parts.utc_text(verification.period.until),
         channel_types=tuple(verification.channel_types),

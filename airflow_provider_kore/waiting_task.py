@@ -28,9 +28,9 @@ from airflow_provider_kore.compatibility import (
 )
 from airflow_provider_kore.demands import read_demands
 from airflow_provider_kore.erasure_summary import Stage, publish
-from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.exceptions import Consequence, KoreError
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.ledger import require_same_account
+from airflow_provider_kore.ledger import asked_for_something_else, require_same_account
 from airflow_provider_kore.outcome_table import ROWS, Row, outcome_table
 from airflow_provider_kore.people_waited_for import PeopleFields, PeopleWaitedFor
 from airflow_provider_kore.places import show_places
@@ -65,6 +65,7 @@ class CarriedFields(TypedDict):
     """What a task takes along when it defers."""
 
     account: AccountIdentity
+    demands: str
     started: float
     progress: ProgressFields
     people: PeopleFields | None
@@ -91,6 +92,8 @@ class WaitingTask:
         self._failures: list[KoreError] = []
         if carried is not None:
             require_same_account(carried["account"], self._hook.account)
+            if carried["demands"] != self._demands.fingerprint(self._people.asked_for):
+                raise asked_for_something_else(Consequence.ONLY_WAITS)
             self._started = carried["started"]
             self._progress = Progress.from_json(carried["progress"])
             self._people.take_up(carried["people"])
@@ -223,6 +226,7 @@ class WaitingTask:
     def _carried(self) -> CarriedFields:
         return {
             "account": self._hook.account.identity(),
+            "demands": self._demands.fingerprint(self._people.asked_for),
             "started": self._started,
             "progress": self._progress.to_json(),
             "people": self._people.to_json(),

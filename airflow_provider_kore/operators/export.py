@@ -33,7 +33,8 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     export a destination of its own.
 
     Returns a dict: ``destination``, ``manifest`` (its URI), ``manifest_sha256``, ``user_count`` (exact duplicates
-    folded), ``people_fingerprint``, ``sessions``, ``messages``, ``bot_ids``, ``all_bots``, ``since`` and ``until``.
+    folded), ``people_fingerprint``, ``sessions``, ``messages``, ``host``, ``client_id``, ``bot_ids``, ``all_bots``,
+    ``since`` and ``until``.
 
     :param user_ids: as :class:`KoreEraseUserDataOperator` takes them, but channel user ids, which Kore.ai's history
         calls do not take. Templated.

@@ -75,7 +75,11 @@ def _verify(file: Path, key: Path, *, with_persons: bool) -> int:
         if not digest_key:
             print("There is no digest key.", file=sys.stderr)
             return NOT_USABLE
-        search = PersonSearch(list(read_digests(sys.stdin, digest_key)))
+        digests = list(read_digests(sys.stdin, digest_key))
+        if not digests:
+            print("There are no user ids on standard input.", file=sys.stderr)
+            return NOT_USABLE
+        search = PersonSearch(digests)
     summary = Summary()
 
     def look(receipt: Receipt) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
-from airflow_provider_kore.receipts.parts import Counts, Deadline, Head, Person, Scope
+from airflow_provider_kore.receipts.parts import Counts, Deadline, Export, Head, Person, Scope
 from airflow_provider_kore.receipts.signing import verify
 
 
@@ -73,12 +73,14 @@ def _refuse_unlisted(path: Path, manifest: Manifest, public_key_pem: str) -> Non
     """
     listed = {receipt.name for receipt in manifest.receipts} | {path.name}
     for other in sorted(path.parent.glob("*.jws")):
-        if other.name in listed:
+        if other.name in listed or not other.is_file():
             continue
         try:
-            statement = verify(_text(other.read_bytes()), public_key_pem)
-        except (KoreReceiptError, OSError):
+            statement = verify(_text(other.read_bytes().strip()), public_key_pem)
+        except KoreReceiptError:
             continue  # is evidence of nothing under this key
+        except OSError as error:
+            raise _wrong(f"{other.name} beside it cannot be read ({type(error).__name__})") from None
         if isinstance(statement, Receipt) and statement.run == manifest.run:
             raise _wrong(f"the receipt {other.name} is of the same task, and the manifest does not list it")
 
@@ -149,7 +151,8 @@ class Summary:
             return
         self.verified += 1
         period = f"from {verification.since or 'the beginning'} to {verification.until or 'then'}"
-        self.modes[f"{verification.mode}, {period}"] = None
+        bots = f" at {_bots(verification.scope)}" if verification.scope.known else ""
+        self.modes[f"{verification.mode}{bots}, {period}"] = None
         for name, count in verification.counts().items():
             self.checks[name] += count
 
@@ -191,7 +194,7 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
         "none is named" if statement.deadline is None else _deadline(statement, statement.deadline, summary)
     )
     if statement.export is not None:
-        yield f"Export before: {statement.export.manifest} (SHA-256 {statement.export.manifest_sha256})"
+        yield f"Export named: {statement.export.manifest} ({_export(statement.export)})"
     yield statement.attests
     yield "It does not cover:"
     for gap in statement.does_not_cover:
@@ -231,6 +234,11 @@ def _verification(summary: Summary) -> str:
     return f"{counts} ({'; '.join(summary.modes)})"
 
 
+def _export(export: Export) -> str:
+    period = f"of {export.since} to {export.until}, " if export.since and export.until else ""
+    return f"{period}SHA-256 {export.manifest_sha256}"
+
+
 def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summary) -> str:
     asked = f"{deadline.regime.upper()}, received on {deadline.received_on}, due on {deadline.due_on}"
     outcome, left = statement.outcome, []
@@ -238,6 +246,8 @@ def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summar
         left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {statement.issued_at}")
     if summary.batches < summary.batches_of_all:
         left.append(f"{summary.batches_of_all - summary.batches} batches are not in it")
+    if isinstance(statement, Manifest) and (without := statement.never_submitted + statement.unclear):
+        left.append(f"{_people(without)} are in no receipt")
     if left:
         met = "not met yet" if statement.issued_at <= deadline.ends_at else "not met"
         return f"{asked}: {met}, since {', and '.join(left)}"

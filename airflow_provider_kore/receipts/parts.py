@@ -199,11 +199,13 @@ class Verification(Part):
     Tell what looking for data after the erasure showed; the four counts add up to all people.
 
     :param mode: who was looked at, in the words of the task's argument ``verify``.
+    :param scope: the bots that were looked at.
     :param since: begin of the period that was looked at; ``until`` is its end.
     :param channel_types: the channels whose messages were looked at.
     """
 
     mode: Text
+    scope: Scope = Scope()
     since: Time | None = None
     until: Time | None = None
     channel_types: tuple[Text, ...] = ()
@@ -223,10 +225,16 @@ class Verification(Part):
 
 
 class Export(Part):
-    """Point to the export that was made before the erasure."""
+    """
+    Point to an export of the same people.
+
+    :param since: begin of the period that was exported; ``until`` is its end.
+    """
 
     manifest: Text
     manifest_sha256: Sha256
+    since: Time | None = None
+    until: Time | None = None
 
 
 class Head(Part):
@@ -239,7 +247,7 @@ class Head(Part):
     :param deadline: by when it had to be answered.
     :param approved_by: who approved the erasure.
     :param plan_fingerprint: of what was approved.
-    :param export: what was handed out before.
+    :param export: what was made to be handed out.
     """
 
     host: Text

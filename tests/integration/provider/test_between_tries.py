@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,12 +16,13 @@ from airflow_provider_kore.exceptions import (
     KoreWaitError,
 )
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.receipts.auditing import Summary, describe
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
 from tests.integration.provider import task_runner
 from tests.integration.provider.conftest import connect, erasures
 from tests.integration.provider.task_runner import TaskRunner
-from tests.integration.provider.test_evidence import audited, folder, keys  # noqa: F401 # fixtures
+from tests.integration.provider.test_evidence import DIGEST_KEY, audited, folder, keys  # noqa: F401 # fixtures
 
 PEOPLE = [f"person-{number}@example.com" for number in range(6)]
 OTHERS = [*PEOPLE[:4], "stranger-1@example.com", "stranger-2@example.com"]
@@ -258,3 +259,147 @@ def test_strangers_count_as_nobody_for_a_sensor_whose_users_cannot_be_read_again
     end = wait(output, user_ids=read).run()
     assert end.state == "failed"
     assert end.output["erased"] == 0
+
+
+# --- what else is asked for -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def export(sandbox, keys, tmp_path):  # noqa: F811
+    """Make a runner of an exporting task."""
+
+    def make(**arguments):
+        defaults = {"bot_ids": ["st-1"], "destination": (tmp_path / "export").as_uri(), "since": SINCE}
+        return TaskRunner(
+            lambda: KoreExportUserDataOperator(task_id="export", user_ids=PEOPLE, **(defaults | arguments))
+        )
+
+    return make
+
+
+def said(statement, receipts):
+    summary = Summary()
+    for receipt in receipts:
+        summary.look(receipt)
+    return "\n".join(describe(statement, summary))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"approved_by": "Nobody"},
+        {"plan_fingerprint": f"kp:{'0' * 32}"},
+        {"received_at": "2026-11-20"},
+        {"receipt_path": "file:///nowhere"},
+        {"verify": "none"},
+    ],
+    ids=str,
+)
+def test_no_evidence_is_given_of_what_was_asked_for_later(erase, sandbox, folder, meanwhile, change):  # noqa: F811
+    sandbox.configure(duration=1.5)
+    approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
+    rendered = {
+        "plan_fingerprint": approved,
+        "approved_by": "Vera",
+        "received_at": "2026-11-01",
+        "receipt_path": folder.as_uri(),
+        "verify": "all",
+    }
+    task = erase(PEOPLE, deferrable=True, regime="gdpr", verify_since=SINCE, rendered=rendered, **rendered)
+    meanwhile(lambda: rendered.update(change))
+    end = task.run()
+    assert isinstance(end.error, KoreResumeError)
+    assert end.error.consequence is Consequence.SENT_BEFORE
+    assert not folder.exists()
+
+
+def test_no_evidence_is_given_of_what_a_sensor_was_asked_for_later(wait, submitted, sandbox, folder, meanwhile):  # noqa: F811
+    sandbox.configure(duration=1.5)
+    rendered = {"approved_by": "Vera"}
+    request_id = submitted(PEOPLE)
+    make = wait(request_id, user_ids=PEOPLE, receipt_path=folder.as_uri(), deferrable=True, **rendered)._make_operator
+
+    def made():
+        sensor = make()
+        sensor.approved_by = rendered["approved_by"]
+        return sensor
+
+    meanwhile(lambda: rendered.update(approved_by="Nobody"))
+    end = TaskRunner(made).run()
+    assert isinstance(end.error, KoreResumeError)
+    assert end.error.consequence is Consequence.ONLY_WAITS
+    assert not folder.exists()
+
+
+def test_no_evidence_is_given_of_an_export_that_nobody_looked_at(erase, sandbox, export, folder):  # noqa: F811
+    sandbox.configure(duration=1000)
+    exported = export().run().output
+    task = erase(PEOPLE, export_manifest=exported, receipt_path=folder.as_uri(), timeout=0.3)
+    assert task.run().state == "failed"
+    other = exported | {"manifest_sha256": "0" * 64}
+    arguments = {"store": task.store, "receipt_path": folder.as_uri(), "timeout": 0.3}
+    end = erase(PEOPLE, export_manifest=other, **arguments).run()
+    assert isinstance(end.error, KoreInputError)
+    assert end.error.consequence is Consequence.SENT_BEFORE
+    assert "with another export or none" in end.text
+    end = erase(PEOPLE, export_manifest=exported, **arguments).run()
+    assert not isinstance(end.error, KoreInputError)
+
+
+def test_an_export_of_another_account_opens_no_gate(erase, export, sandbox, keys, connection):  # noqa: F811
+    exported = export().run().output
+    for other in ({"host": "https://elsewhere.example.com"}, {"client_id": "cs-other"}):
+        end = erase(PEOPLE, export_manifest=exported | other).run()
+        assert isinstance(end.error, KoreInputError)
+        assert "The export is of another account" in end.text
+    assert not erasures(sandbox)
+
+
+def test_an_export_does_not_go_on_in_another_account(export, sandbox, keys, connection):  # noqa: F811
+    sandbox.fail("status", call="messages", status=400, after=7)
+    task = export()
+    assert task.run().state == "failed"
+    sandbox.configure(client_id="cs-other", sessions_per_user=0)
+    connection(login="cs-other", extra__digest_key=DIGEST_KEY, extra__requests_per_minute=100_000)
+    end = task.run()
+    assert isinstance(end.error, KoreInputError)
+    assert "client_id" in end.text
+
+
+# --- what a sensor knows, and what was found --------------------------------------------------------------------------
+
+
+def test_a_sensor_tells_of_those_who_are_in_no_request(erase, wait, sandbox, folder):  # noqa: F811
+    sandbox.fail("status", call="erase", status=400, after=1)
+    output = erase(PEOPLE, batch_size=4, wait_for_completion=False).run().output
+    today = datetime.now(UTC).isoformat()
+    end = wait(output, receipt_path=folder.as_uri(), received_at=today, regime="gdpr").run()
+    statement, receipts = audited(end)
+    assert (statement.user_count, statement.unclear) == (4, 2)
+    assert "not met yet, since 2 people are in no receipt" in said(statement, receipts)
+
+
+def test_a_sensor_does_not_say_that_people_were_erased_from_where_it_only_looked(wait, submitted, folder):  # noqa: F811
+    outputs = [submitted(PEOPLE[:2], bot_ids=["st-1", "st-2"]), submitted(PEOPLE[2:], bot_ids=["st-2", "st-1"])]
+    end = wait(
+        outputs, all_bots=True, user_ids=PEOPLE, receipt_path=folder.as_uri(), verify="all", verify_since=SINCE
+    ).run()
+    assert end.state == "success", end.text
+    assert (end.output["bot_ids"], end.output["all_bots"]) == ([], False)
+    statement, receipts = audited(end)
+    assert "from bots that the task did not know" in said(statement, receipts)
+    assert "6 gone, 0 found, 0 not checkable, 0 not checked (all at all bots, from" in said(statement, receipts)
+
+
+def test_who_was_found_stays_found_until_somebody_has_looked_again(erase, sandbox, folder):  # noqa: F811
+    sandbox.configure(leave_behind=PEOPLE)
+    proof = {"verify": "all", "verify_since": SINCE, "receipt_path": folder.as_uri()}
+    task = erase(PEOPLE, **proof)
+    assert audited(task.run())[0].outcome.not_erased == 6
+    sandbox.configure(history_granted=False)
+    receipt, _ = audited(task.run())
+    assert (receipt.outcome.not_erased, receipt.verification.found) == (6, 6)
+    receipt, _ = audited(erase(PEOPLE, store=task.store, **proof | {"verify": "none"}).run())
+    assert receipt.outcome.not_erased == 6
+    sandbox.configure(history_granted=True, leave_behind=[])
+    assert erase(PEOPLE, store=task.store, force=True, **proof).run().state == "success"

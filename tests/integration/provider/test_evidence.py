@@ -169,8 +169,12 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
         "manifest_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
         "user_count": 5,
         "people_fingerprint": fingerprint_of(PEOPLE),
+        "host": KoreHook().account.base_url,
+        "client_id": KoreHook().account.client_id,
         "bot_ids": ["st-1"],
         "all_bots": False,
+        "since": "2026-01-01T00:00:00.5Z",
+        "until": "2026-02-01T00:00:00Z",
     }
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
     end = erase(
@@ -187,6 +191,7 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
     assert receipt.approved_by == "Vera"
     assert receipt.plan_fingerprint == approved
     assert receipt.export.manifest_sha256 == export["manifest_sha256"]
+    assert (receipt.export.since, receipt.export.until) == ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
     assert receipt.received_at == "2026-01-31T09:00:00Z"
     due = {"received_on": "2026-01-31", "due_on": "2026-02-28", "ends_at": "2026-02-28T22:59:59Z"}
     assert receipt.deadline.model_dump() == {"regime": "gdpr", **due}

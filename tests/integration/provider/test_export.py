@@ -117,6 +117,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
         assert summary == {
             "version": 1,
             "host": sandbox.url,
+            "client_id": "cs-sandbox",
             "scope": {"bot_ids": ["st-1"], "all_bots": False},
             "period": {"since": end.output["since"], "until": end.output["until"]},
             "channel_types": None,
@@ -138,6 +139,8 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
         "user_count": 3,
         "sessions": 6,
         "messages": 18,
+        "host": sandbox.url,
+        "client_id": "cs-sandbox",
         "bot_ids": ["st-1"],
         "all_bots": False,
         "since": (task.dag_run.start_date - timedelta(days=31)).isoformat().replace("+00:00", "Z"),

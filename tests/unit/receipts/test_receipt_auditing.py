@@ -154,6 +154,15 @@ def test_what_else_is_in_the_folder_does_not_matter(path):
     assert audit(path, PUBLIC, Summary().look).user_count == 6
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_receipt_of_the_same_task_that_is_not_listed_is_not_overlooked(path, end):
+    put(path.parent, receipt("eud-9", batch=BatchNumber(number=3, of=3)))
+    file = path.parent / "eud-9.jws"
+    file.write_bytes(file.read_bytes() + end)
+    with pytest.raises(KoreReceiptError):
+        audit(path, PUBLIC, Summary().look)
+
+
 def words(*receipts, head=HEAD):
     summary = Summary()
     for each in receipts:
@@ -179,7 +188,7 @@ def test_a_receipt_is_told_in_words():
         "Request received at 2026-09-01T08:00:00Z",
         "Deadline: GDPR, received on 2026-09-01, due on 2026-10-01: not met yet, since 2 people had not been erased by "
         "2026-09-21T14:13:20Z",
-        f"Export before: s3://bucket/manifest.json (SHA-256 {'cd' * 32})",
+        f"Export named: s3://bucket/manifest.json (SHA-256 {'cd' * 32})",
     ]
     assert told[3].startswith("Issued at 2026-09-21T14:13:20Z by airflow-provider-kore ")
     assert told[13:] == [

@@ -169,13 +169,18 @@ def test_where_nothing_can_be_tried_the_status_says_so(run, written, arguments):
         ("d\nXq7ZwK9\n", 1, ["Line 1: in the receipt, erased, not checked", "Line 2: not in the receipt"]),
         ("D\n", 1, ["Line 1: not in the receipt"]),
         (json.dumps(PAIR), 1, ["Line 1: not in the receipt"]),
-        ("", 0, []),
     ],
 )
 def test_people_are_told_by_line(run, written, given, status, lines):
     got, out, _ = run("verify", written(*two()), "--key", "public.pem", "--persons", given=given)
     assert got == status
     assert [line for line in out.splitlines() if line.startswith("Line ")] == lines
+
+
+def test_who_asks_for_nobody_is_not_told_that_all_are_in_it(run, written):
+    got, out, error = run("verify", written(*two()), "--key", "public.pem", "--persons", given="")
+    assert (got, out) == (2, "")
+    assert "There are no user ids on standard input." in error
 
 
 def test_people_of_a_channel_are_given_as_json(run, written, tmp_path):
