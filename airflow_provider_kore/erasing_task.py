@@ -36,6 +36,7 @@ from airflow_provider_kore.ledger import (
     RecordStore,
     TaskStateStore,
     asked_for_something_else,
+    is_forgotten,
     require_same_account,
 )
 from airflow_provider_kore.outcome_table import Row, outcome_table
@@ -55,6 +56,7 @@ from airflow_provider_kore.waiting import (
     failure_to_json,
     leave_worker,
     log_progress,
+    of_wait,
     patience,
     push_outcome,
     recent_calls,
@@ -108,7 +110,7 @@ def conduct(
             raise
         ledger = ErasureLedger.load(store)
         consequence = Consequence.NOT_SENT if ledger is None else ledger.consequence
-        if consequence is Consequence.NOT_SENT and _is_forgotten(store, context):
+        if consequence is Consequence.NOT_SENT and is_forgotten(store, context["ti"].try_number):
             consequence = Consequence.UNCLEAR_BEFORE
         deadline = None
         with suppress(KoreError):
@@ -127,11 +129,6 @@ def _nothing_recorded() -> KoreWaitError:
         remedy="Find the request ids in the task's earlier log, and wait for them with a KoreErasureSensor. Clearing "
         "this task submits everybody anew.",
     )
-
-
-def _is_forgotten(store: RecordStore, context: Context) -> bool:
-    """Tell whether earlier tries may have sent what Airflow has kept no record of."""
-    return not store.survives_the_try and (context["ti"].try_number or 0) > 1
 
 
 class ErasingTask:
@@ -181,17 +178,22 @@ class ErasingTask:
         """Check everything, submit what is due, and wait if asked to."""
         if self._demands.deadline is not None:
             log_deadline(self._demands.deadline, datetime.now(UTC))
-        anything_sent = self._load_ledger() and self._ledger.anything_sent
-        if anything_sent:
+        anew = self._must_begin_anew()
+        before = self._sent_before(anew)
+        if before is not Consequence.NOT_SENT and not anew:
             self._publish(Stage.SUBMITTING)  # Airflow has deleted what the try before told
         dry_run = check_flag("dry_run", self._operator.is_dry_run)
-        if dry_run and anything_sent:
+        if dry_run and before is not Consequence.NOT_SENT:
             raise KoreResumeError(
                 "This is to be a dry run, and an earlier try of this task has submitted users.",
-                consequence=self._ledger.consequence,
+                consequence=before,
                 remedy="Clear the task without dry_run to take that up, and start a new DAG run for a dry run.",
             )
-        planned = self._planning.plan(may_skip=not anything_sent and not _is_forgotten(self._store, self._context))
+        planned = self._planning.plan(
+            may_skip=self._operator.on_empty == "skip"
+            and before is Consequence.NOT_SENT
+            and not is_forgotten(self._store, self._context["ti"].try_number)
+        )
         if self._operator.must_be_approved:
             check_approved(self._operator.plan_fingerprint, planned.fingerprint)
         with self._hook.get_conn() as client:
@@ -200,7 +202,7 @@ class ErasingTask:
                 self._ledger = ErasureLedger(planned.records, planned.scope, RecordStore(None))
                 self._publish(Stage.ENDED, output | ErasureOutcome().counts())
                 return output
-            self._ledger = self._open_ledger(planned, anew=self._must_begin_anew())
+            self._ledger = self._open_ledger(planned, anew=anew)
             self._planning.refuse_what_must_not_be_sent(self._ledger, client)
             self._ledger.note(demands=self._asked_for)
             self._publish(Stage.SUBMITTING)
@@ -215,18 +217,17 @@ class ErasingTask:
 
         :param pause: with what the task left its worker.
         """
+        self._take_back()
         try:
             planned = self._planning.plan(may_skip=False)
             self._ledger = self._open_ledger(planned)
-            self._require_same()
             if planned.fingerprint != pause["plan_fingerprint"]:
                 raise KoreInputError(
                     "What this task would erase is not what was checked before it left its worker.",
                     remedy="Put users, bots and connection back as they were.",
                 )
         except (KoreInputError, KoreResumeError) as error:
-            if not self._load_ledger():
-                raise
+            self._load_ledger()
             self._failures.append(submission_broke_off(error, self._ledger, pause["next_batch"]))
             log.error("%s", self._failures[-1])
         else:
@@ -326,6 +327,15 @@ class ErasingTask:
             )
         return ErasureLedger.open(self._store, planned.plan, planned.records, anew=anew)
 
+    def _sent_before(self, anew: bool) -> Consequence:
+        """Take up what earlier tries recorded, and say what that means if nothing more is sent."""
+        try:
+            return self._ledger.consequence if self._load_ledger() else Consequence.NOT_SENT
+        except KoreResumeError:
+            if not anew:
+                raise
+            return Consequence.UNCLEAR_BEFORE
+
     def _must_begin_anew(self) -> bool:
         """Tell whether the author wants to, and no try since the task was last cleared has done so."""
         if not self._operator.force:
@@ -387,7 +397,8 @@ class ErasingTask:
                 output |= ErasureOutcome(not_erased=self._ledger.user_count).counts()
             self._publish(Stage.ENDED, output)
             push_outcome(self._operator, self._context, output)
-            raise self._failures[0]
+            unclear = (failure for failure in self._failures if failure.consequence is Consequence.UNKNOWN)
+            raise next(unclear, self._failures[0])
         self._publish(Stage.ENDED, output | ErasureOutcome(open=self._ledger.user_count).counts())
         note_outcome(self._context, *self._operator.told)
         return output
@@ -521,7 +532,7 @@ class ErasingTask:
         self._failures += settling.alarms
         self._progress.end_round(outcomes, self._deadline)
         if failure is not None:
-            self._failures.append(failure)
+            self._failures.append(of_wait(failure))
             self._progress.give_up(lambda number: outcomes.get(number) or self._unseen(number))
 
     # --- the end -----------------------------------------------------------------------------------------------------
@@ -573,8 +584,7 @@ class ErasingTask:
                 self._progress.open_ids,
                 failures,
                 named=show_places(self._not_erased_users, len(self._not_erased_users)),
-                remedy="Clear the task, or let it retry: it submits only those who are not erased. Owners and members "
-                "of an account and developers of a bot must first lose that role in Kore.ai.",
+                remedy=self._remedy,
                 deadline=self._demands.deadline,
             )
         except Exception:
@@ -582,6 +592,19 @@ class ErasingTask:
             raise
         note_outcome(self._context, *self._operator.told)
         return output
+
+    @property
+    def _remedy(self) -> str:
+        """What to do about those who are not erased."""
+        if any(record.must_be_sent for record in self._ledger.records):
+            return (
+                "Clear the task, or let it retry: it submits only those who are not erased. Owners and members of an "
+                "account and developers of a bot must first lose that role in Kore.ai."
+            )
+        return (
+            "Ask Kore.ai what became of these requests. Clearing the task looks at them again and submits nobody; to "
+            "submit all users anew, start a new DAG run."
+        )
 
     @property
     def _approved_plan(self) -> str | None:

@@ -35,6 +35,8 @@ HEADER_RETENTION = RETENTION + timedelta(days=30)
 
 HEADER_KEY = "kore_erasure"
 
+FIRST_TRY_KEY = "kore_erasure_first_try"
+
 BATCHES_TOGETHER = 50
 """
 How many batches have their records in one value of the store: few enough for the 64 kB from which Airflow warns, many
@@ -87,6 +89,24 @@ class RecordStore:
         else:
             self._store.set(key, value, retention=retention)
             self.carried.pop(key, None)
+
+
+def is_forgotten(store: RecordStore, try_number: int) -> bool:
+    """
+    Tell whether earlier tries may have sent what Airflow has kept no record of.
+
+    That is so before Airflow 3.3, and where records have expired or were cleaned up. The first try that asks leaves a
+    mark, so that later ones know whether there was anything before.
+    """
+    if not store.survives_the_try:
+        return try_number > 1
+    if store.get(HEADER_KEY) is not None:
+        return False
+    mark = store.get(FIRST_TRY_KEY)
+    if mark is None:
+        mark = "seen" if try_number <= 1 else "missed"
+        store.set(FIRST_TRY_KEY, mark, HEADER_RETENTION)
+    return mark == "missed"
 
 
 class BatchState(StrEnum):
@@ -255,7 +275,12 @@ class BatchRecord:
         """What its users add up to; those of whom no submission is known to be accepted are not erased."""
         if self.state in (BatchState.PLANNED, BatchState.SENDING):
             return ErasureOutcome(erased=self.user_count - self.unerased, not_erased=self.unerased)
-        return self.reported
+        reported = self.reported
+        if self.state is BatchState.ACCEPTED and not reported.open:
+            # Kore.ai is done, and whether with these very users could not be told.
+            erased = self.user_count - self.unerased
+            return ErasureOutcome(erased, reported.erased - erased, reported.not_erased)
+        return reported
 
     @property
     def is_unclear(self) -> bool:
@@ -303,7 +328,7 @@ class BatchRecord:
             positions=None if positions is None else tuple(positions),
             sent_fingerprint=fields["sent_fingerprint"],
             requests=tuple(map(SubmittedErasure.from_record, fields["requests"])),
-            found=tuple(fields["found"]),
+            found=tuple(fields.get("found", ())),
         )
 
 
@@ -312,7 +337,7 @@ class Plan(AccountIdentity):
     What must be the same in each try.
 
     A ledger's header is the JSON form of it, and holds beside it ``generation``, which is part of the keys of its
-    records, so that those of a forgotten try are never adopted.
+    records, so that those of a forgotten try are never adopted; and ``forgotten``, what that try means for the erasure.
     """
 
     version: int
@@ -460,7 +485,9 @@ class ErasureLedger:
         """What it means for the erasure if a try ends without sending anything."""
         if self.anything_accepted:
             return Consequence.SENT_BEFORE
-        return Consequence.UNCLEAR_BEFORE if self.anything_sent else Consequence.NOT_SENT
+        if self.anything_sent:
+            return Consequence.UNCLEAR_BEFORE
+        return Consequence[str(self.header.get("forgotten", Consequence.NOT_SENT.name))]
 
     @classmethod
     def open(
@@ -472,22 +499,19 @@ class ErasureLedger:
         :param store: where they are kept.
         :param plan: what this try is about to do.
         :param planned: a record for each batch of which nothing was sent.
+        The header is not written before :meth:`note`, so that nothing is forgotten for a try that is refused.
+
         :param anew: forget earlier tries.
         :raises KoreResumeError: if an earlier try sent something else, above all for other users.
         """
         if not anew and (earlier := cls.load(store)) is not None:
             difference = _difference(earlier.header, plan, _DIFFERENCES) or earlier._other_users(planned)
             if difference is None:
-                ledger = cls(_read_records(store, planned, earlier._generation), earlier.scope, store, earlier.header)
-                ledger.note()
-                return ledger
+                return cls(_read_records(store, planned, earlier._generation), earlier.scope, store, earlier.header)
             if earlier.anything_sent:
                 raise _changed(difference, earlier.consequence)
-        generation = _next_generation(store.get(HEADER_KEY))
-        scope = ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"])
-        ledger = cls(planned, scope, store, {**plan, "generation": generation})
-        ledger.note()
-        return ledger
+        header = {**plan, "generation": _next_generation(store.get(HEADER_KEY)), "forgotten": _forgotten(store).name}
+        return cls(planned, ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"]), store, header)
 
     def _other_users(self, planned: Sequence[BatchRecord]) -> str | None:
         for record, wanted in zip(self._records, planned, strict=True):
@@ -629,6 +653,15 @@ class ErasureLedger:
                 record.state,
                 [request.request_id for request in record.requests],
             )
+
+
+def _forgotten(store: RecordStore) -> Consequence:
+    """Say what it means for the erasure that what was recorded until now is forgotten."""
+    try:
+        ledger = ErasureLedger.load(store)
+    except KoreResumeError:
+        return Consequence.UNCLEAR_BEFORE
+    return Consequence.NOT_SENT if ledger is None else ledger.consequence
 
 
 def _generation_of(header: Mapping[str, object]) -> int:

@@ -79,7 +79,7 @@ class ErasurePlanning:
         """
         Check the bots, and read and check all users.
 
-        :param may_skip: whether the task may be skipped if there are no users: not once something was submitted.
+        :param may_skip: whether the task is skipped if there are no users, and nothing was submitted before.
         :raises KoreInputError: if any of that is refused, or there are no users.
         :raises AirflowSkipException: if there are no users and that is to skip the task.
         """
@@ -103,7 +103,7 @@ class ErasurePlanning:
         return Planned(scope, records, plan, plan_fingerprint(plan, records, key))
 
     def _end_empty(self, may_skip: bool) -> NoReturn:
-        if self._operator.on_empty == "skip" and may_skip:
+        if may_skip:
             raise AirflowSkipException("There are no users to erase.")
         raise KoreInputError(
             "There are no users to erase.",
@@ -154,12 +154,12 @@ class ErasurePlanning:
                 )
             return
         require_exported(self._demands, self._account, ledger.scope, ledger.user_count, self.batches.people)
-        ledger.note(exported=checked)
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
                 _of_members(members),
                 remedy="Take them out of the account in Kore.ai's Admin Console, or out of the users, and run again.",
             )
+        ledger.note(exported=checked)
 
     def _find_members(self, client: KoreClient) -> list[PlaceFields]:
         """Tell who of the users is a member of the account."""

@@ -15,7 +15,6 @@ from airflow_provider_kore.exceptions import (
     Consequence,
     KoreError,
     KoreInputError,
-    KoreSourceError,
     KoreUnexpectedUsersError,
 )
 from airflow_provider_kore.hooks.kore import KoreHook
@@ -91,31 +90,28 @@ class Settling:
         return any(not outcomes[record.number].settled for record in unclear)
 
     def _doubt(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
-        """Take those for open whom numbers alone call erased, where looking by name was needed and is not done."""
+        """Take those for open whom numbers alone call erased, where it is not known whether they are the very users."""
         for number in (record.number for record in records):
             outcome, record = outcomes[number], self._ledger.records[number - 1]
-            if record.state is BatchState.ACCEPTED and outcome.settled and not outcome.outcome.not_erased:
-                outcomes[number] = replace(outcome, outcome=ErasureOutcome(open=outcome.outcome.user_count))
+            very_users = outcome.fingerprint == record.sent_fingerprint
+            if record.state is BatchState.ACCEPTED and outcome.settled and not very_users:
+                doubted = ErasureOutcome(
+                    open=outcome.outcome.erased + outcome.outcome.open, not_erased=outcome.outcome.not_erased
+                )
+                outcomes[number] = replace(outcome, outcome=doubted)
 
     def _look_by_name(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
         """Look again where numbers do not tell who is not erased, or whether those are named that were sent."""
-        left = {record.number: record for record in records}
         try:
             with self._hook.get_conn() as client:
                 for record, batch in self._batches.again(records, self._key):
                     outcomes[record.number] = self._look_at_batch(client, record, batch)
-                    del left[record.number]
-        except KoreSourceError as error:
-            raise KoreSourceError(
-                f"Who is not erased cannot be told: {error.problem}", consequence=Consequence.SENT, remedy=error.remedy
-            ) from None
         except KoreInputError as error:
-            log.warning(
-                "Counts decide, and who is not erased cannot be told, since the users cannot be read any more as they "
-                "were submitted: %s",
-                error.problem,
-            )
-            self._ledger.erased([record for number, record in left.items() if not outcomes[number].outcome.not_erased])
+            raise type(error)(
+                f"Who is not erased cannot be told, nor whether all are: {error.problem}",
+                consequence=Consequence.SENT,
+                remedy=error.remedy,
+            ) from None
 
     def _look_at_batch(self, client: KoreClient, record: BatchRecord, batch: Batch) -> RequestOutcome:
         matched: MatchedOutcome | None = None

@@ -85,7 +85,7 @@ def read_event(event: object, requests: Sequence[AcceptedErasure]) -> tuple[list
     try:
         fields = cast("ErasureEvent", event)
         outcomes = [RequestOutcome.from_json(outcome) for outcome in fields["outcomes"]]
-        failure = _of_wait(failure_from_json(fields["failure"])) if fields["failure"] else None
+        failure = failure_from_json(fields["failure"]) if fields["failure"] else None
         understood = len(outcomes) == len(requests) and all(map(_is_about, outcomes, requests))
     except (KeyError, TypeError, ValueError):
         understood = False
@@ -97,13 +97,6 @@ def read_event(event: object, requests: Sequence[AcceptedErasure]) -> tuple[list
             "provider.",
         )
     return outcomes, failure
-
-
-def _of_wait(error: KoreError) -> KoreError:
-    """Let what keeps the triggerer from waiting not sound as if nothing had been submitted."""
-    if error.consequence is not Consequence.NOT_SENT:
-        return error
-    return type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy)
 
 
 def _is_about(outcome: RequestOutcome, request: AcceptedErasure) -> bool:
@@ -294,6 +287,13 @@ def only_waiting() -> Iterator[None]:
         if error.consequence is not Consequence.NOT_SENT:
             raise
         raise type(error)(error.problem, consequence=Consequence.ONLY_WAITS, remedy=error.remedy) from None
+
+
+def of_wait(error: KoreError) -> KoreError:
+    """Let what keeps a task from waiting not sound as if nothing had been submitted."""
+    if error.consequence is not Consequence.NOT_SENT:
+        return error
+    return type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy)
 
 
 def waiting_broke_off() -> KoreWaitError:

@@ -45,6 +45,7 @@ from airflow_provider_kore.waiting import (
     failure_from_json,
     failure_to_json,
     log_progress,
+    of_wait,
     only_waiting,
     push_outcome,
     require_erased,
@@ -243,10 +244,10 @@ class WaitingTask:
 
     def _finish(self, failure: KoreError | None) -> dict[str, object]:
         """Look for the erased people if asked to, and end."""
-        self._failures += [failure] if failure is not None else []
+        self._failures += [of_wait(failure)] if failure is not None else []
         if self._people.needed:
             kept = self._kept
-            self._failures += self._people.settle(kept, by_name=failure is None)
+            self._failures += map(of_wait, self._people.settle(kept, by_name=failure is None))
             # What was looked at again by name tells more than the counts did.
             self._progress.outcome = self._waited_for.missing() + total(list(kept.values()))
             if not self._progress.outcome.open:

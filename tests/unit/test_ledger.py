@@ -93,7 +93,9 @@ def opened(store, users=USERS, batch_size=3, *, key=KEY, anew=False, carried=Non
     planned = [
         BatchRecord.planned(number, batch, key) for number, batch in enumerate(batches(users, batch_size), start=1)
     ]
-    return ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned, anew=anew)
+    ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned, anew=anew)
+    ledger.note()
+    return ledger
 
 
 def matches(ledger, users, batch_size=3, key=KEY):

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_kore.exceptions import (
     Consequence,
+    KoreAmbiguousSubmitError,
     KoreConfigurationError,
     KoreInputError,
     KoreNotErasedError,
@@ -22,7 +23,7 @@ from airflow_provider_kore.sandbox.testing import running_sandbox
 from tests.integration.provider import task_runner
 from tests.integration.provider.conftest import connect, erasures
 from tests.integration.provider.task_runner import TaskRunner
-from tests.integration.provider.test_evidence import DIGEST_KEY, audited, folder, keys  # noqa: F401 # fixtures
+from tests.integration.provider.test_evidence import DIGEST_KEY, PEM, audited, folder, keys  # noqa: F401 # fixtures
 
 PEOPLE = [f"person-{number}@example.com" for number in range(6)]
 OTHERS = [*PEOPLE[:4], "stranger-1@example.com", "stranger-2@example.com"]
@@ -403,3 +404,161 @@ def test_who_was_found_stays_found_until_somebody_has_looked_again(erase, sandbo
     assert receipt.outcome.not_erased == 6
     sandbox.configure(history_granted=True, leave_behind=[])
     assert erase(PEOPLE, store=task.store, force=True, **proof).run().state == "success"
+
+
+# --- a second look at the same places ---------------------------------------------------------------------------------
+
+
+def test_a_refused_try_forgets_nothing_although_it_is_forced(erase, sandbox):
+    sandbox.configure(duration=1000)
+    task = erase(PEOPLE, timeout=0.3)
+    assert task.run().state == "failed"
+    sandbox.configure(members=[PEOPLE[0]])
+    forced = erase(PEOPLE, store=task.store, timeout=0.3, force=True, check_members=True)
+    forced.try_number, forced.max_tries = 1, 1
+    end = forced.run()
+    assert isinstance(end.error, KoreInputError)
+    assert end.error.consequence is Consequence.SENT_BEFORE
+    assert end.xcoms["kore_erasure"]["open"] == 6
+    task.clear()
+    assert task.run().state == "failed"
+    assert len(erasures(sandbox)) == 1
+
+
+def test_what_was_forgotten_by_force_is_still_told(erase, sandbox):
+    sandbox.configure(duration=1000)
+    task = erase(PEOPLE, timeout=0.3)
+    assert task.run().state == "failed"
+    sandbox.fail("status", call="erase", status=401, times=2)
+    forced = erase(PEOPLE, store=task.store, timeout=0.3, force=True)
+    forced.try_number, forced.max_tries = 1, 1
+    assert forced.run().state == "failed"
+    end = erase([""], store=task.store, timeout=0.3, force=True)
+    end.try_number, end.max_tries = 2, 1
+    assert end.run().error.consequence is Consequence.SENT_BEFORE
+
+
+@pytest.mark.parametrize("change", ["account", "approval"])
+def test_what_changed_in_a_break_of_the_submission_is_neither_asked_for_nor_attested(
+    erase,
+    sandbox,
+    folder,  # noqa: F811
+    scarce,
+    connection,
+    meanwhile,
+    monkeypatch,
+    change,
+):
+    connection(
+        extra__requests_per_minute=4,
+        extra__requests_per_hour=6,
+        extra__digest_key=DIGEST_KEY,
+        extra__receipt_key=PEM,
+    )
+    rendered = {"approved_by": "Vera"}
+    with running_sandbox(Settings(requests_per_minute=0, requests_per_hour=0)) as other:
+        fields = other.connection | {"extra": json.loads(os.environ["AIRFLOW_CONN_KORE_DEFAULT"])["extra"]}
+
+        def happen():
+            if change == "account":
+                connect(monkeypatch, fields)
+            else:
+                rendered.update(approved_by="Nobody")
+
+        meanwhile(lambda: None, after=happen)
+        end = erase(PEOPLE, batch_size=1, deferrable=True, receipt_path=folder.as_uri(), rendered=rendered).run()
+        assert isinstance(end.error, KoreResumeError)
+        assert [deferral["method"] for deferral in end.deferrals] == ["submit_rest"]
+        assert not other.log()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("waiting", ["operator", "sensor"])
+def test_strangers_count_as_nobody_if_the_source_has_changed(erase, wait, submitted, sandbox, waiting):
+    request = submitted(["u-1", "u-2"]) if waiting == "sensor" else None
+    sandbox.fail("body", call="status", status=200, body=STRANGERS, times=None)
+    if request is None:
+        end = erase(changing(["u-1", "u-2"], ["u-1", "u-2"], ["u-1", "u-3"])).run()
+    else:
+        end = wait(request, user_ids=changing(["u-1", "u-2"], ["u-1", "u-3"])).run()
+    assert end.state == "failed"
+    assert (end.output["erased"], end.output["open"]) == (0, 2)
+
+
+PARTLY = {"response": [{"userId": "u-x1", "status": "SUCCESS"}, {"userId": "u-1", "status": "FAILED"}]}
+
+
+@pytest.mark.parametrize("waiting", ["operator", "sensor"])
+def test_a_stranger_beside_somebody_who_is_not_erased_counts_as_nobody(erase, wait, submitted, sandbox, waiting):
+    request = submitted(["u-1", "u-2"]) if waiting == "sensor" else None
+    sandbox.fail("body", call="status", status=200, body=PARTLY)
+    sandbox.fail("status", call="status", status=403, times=None, after=1)
+    task = erase(["u-1", "u-2"]) if request is None else wait(request, user_ids=["u-1", "u-2"])
+    end = task.run()
+    assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (0, 1, 1)
+
+
+def test_the_page_tells_of_nobody_as_erased_who_is_in_doubt(erase, sandbox):
+    sandbox.fail("body", call="status", status=200, body=STRANGERS)
+    sandbox.fail("status", call="status", status=403, times=None, after=1)
+    people = ["u-1", "u-2"]
+    task = erase(lambda: people)
+    assert task.run().output["open"] == 2
+    people.append("")
+    task.clear()
+    summary = task.run().xcoms["kore_erasure"]
+    assert (summary["erased"], summary["open"]) == (0, 2)
+
+
+@pytest.mark.parametrize("people", [[], [""]])
+def test_lost_records_do_not_mean_that_nothing_was_sent(erase, sandbox, people):
+    sandbox.configure(duration=1000)
+    now = list(PEOPLE)
+    task = erase(lambda: now, timeout=0.3, on_empty="skip", retries=3)
+    assert task.run().state == "failed"
+    task.store.values.clear()
+    now[:] = people
+    for _ in range(2):
+        end = task.run()
+        assert end.state == "failed"
+        assert end.error.consequence is Consequence.UNCLEAR_BEFORE
+
+
+def test_a_retry_of_a_refused_task_still_knows_that_nothing_was_sent(erase):
+    task = erase([""], retries=1)
+    for _ in range(2):
+        assert task.run().error.consequence is Consequence.NOT_SENT
+
+
+def test_force_helps_where_a_record_cannot_be_read(erase, sandbox):
+    task = erase(PEOPLE)
+    assert task.run().state == "success"
+    (key,) = [key for key in task.store.values if "batches" in key]
+    task.store.values[key] = json.dumps([{"number": 1}])
+    task.clear()
+    assert "set force=True" in task.run().text
+    forced = erase(PEOPLE, store=task.store, force=True)
+    assert forced.run().state == "success"
+    assert len(erasures(sandbox)) == 2
+
+
+def test_a_worker_that_cannot_use_the_connection_any_more_does_not_say_that_nothing_was_sent(
+    erase, sandbox, connection, meanwhile, tmp_path
+):
+    (tmp_path / "bad.pem").write_text("no certificate")
+    sandbox.configure(duration=1.5)
+    sandbox.fail("status", call="erase", status=400, after=1)
+    answer = {"response": [{"userId": f"u-{number}", "status": "SUCCESS"} for number in range(3)]}
+    sandbox.fail("body", call="status", status=200, body=answer, times=None, after=1)
+    meanwhile(lambda: None, after=lambda: connection(extra__ca_bundle=str(tmp_path / "bad.pem")))
+    end = erase([f"c{number}" for number in range(6)], batch_size=3, deferrable=True).run()
+    assert isinstance(end.error, KoreNotErasedError)
+    assert "cannot be read as certificates" in end.text
+    assert "Nothing was sent" not in end.text
+
+
+def test_what_is_unclear_is_raised_before_what_was_certainly_not_accepted(erase, sandbox):
+    sandbox.fail("status", call="erase", status=400)
+    sandbox.fail("reset-after", call="erase", after=1)
+    end = erase(PEOPLE, batch_size=3, wait_for_completion=False).run()
+    assert isinstance(end.error, KoreAmbiguousSubmitError)
