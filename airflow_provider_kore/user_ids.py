@@ -332,6 +332,8 @@ def conceal(value: object) -> object:
     Wrap what would show people's ids in Airflow's database, as soon as it becomes an operator's argument.
 
     References, and what is still to be rendered or pulled, stay as they are.
+
+    :raises KoreInputError: if there are user ids beside what is still to be pulled, since Airflow would show them.
     """
     if value is None or isinstance(value, UserIdSource):
         return value
@@ -339,8 +341,15 @@ def conceal(value: object) -> object:
         return value
     if callable(value) and not _resolves_later(value):
         return CallableUserIds(value)
-    if _resolves_later(value) or (isinstance(value, list | tuple) and any(_resolves_later(item) for item in value)):
+    if _resolves_later(value):
         return value
+    if isinstance(value, list | tuple) and any(_resolves_later(item) for item in value):
+        if all(_resolves_later(item) or (isinstance(item, str) and _TEMPLATE.search(item)) for item in value):
+            return value
+        raise KoreInputError(
+            "user_ids has user ids beside references to what is not known yet, and Airflow would show these ids.",
+            remedy="Give all of them by reference, or all by value.",
+        )
     return GivenUserIds(value)
 
 

@@ -246,11 +246,19 @@ def test_what_would_show_people_is_concealed(value):
         FileUserIds("file:///data/people.txt"),
         GivenUserIds([PERSON]),
         Resolvable(),
-        ["u-1", Resolvable()],
+        [Resolvable(), Resolvable()],
+        ["{{ params.user }}", Resolvable()],
     ],
 )
 def test_references_and_what_is_still_to_be_rendered_stay_as_they_are(value):
     assert conceal(value) is value
+
+
+@pytest.mark.parametrize("value", [[PERSON, Resolvable()], (Resolvable(), 7)])
+def test_user_ids_beside_references_are_refused_since_airflow_would_show_them(value):
+    with pytest.raises(KoreInputError) as caught:
+        conceal(value)
+    assert PERSON not in str(caught.value)
 
 
 @pytest.mark.parametrize("source", [FileUserIds("file:///x"), GivenUserIds([])])
