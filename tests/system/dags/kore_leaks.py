@@ -81,7 +81,10 @@ def kore_leaks_by_reference():
     erase("member", check_members=True, kore_conn_id="leaks_kore_membered")
     unproven = erase("unproven", wait_for_completion=False)
     KoreErasureSensor(
-        task_id="sensor_proving", request_id=unproven.output, user_ids="{{ params.folder }}/unproven.txt", **proof
+        task_id="sensor_proving",
+        request_id=unproven.output,
+        user_ids="{{ params.folder }}/unproven.txt",
+        **proof | {"retries": 2, "retry_delay": timedelta(seconds=1)},  # a busy Airflow can fail a task by itself
     )
     looked_at = {"since": timedelta(days=31), "bot_ids": ["st-leaks"], "retries": 0}
     for task_id, conn_id in (("found", "leaks_kore"), ("not_checkable", "leaks_kore_echoing_history")):
