@@ -202,6 +202,7 @@ def test_the_records_of_batches_of_a_hundred_fit_into_what_the_store_takes(erase
 
 def test_a_record_that_could_not_be_stored_goes_along_to_the_triggerer_and_back(erase, sandbox, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
+    sandbox.configure(duration=1.5)  # so that the first look, before the task defers, does not find all done
     task = erase(PEOPLE, batch_size=4, deferrable=True, retries=1)
     write = task.store.set
 
