@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
 from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.users import text_fault
@@ -85,16 +85,14 @@ class Exported:
     Hold what an export returned.
 
     :param named: what a receipt says of it.
-    :param host: of which Kore.ai.
-    :param client_id: by which app.
+    :param account: of which account.
     :param scope: from which bots.
     :param user_count: the data of how many people.
     :param people: the fingerprint of who they are.
     """
 
     named: parts.Export
-    host: str
-    client_id: str
+    account: AccountIdentity
     scope: ErasureScope
     user_count: int
     people: str
@@ -232,7 +230,8 @@ def _read_export(value: object) -> Exported | None:
                 period = {"since": _time_text(since), "until": _time_text(until)}
                 named = parts.Export(manifest=manifest, manifest_sha256=sha256, **period)
                 scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
-                return Exported(named, host, client_id, scope, user_count, people)
+                account: AccountIdentity = {"base_url": host, "client_id": client_id}
+                return Exported(named, account, scope, user_count, people)
     raise KoreInputError(
         f"export_manifest is of type {type(value).__name__} and not what an export returned.",
         remedy="Give the output of the task that exported, as it is.",
@@ -259,7 +258,7 @@ def require_exported(
     exported = demands.exported
     if exported is None:
         return
-    if (exported.host, exported.client_id) != (account.base_url, account.client_id):
+    if exported.account != account.identity():
         raise KoreInputError(
             "The export is of another account: it has another base URL or Client ID.",
             remedy="Export and erase by the same connection.",

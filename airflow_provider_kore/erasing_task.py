@@ -119,7 +119,7 @@ def conduct(
             publish_refusal(operator, context, Stage.REFUSED, deadline=deadline)
             raise
         publish_refusal(operator, context, Stage.SUBMITTING, ledger, deadline=deadline)
-        raise type(error)(error.problem, consequence=consequence, remedy=error.remedy) from None
+        raise error.meaning(consequence) from None
 
 
 def _nothing_recorded() -> KoreWaitError:

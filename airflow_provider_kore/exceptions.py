@@ -8,6 +8,7 @@ All derive from :class:`Exception`, not from Airflow's own base: ``soft_fail`` t
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 
 class Consequence(StrEnum):
@@ -41,6 +42,10 @@ class KoreError(Exception):
         self.problem = problem
         self.consequence = consequence
         self.remedy = remedy
+
+    def meaning(self, consequence: Consequence) -> Self:
+        """Say the same where it means something else for the erasure."""
+        return type(self)(self.problem, consequence=consequence, remedy=self.remedy)
 
 
 class KoreConfigurationError(KoreError):

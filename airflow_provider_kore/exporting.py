@@ -213,7 +213,7 @@ class ExportingTask:
                     place = f"Batch {record.number} position {position} ({name})"
                     yield place, cast("str", user_id), name.replace(":", "-")
         except KoreInputError as error:
-            raise type(error)(error.problem, consequence=Consequence.NOTHING_ERASED, remedy=error.remedy) from None
+            raise error.meaning(Consequence.NOTHING_ERASED) from None
 
     def _write_all(
         self, client: KoreClient, folder: ExportFolder, files: PersonFiles, planned: Sequence[BatchRecord]

@@ -496,18 +496,22 @@ class ErasureLedger:
         """
         Take up the records of earlier tries, or begin new ones.
 
+        The header is not written before :meth:`note`, so that nothing is forgotten for a try that is refused.
+
         :param store: where they are kept.
         :param plan: what this try is about to do.
         :param planned: a record for each batch of which nothing was sent.
-        The header is not written before :meth:`note`, so that nothing is forgotten for a try that is refused.
-
         :param anew: forget earlier tries.
         :raises KoreResumeError: if an earlier try sent something else, above all for other users.
         """
         if not anew and (earlier := cls.load(store)) is not None:
             difference = _difference(earlier.header, plan, _DIFFERENCES) or earlier._other_users(planned)
             if difference is None:
-                return cls(_read_records(store, planned, earlier._generation), earlier.scope, store, earlier.header)
+                records = [
+                    record if record.was_sent else wanted
+                    for record, wanted in zip(earlier.records, planned, strict=True)
+                ]
+                return cls(records, earlier.scope, store, earlier.header)
             if earlier.anything_sent:
                 raise _changed(difference, earlier.consequence)
         header = {**plan, "generation": _next_generation(store.get(HEADER_KEY)), "forgotten": _forgotten(store).name}

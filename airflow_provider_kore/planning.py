@@ -167,7 +167,7 @@ class ErasurePlanning:
         try:
             names = MemberNames(client.hold(fetch_members(client.pacing, give_up_at)))
         except KoreError as error:
-            raise type(error)(error.problem, consequence=Consequence.NOT_SENT, remedy=error.remedy) from None
+            raise error.meaning(Consequence.NOT_SENT) from None
         return [
             place_of(number, position, user_id, self._account.digest_key)
             for number, batch in enumerate(self.batches, start=1)

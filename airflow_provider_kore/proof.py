@@ -270,16 +270,16 @@ class Proof:
         """Say of each user of a batch what is held to be true, and what looking for the user showed."""
         fates = []
         found_before = set(record.found)
+        if record.number in self._unconfirmed:
+            verification = None
         for position in range(record.user_count):
             outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
             if outcome is PersonOutcome.ERASED:
                 number = next(numbers)
-                if verification is not None and record.number not in self._unconfirmed:
+                if verification is not None:
                     finding = verification.finding(number, record.number, position)
-                    if position in found_before and finding is not Finding.GONE:
-                        finding = Finding.FOUND
                 if finding is Finding.FOUND or (position in found_before and finding is not Finding.GONE):
-                    outcome = PersonOutcome.NOT_ERASED
+                    outcome, finding = PersonOutcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
             fates.append((outcome, finding))
         return fates
 

@@ -390,7 +390,7 @@ def look_for_people(
     except KoreError as error:
         log.error("Looking for people broke off: %s", error)
         if error.consequence is Consequence.NOT_SENT:
-            return type(error)(error.problem, consequence=Consequence.NOT_VERIFIED, remedy=error.remedy)
+            return error.meaning(Consequence.NOT_VERIFIED)
         return error
     if seconds > 0:
         rest = {**kwargs(), "verification": verification.to_json(), "pause": calls}

@@ -286,14 +286,14 @@ def only_waiting() -> Iterator[None]:
     except KoreError as error:
         if error.consequence is not Consequence.NOT_SENT:
             raise
-        raise type(error)(error.problem, consequence=Consequence.ONLY_WAITS, remedy=error.remedy) from None
+        raise error.meaning(Consequence.ONLY_WAITS) from None
 
 
 def of_wait(error: KoreError) -> KoreError:
     """Let what keeps a task from waiting not sound as if nothing had been submitted."""
     if error.consequence is not Consequence.NOT_SENT:
         return error
-    return type(error)(error.problem, consequence=Consequence.SENT_BEFORE, remedy=error.remedy)
+    return error.meaning(Consequence.SENT_BEFORE)
 
 
 def waiting_broke_off() -> KoreWaitError:

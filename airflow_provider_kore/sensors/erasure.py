@@ -30,8 +30,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
 
     It only reads: a retry waits on and never submits anything. It succeeds only if everybody is erased. Before it fails
     for any other end, it pushes the counts to the XCom ``return_value``, unless it is refused before it calls Kore.ai.
-    All modes look with growing pauses, of which
-    ``poke_interval`` is the longest, and end alike.
+    All modes look with growing pauses, of which ``poke_interval`` is the longest, and end alike.
 
     ``soft_fail`` skips the task when the deadline comes first, and only then: people who are not erased always fail
     it. ``silent_fail`` and ``never_fail`` would hide that, and are refused. ``exponential_backoff`` and ``max_wait``
