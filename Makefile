@@ -68,19 +68,24 @@ requirements: .venv/bin/uv ## Compile the pinned requirements again; UPGRADE=1 t
 	@$(COMPILE) --extra sandbox --extra dev --no-emit-package airflow-provider-kore \
 		--constraints requirements/airflow-3.3.txt \
 		--output-file requirements/benchmarks.txt pyproject.toml requirements/benchmarks.in
+	@echo "Distributed"
+	@$(COMPILE) --extra sandbox --extra dev --no-emit-package airflow-provider-kore \
+		--constraints requirements/airflow-3.3.in \
+		--output-file requirements/distributed.txt pyproject.toml requirements/distributed.in
 
 clean: ## Remove all that was made here
-	rm -rf .venv .venv-3.1 .venv-3.2 .venv-benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-3.1 .venv-3.2 .venv-benchmarks .venv-distributed .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv .venv-benchmarks/bin/uv: requirements/uv.txt
+.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv .venv-benchmarks/bin/uv .venv-distributed/bin/uv: requirements/uv.txt
 	@sh requirements/make-environment $(@D:/bin=) '$(PYTHON)'
 
 .venv/ready: requirements/airflow-3.3.txt .venv/bin/uv
 .venv-3.1/ready: requirements/airflow-3.1.txt .venv-3.1/bin/uv
 .venv-3.2/ready: requirements/airflow-3.2.txt .venv-3.2/bin/uv
 .venv-benchmarks/ready: requirements/benchmarks.txt .venv-benchmarks/bin/uv
-.venv/ready .venv-3.1/ready .venv-3.2/ready .venv-benchmarks/ready: pyproject.toml
+.venv-distributed/ready: requirements/distributed.txt .venv-distributed/bin/uv
+.venv/ready .venv-3.1/ready .venv-3.2/ready .venv-benchmarks/ready .venv-distributed/ready: pyproject.toml
 	@echo "Installing $(filter %.txt,$^) into $(@D)"
 	@$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(filter %.txt,$^)
 	@$(@D)/bin/uv pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .

@@ -23,8 +23,8 @@ from airflow_provider_kore.user_ids import (
     FileUserIds,
     SqlUserIds,
     conceal,
-    main,
 )
+from airflow_provider_kore.user_ids.__main__ import main
 
 PERSON = "Xq7ZwK9@example.com"
 PAIR = ChannelUserId("slack", "U1")
