@@ -1,17 +1,17 @@
-# GNU make; needs Python 3.11 and nothing else. All that is installed goes into .venv folders here.
+# GNU make; needs a Python from 3.11 to 3.13 and nothing else. All that is installed goes into .venv folders here.
 
-PYTHON ?= python3.11
+PYTHON ?=
 PYTEST_ARGUMENTS ?=
 TEST = exec $(<D)/bin/python -m pytest
 # Unit and integration tests mostly wait, so several run at once; the system tests share one Airflow.
 WITHOUT_AIRFLOW = -n 4 tests/unit tests/integration
-COMPILE = .venv/bin/uv pip compile --python $(PYTHON) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo pictures test test-compatibility test-3.1 test-3.2 browser benchmarks lint format requirements clean
+.PHONY: help venv demo pictures test test-compatibility test-3.1 test-3.2 browser benchmarks lint format requirements clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,7 +77,7 @@ clean: ## Remove all that was made here
 	rm -rf .venv .venv-3.1 .venv-3.2 .venv-benchmarks .venv-distributed .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv .venv-benchmarks/bin/uv .venv-distributed/bin/uv: requirements/uv.txt
+.venv/bin/uv .venv-3.1/bin/uv .venv-3.2/bin/uv .venv-benchmarks/bin/uv .venv-distributed/bin/uv: FORCE
 	@sh requirements/make-environment $(@D:/bin=) '$(PYTHON)'
 
 .venv/ready: requirements/airflow-3.3.txt .venv/bin/uv
@@ -87,6 +87,13 @@ clean: ## Remove all that was made here
 .venv-distributed/ready: requirements/distributed.txt .venv-distributed/bin/uv
 .venv/ready .venv-3.1/ready .venv-3.2/ready .venv-benchmarks/ready .venv-distributed/ready: pyproject.toml
 	@echo "Installing $(filter %.txt,$^) into $(@D)"
-	@$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(filter %.txt,$^)
+	@$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(filter %.txt,$^) || { \
+		echo "uv could not install $(filter %.txt,$^), for the reason above. It needs a package index: PyPI, or a mirror" \
+			"that UV_DEFAULT_INDEX names; behind a proxy also HTTPS_PROXY." >&2; \
+		exit 1; \
+	}
 	@$(@D)/bin/uv pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .
 	@touch $@
+
+# make-environment itself sees whether an environment is still good.
+FORCE:
