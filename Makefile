@@ -67,7 +67,7 @@ requirements: .venv/bin/uv ## Compile the pinned requirements again; UPGRADE=1 t
 	done
 	@echo "Benchmarks"
 	@$(COMPILE) --extra sandbox --extra dev --no-emit-package airflow-provider-kore \
-		--constraints requirements/airflow-3.3.txt \
+		--constraints requirements/airflow-3.3.in \
 		--output-file requirements/benchmarks.txt pyproject.toml requirements/benchmarks.in
 	@echo "Distributed"
 	@$(COMPILE) --extra sandbox --extra dev --no-emit-package airflow-provider-kore \
