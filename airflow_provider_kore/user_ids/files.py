@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.user_ids.columns import Columns
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 
 LONGEST_LINE = 1024 * 1024
 """In bytes: what is longer is no line with a user id, and must not fill the memory."""
@@ -49,6 +49,7 @@ class FileUserIds(UserIdSource):
         :raises KoreSourceError: if it cannot be read just now, or is not there.
         :raises KoreInputError: if it is not what its name says it is; the error names the line, never its content.
         """
+        check_texts(self)
         form = _form_of(self.uri)
         if form == ".csv":
             yield from self._read_csv()
