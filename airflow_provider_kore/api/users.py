@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from airflow_provider_kore.exceptions import KoreInputError
 
@@ -28,6 +29,17 @@ class ChannelUserId:
 
     def __repr__(self) -> str:
         return "ChannelUserId(…)"
+
+    def serialize(self) -> NoReturn:
+        """
+        Keep this user out of Airflow's database; Airflow calls this to make an XCom.
+
+        :raises KoreInputError: always.
+        """
+        raise KoreInputError(
+            "A ChannelUserId does not go into an XCom: it names a person, and Airflow keeps XComs.",
+            remedy="Write the users to a file and return its URI, or use @task.kore_erase, whose result is no XCom.",
+        )
 
 
 UserId = str | ChannelUserId
@@ -66,6 +78,13 @@ def folded_address(user_id: UserId | None) -> str | None:
 
 _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
 _RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
+
+
+WRITE_AS_TEXT = (
+    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders to a "
+    "text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
+)
+"""What to do about a number in a list of ids."""
 
 
 def text_fault(text: str) -> str | None:

@@ -57,8 +57,8 @@ class SqlUserIds(UserIdSource):
             if _is_refusal(error):
                 raise self._fault(
                     cause,
-                    remedy="Correct the query, or the rights of the connection's user, and clear the task. Run the query "
-                    "by itself to see the database's own text, which is withheld, since it may show people's ids.",
+                    remedy="Correct the query, or the rights of the connection's user, and clear the task. Run the "
+                    "query by itself to see the database's own text: it is withheld, since it may show people's ids.",
                 ) from None
             raise KoreSourceError(
                 f"The user ids cannot be queried: {cause}.",
