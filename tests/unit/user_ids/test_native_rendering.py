@@ -4,7 +4,7 @@ import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rendering_tasks import make_dag, render
+from rendering_tasks import Returns, make_dag, render
 
 from airflow_provider_kore.api.erasure import check_scope
 from airflow_provider_kore.exceptions import KoreInputError
@@ -83,13 +83,116 @@ def test_any_text_without_a_template_stays_as_it_is_written(text):
 @pytest.mark.parametrize("text", READ_BY_PYTHON)
 @pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
 def test_the_fields_of_a_source_stay_as_they_are_written(text, native):
-    shared = [FileUserIds(text, text), SqlUserIds(text, text, text)]
-    for source in shared:
+    for source in (FileUserIds(text, text), SqlUserIds(text, text, text)):
         with make_dag(native=native):
-            operator = KoreEraseUserDataOperator(task_id="task", user_ids="s3://b", wait_for_completion=True)
-            setattr(operator, name, template)
-        with pytest.raises(jinja2.UndefinedError):
-            render(operator, params={"x": "text"})
+            operator = KoreEraseUserDataOperator(task_id="task", user_ids=source, bot_ids=["1"])
+        assert vars(render(operator).user_ids) == vars(source)
+
+
+def whom(uri, column=None):
+    return FileUserIds(uri, column)
+
+
+def test_literal_arguments_of_a_decorated_function_stay_as_they_are_written():
+    with make_dag(native=True):
+        operator = task.kore_erase(bot_ids=["1"])(whom)("2024", column="'x'").operator
+    rendered = render(operator)
+    assert (rendered.op_args, rendered.op_kwargs) == (("2024",), {"column": "'x'"})
+
+
+def test_literals_of_a_mapped_task_stay_as_they_are_written():
+    with make_dag(native=True):
+        operator = KoreEraseUserDataOperator.partial(task_id="task", bot_ids=["123"]).expand(
+            user_ids=[["491701234567"], FileUserIds("s3://b", "2024")]
+        )
+    assert render(operator, map_index=0).user_ids.values == ["491701234567"]
+    assert render(operator, map_index=0).bot_ids == ["123"]
+    assert render(operator, map_index=1).user_ids.column == "2024"
+
+
+def test_the_other_delimiters_of_a_dag_make_templates_too():
+    environment = {"variable_start_string": "[[", "variable_end_string": "]]"}
+    with make_dag(native=True, jinja_environment_kwargs=environment):
+        operator = KoreEraseUserDataOperator(task_id="task", user_ids=["[[ params.x ]]", "{{ x }}"], bot_ids=["1"])
+    assert render(operator, params={"x": "u-1"}).user_ids.values == ["u-1", "{{ x }}"]
+
+
+# --- Templates ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["491701234567", "007", "0x10", "4.91701E+11", "1j", "'x'", '"x"', "b'x'", " x "])
+def test_a_template_of_text_renders_to_this_text(text):
+    assert rendered_user_ids(["{{ params.x }}", "{{ params.x }}"], params={"x": text}).values == [text, text]
+    source = rendered_user_ids(FileUserIds("s3://{{ params.x }}", "{{ params.x }}"), params={"x": text})
+    assert (source.uri, source.column) == (f"s3://{text}", text)
+    rendered = render(in_native_dag(KoreEraseUserDataOperator, bot_ids=["{{ params.x }}"]), params={"x": text})
+    assert rendered.bot_ids == [text]
+
+
+@pytest.mark.parametrize(("number", "text"), [(2024, "2024"), (1.5, "1.5"), (1j, "1j")])
+def test_a_template_of_a_number_renders_to_its_text(number, text):
+    assert rendered_user_ids(FileUserIds("s3://b", "{{ params.x }}"), params={"x": number}).column == text
+    rendered = render(in_native_dag(KoreEraseUserDataOperator, max_users="{{ params.x }}"), params={"x": number})
+    assert rendered.max_users == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, False, None, [], ["1", "2"], {"a": 1}, datetime.date(2026, 1, 31), datetime.timedelta(days=1)],
+    ids=str,
+)
+def test_a_template_of_anything_else_renders_to_what_it_is_also_where_it_is_empty(value):
+    for operator, name in FIELDS:
+        if value is None and name in operator.must_render:
+            continue
+        made = in_native_dag(operator)
+        setattr(made, name, "{{ params.x }}")
+        rendered = getattr(render(made, params={"x": value}), name)
+        assert rendered == value
+        assert type(rendered) is type(value)
+
+
+def test_an_xcom_gives_what_it_is_also_where_it_is_empty():
+    for native in (False, True):
+        with make_dag(native=native):
+            first = Returns(task_id="first")
+            operator = KoreEraseUserDataOperator(
+                task_id="task",
+                user_ids=first.output["users"],
+                bot_ids=first.output["bots"],
+                remove_data_from_all_bots=first.output["all"],
+                dry_run=first.output["dry"],
+            )
+        xcoms = {("first", "users"): [], ("first", "bots"): [], ("first", "all"): False, ("first", "dry"): False}
+        rendered = render(operator, xcoms=xcoms)
+        assert (rendered.bot_ids, rendered.remove_data_from_all_bots, rendered.is_dry_run) == ([], False, False)
+        assert rendered.user_ids.values == []
+
+
+def test_without_native_rendering_a_template_renders_to_text():
+    with make_dag():
+        operator = KoreEraseUserDataOperator(task_id="task", user_ids="s3://b", bot_ids="{{ params.x }}")
+    assert render(operator, params={"x": [1]}).bot_ids == "[1]"
+
+
+def test_the_arguments_of_a_decorated_function_render_as_those_of_any_decorated_function():
+    with make_dag(native=True):
+        kore = task.kore_erase(bot_ids=["{{ params.x }}"])(whom)("{{ params.x }}").operator
+        usual = task(whom)("{{ params.x }}").operator
+    rendered = render(kore, params={"x": "2024"})
+    assert rendered.op_args == render(usual, params={"x": "2024"}).op_args == (2024,)
+    assert rendered.bot_ids == ["2024"]
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("template", ["{{ params.missing }}", "s3://{{ params.missing }}", "{{ params.x.y }}"])
+@pytest.mark.parametrize("name", ["bot_ids", "kore_conn_id", "receipt_path", "is_dry_run"])
+def test_what_is_undefined_is_an_error_and_no_value(template, native, name):
+    with make_dag(native=native):
+        operator = KoreEraseUserDataOperator(task_id="task", user_ids="s3://b", bot_ids=["1"])
+        setattr(operator, name, template)
+    with pytest.raises(jinja2.UndefinedError):
+        render(operator, params={"x": "text"})
 
 
 @pytest.mark.parametrize("template", ["[{{ params.x }}, {{ params.x }}]", "{{ params.numbers }}"])
