@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.users import (
+    WRITE_AS_TEXT,
     UserId,
     fingerprint,
     folded_address,
@@ -117,7 +118,7 @@ def _check_bot_ids(value: object) -> tuple[str, ...]:
         else:
             fault = text_fault(bot_id)
         if fault:
-            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy="Correct bot_ids.")
+            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy=WRITE_AS_TEXT)
     return tuple(dict.fromkeys(value))
 
 

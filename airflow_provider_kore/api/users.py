@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from airflow_provider_kore.api.id_text import AS_TEXT, Fault, id_text_fault
 from airflow_provider_kore.exceptions import KoreInputError
@@ -32,6 +33,17 @@ class ChannelUserId:
 
     def __repr__(self) -> str:
         return "ChannelUserId(…)"
+
+    def serialize(self) -> NoReturn:
+        """
+        Keep this user out of Airflow's database; Airflow calls this to make an XCom.
+
+        :raises KoreInputError: always.
+        """
+        raise KoreInputError(
+            "A ChannelUserId does not go into an XCom: it names a person, and Airflow keeps XComs.",
+            remedy="Write the users to a file and return its URI, or use @task.kore_erase, whose result is no XCom.",
+        )
 
 
 UserId = str | ChannelUserId
@@ -70,6 +82,13 @@ def folded_address(user_id: UserId | None) -> str | None:
 
 _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
 _RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
+
+
+WRITE_AS_TEXT = (
+    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders to "
+    "a text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
+)
+"""What to do about a number in a list of ids."""
 
 
 def text_fault(text: str) -> str | None:

@@ -15,7 +15,7 @@ from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.storage_errors import describe_storage_error
 from airflow_provider_kore.text_lines import FaultMaker
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 from airflow_provider_kore.user_ids.table_forms import read_excel, read_parquet
 from airflow_provider_kore.user_ids.text_forms import (
     Placed,
@@ -92,6 +92,7 @@ class FileUserIds(UserIdSource):
         :raises KoreInputError: if it is not what its name says it is, or holds what is no user id; the error names the
             place in the file, never its content.
         """
+        check_texts(self)
         form = form_of(self.uri)
         place = "the start"
         try:
