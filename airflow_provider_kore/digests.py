@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import IO
 
+from airflow_provider_kore.api.account import secret_text
 from airflow_provider_kore.api.users import check_user_id, digest
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.text_lines import parse_json, read_user_lines
@@ -16,9 +17,21 @@ DIGEST_KEY_VARIABLE = "KORE_DIGEST_KEY"
 
 
 def ask_digest_key() -> str:
-    """Take the key of digests from the environment, or ask for it at the terminal; empty without both."""
-    if key := os.environ.get(DIGEST_KEY_VARIABLE):
-        return key
+    """
+    Take the key of digests from the environment, or ask for it at the terminal; empty without both.
+
+    :raises KoreInputError: if it cannot be the key of a connection, which refuses such a one too.
+    """
+    key, source = os.environ.get(DIGEST_KEY_VARIABLE), f"The environment variable {DIGEST_KEY_VARIABLE}"
+    if not key:
+        key, source = _ask_at_the_terminal(), "The digest key"
+    try:
+        return secret_text(key)
+    except ValueError as error:
+        raise KoreInputError(f"{source} {error}.", remedy="Take the key as it is in the connection.") from None
+
+
+def _ask_at_the_terminal() -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
 from airflow_provider_kore import exceptions
@@ -296,10 +298,18 @@ def of_wait(error: KoreError) -> KoreError:
     return error.meaning(Consequence.SENT_BEFORE)
 
 
-def waiting_broke_off() -> KoreWaitError:
-    """Say that the triggerer failed, which says nothing about the erasure."""
+def waiting_broke_off(cause: Exception | None = None) -> KoreWaitError:
+    """
+    Say that the triggerer failed, which says nothing about the erasure.
+
+    :param cause: what it failed by; only its type and place are shown, since its text can hold part of an answer.
+    """
+    why = "the triggerer's log says why"
+    if cause is not None:
+        place = traceback.extract_tb(cause.__traceback__)[-1:]
+        why = " at ".join([type(cause).__name__, *(f"{Path(frame.filename).name}:{frame.lineno}" for frame in place)])
     return KoreWaitError(
-        "The waiting in Airflow's triggerer broke off; the triggerer's log says why.",
+        f"The waiting in Airflow's triggerer broke off; {why}.",
         consequence=Consequence.SENT,
         remedy="Clear the task to wait again.",
     )

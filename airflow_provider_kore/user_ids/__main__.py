@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{DIGEST_KEY_VARIABLE}, or asked for.",
     )
     parser.parse_args(arguments)
-    key = ask_digest_key()
-    if not key:
-        print("There is no digest key.", file=sys.stderr)
-        return 1
     try:
+        key = ask_digest_key()
+        if not key:
+            print("There is no digest key.", file=sys.stderr)
+            return 1
         for name in read_digests(sys.stdin.buffer, key):
             print(name)
     except KoreInputError as error:
