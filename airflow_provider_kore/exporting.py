@@ -9,9 +9,10 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.client import KoreClient
@@ -34,7 +35,16 @@ from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import BatchRecord
 from airflow_provider_kore.period import Period, read_period
 from airflow_provider_kore.person_files import Begun, PersonFiles
-from airflow_provider_kore.waiting import CallsFields, leave_worker, patience, recent_calls, take_over_calls
+from airflow_provider_kore.waiting import (
+    CallsFields,
+    calls_from_json,
+    kept_state,
+    patience,
+    recent_calls,
+    resume_after,
+    state_is_lost,
+    take_over_calls,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,32 +66,71 @@ MANIFEST = "manifest.json"
 """The last file in the folder: what all others hold."""
 
 
-class ExportPauseFields(CallsFields):
-    """What a task takes along when it leaves its worker."""
+@dataclass(frozen=True, slots=True)
+class ExportState:
+    """
+    Hold what a task that exports keeps when it leaves its worker; it names no user.
+
+    :param started: when the attempt started, in seconds since the epoch.
+    :param done: how many users are done with.
+    :param begun: how far the file of the next one is.
+    :param calls: what the worker called that the task left.
+    """
 
     started: float
     done: int
-    query: int
-    begun_sha256: str | None
+    begun: Begun
+    calls: CallsFields
+
+    def to_json(self) -> dict[str, object]:
+        """Write the form that is kept."""
+        return {
+            "started": self.started,
+            "done": self.done,
+            "query": self.begun.query,
+            "begun_sha256": self.begun.sha256,
+            "calls": self.calls,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ExportState:
+        """Read what :meth:`to_json` wrote."""
+        begun = Begun(int(fields["query"]), fields["begun_sha256"])
+        return cls(float(fields["started"]), int(fields["done"]), begun, calls_from_json(fields["calls"]))
+
+
+def export(operator: KoreExportUserDataOperator, context: Context, *, resumes: bool) -> dict[str, object]:
+    """
+    Carry out one attempt of a task that exports.
+
+    :param resumes: whether this attempt has left its worker before.
+    :raises KoreError: if not everything is exported.
+    """
+    if not resumes:
+        return ExportingTask(operator, context).export()
+    state = kept_state(context, ExportState.from_json)
+    if state is None:
+        raise state_is_lost(Consequence.NOTHING_ERASED)
+    return ExportingTask(operator, context, state).export()
 
 
 class ExportingTask:
     """
-    Conduct one try of a task that exports.
+    Carry out one attempt of a task that exports.
 
     :param operator: what the author of the DAG asked for, rendered.
     :param context: of the running task.
-    :param pause: with what the task left its worker before.
+    :param state: what this attempt kept when it left its worker; ``None`` if it did not.
     """
 
     def __init__(
-        self, operator: KoreExportUserDataOperator, context: Context, pause: ExportPauseFields | None = None
+        self, operator: KoreExportUserDataOperator, context: Context, state: ExportState | None = None
     ) -> None:
         self._operator = operator
         self._context = context
-        self._pause = pause
+        self._state = state
         self._hook = KoreHook(operator.kore_conn_id)
-        self._deadline = (pause["started"] if pause else time.time()) + operator.timeout
+        self._deadline = (time.time() if state is None else state.started) + operator.timeout
 
     def export(self) -> dict[str, object]:
         """Check everything, write what is not whole yet, person after person, and sum it up."""
@@ -157,7 +206,7 @@ class ExportingTask:
         return planned
 
     def _end_empty(self) -> dict[str, object]:
-        if self._operator.on_empty == "skip" and self._pause is None:
+        if self._operator.on_empty == "skip" and self._state is None:
             raise AirflowSkipException("There are no users to export.")
         raise KoreInputError(
             "There are no users to export.",
@@ -220,9 +269,9 @@ class ExportingTask:
     ) -> None:
         user_count = sum(record.user_count for record in planned)
         done_before, begun = 0, None
-        if self._pause is not None:
-            done_before, begun = self._pause["done"], Begun(self._pause["query"], self._pause["begun_sha256"])
-            take_over_calls(client, self._pause)
+        if self._state is not None:
+            done_before, begun = self._state.done, self._state.begun
+            take_over_calls(client, self._state.calls)
         for done, (place, user_id, name) in enumerate(self._users(planned)):
             if done < done_before:
                 continue
@@ -247,14 +296,9 @@ class ExportingTask:
             seconds,
             done + 1,
         )
-        pause: ExportPauseFields = {
-            "started": self._deadline - self._operator.timeout,
-            "done": done,
-            "query": begun.query,
-            "begun_sha256": begun.sha256,
-            **recent_calls(client),
-        }
-        leave_worker(self._operator, seconds, "export_rest", {"pause": pause}, self._deadline)
+        started = self._deadline - self._operator.timeout
+        state = ExportState(started, done, begun, recent_calls(client)).to_json()
+        resume_after(self._operator, self._context, seconds, state, self._deadline)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

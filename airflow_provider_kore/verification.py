@@ -34,7 +34,7 @@ from airflow_provider_kore.exceptions import (
 )
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_places
-from airflow_provider_kore.waiting import CallsFields, leave_worker, patience, recent_calls, take_over_calls
+from airflow_provider_kore.waiting import CallsFields, patience, recent_calls, resume_after, take_over_calls
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -359,42 +359,46 @@ def _look(query: HistoryQuery, pacing: Pacing, seconds: float) -> Conversation[F
     return Finding.FOUND if page.total or page.items or page.more_available else Finding.GONE
 
 
+StateOfVerification = Callable[[Verification, CallsFields], Mapping[str, object]]
+"""Gives the JSON form of what a task needs to resume, from how far the verification is and what the worker called."""
+
+
 def look_for_people(
     operator: BaseOperator,
+    context: Context,
     hook: KoreHook,
     verification: Verification,
     people: Iterator[Person],
-    pause: CallsFields | None,
+    calls: CallsFields | None,
     *,
     deferrable: bool,
     deadline: float,
-    kwargs: Callable[[], Mapping[str, object]],
+    state: StateOfVerification,
 ) -> KoreError | None:
     """
-    Look for people, and leave the worker if the account's budget is spent for long; ``verify_rest`` goes on then.
+    Look for people, and leave the worker if the account's budget is spent for long.
 
     :param people: all people, from the first one on, in the same order each time.
-    :param pause: with what the task left its worker before; ``None`` if it did not.
+    :param calls: what the worker called that the task left before; ``None`` if it did not.
     :param deferrable: whether it may leave.
     :param deadline: until when turns are waited for, in seconds since the epoch.
-    :param kwargs: gives what ``verify_rest`` needs besides.
+    :param state: gives what the task needs to resume.
     :return: what the looking broke off by, if it did; what was found so far is kept.
     """
     try:
         with hook.get_conn() as client:
-            take_over_calls(client, pause)
+            take_over_calls(client, calls)
             seconds = verification.go_on(
                 client, people, hook.account.digest_key, patience=patience(deferrable), deadline=deadline
             )
-            calls = recent_calls(client)
+            called = recent_calls(client)
     except KoreError as error:
         log.error("Looking for people broke off: %s", error)
         if error.consequence is Consequence.NOT_SENT:
             return error.meaning(Consequence.NOT_VERIFIED)
         return error
     if seconds > 0:
-        rest = {**kwargs(), "verification": verification.to_json(), "pause": calls}
-        leave_worker(operator, seconds, "verify_rest", rest, deadline)
+        resume_after(operator, context, seconds, state(verification, called), deadline)
     return None
 
 

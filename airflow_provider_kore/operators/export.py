@@ -16,8 +16,6 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.exporting import ExportPauseFields
-
 
 class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     """
@@ -106,20 +104,24 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, then export person after person."""
-        return self._export(context)
+        return self._export(context, resumes=False)
 
-    def export_rest(self, context: Context, event: object = None, *, pause: ExportPauseFields) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and export the rest."""
-        del event  # only says that it is time
-        return self._export(context, pause)
+    def resume(self, context: Context, event: object = None) -> dict[str, object]:
+        """
+        Resume where the task left its worker.
 
-    def _export(self, context: Context, pause: ExportPauseFields | None = None) -> dict[str, object]:
+        :param event: what its trigger fired; it only says that it is time.
+        """
+        del event
+        return self._export(context, resumes=True)
+
+    def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
         from airflow_provider_kore.erasure_summary import Stage, publish_refusal
-        from airflow_provider_kore.exporting import ExportingTask
+        from airflow_provider_kore.exporting import export
 
         try:
-            return ExportingTask(self, context, pause).export()
+            return export(self, context, resumes=resumes)
         except KoreError:
             # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
             publish_refusal(self, context, Stage.EXPORTING)

@@ -15,9 +15,7 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.verification import VerificationFields
-    from airflow_provider_kore.verifying_task import CarriedFields, VerifyingTask
-    from airflow_provider_kore.waiting import CallsFields
+    from airflow_provider_kore.verifying_task import VerifyingTask
 
 
 class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
@@ -101,18 +99,14 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         """Check everything, and look for one person after the other."""
         return self._verifying(context).start()
 
-    def verify_rest(
-        self,
-        context: Context,
-        event: object = None,
-        *,
-        carried: CarriedFields,
-        verification: VerificationFields,
-        pause: CallsFields,
-    ) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and go on."""
-        del event  # only says that it is time
-        return self._verifying(context).go_on(carried, verification, pause)
+    def resume(self, context: Context, event: object = None) -> dict[str, object]:
+        """
+        Resume where the task left its worker.
+
+        :param event: what its trigger fired; it only says that it is time.
+        """
+        del event
+        return self._verifying(context).resume()
 
     def _verifying(self, context: Context) -> VerifyingTask:
         from airflow_provider_kore.verifying_task import VerifyingTask  # what verifies is not needed to read a DAG

@@ -245,7 +245,7 @@ def test_a_receipt_tells_what_the_task_returned_also_after_a_break(erase, sandbo
     )  # of one request, each time it is asked for
     arguments = {"verify": "all", "verify_since": SINCE, "receipt_path": folder.as_uri(), "deferrable": True}
     end = erase(PEOPLE[:2], batch_size=1, **arguments).run()
-    assert [deferral["method"] for deferral in end.deferrals] == ["verify_rest"]
+    assert [deferral["state"]["stage"] for deferral in end.deferrals] == ["verifying"]
     assert (end.output["erased"], end.output["not_erased"]) == (1, 1)
     outcomes = [receipt["outcome"] for receipt in read_receipts(folder)]
     assert sum(outcome["not_erased"] for outcome in outcomes) == 1, outcomes
