@@ -221,7 +221,6 @@ class ExportingTask:
 
         The folder keeps what counts as now, since a finished DAG run that is cleared gets another start from Airflow.
         """
-        folder.create()
         begun = folder.read_document(BEGUN)
         if begun is None and folder.read(BEGUN) is not None:
             raise _taken(f"it holds a file {BEGUN} that is not understood")

@@ -1,41 +1,62 @@
-"""A SQLite database as text, to look for what must not be in it."""
+"""A metadata database as text, to look for what must not be in it."""
 
-import sqlite3
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from cryptography.fernet import Fernet
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 FERNET_PREFIX = "gAAAA"
 
 
-def database_text(path: Path, fernet_key: str) -> str:
+def database_text(url: str, fernet_key: str) -> str:
     """
-    Write out every column of every table, encrypted values in the clear, and then the files as they are.
+    Write out every column of every table, encrypted values in the clear, and then the files of SQLite as they are.
 
     A table shows what is there; the files also show what was there and is deleted.
     """
-    lines = [f"{table}.{column}: {text}" for table, column, text in database_values(path, fernet_key)]
-    for file in sorted(path.parent.glob(f"{path.name}*")):
-        lines.append(file.read_bytes().decode(errors="replace"))
+    lines = [f"{table}.{column}: {text}" for table, column, text in database_values(url, fernet_key)]
+    lines += [file.read_bytes().decode(errors="replace") for file in _sqlite_files(url)]
     return "\n".join(lines)
 
 
-def database_values(path: Path, fernet_key: str) -> Iterator[tuple[str, str, str]]:
-    """Read every value of every table: its table, its column, and the value as text, in the clear if encrypted."""
+def database_values(url: str, fernet_key: str) -> Iterator[tuple[str, str, str]]:
+    """
+    Read every value of every table: its table, its column, and the value as text, in the clear if encrypted.
+
+    :param url: of the database, as SQLAlchemy writes it.
+    :param fernet_key: the key by which Airflow encrypts values.
+    """
     fernet = Fernet(fernet_key)
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - the name is the database's own
-            columns = [column[0] for column in rows.description]
-            for row in rows:
-                for column, value in zip(columns, row, strict=True):
-                    if value is not None:
-                        yield table, column, _clear_text(value, fernet)
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        for table in inspect(connection).get_table_names():
+            with closing(connection.exec_driver_sql(f'SELECT * FROM "{table}"')) as rows:  # noqa: S608 - its own name
+                columns = list(rows.keys())
+                for row in rows:
+                    for column, value in zip(columns, row, strict=True):
+                        if value is not None:
+                            yield table, column, _clear_text(value, fernet)
+
+
+def _sqlite_files(url: str) -> list[Path]:
+    """List the files of a database if it is SQLite's; a server keeps its files to itself."""
+    parts = make_url(url)
+    if parts.get_backend_name() != "sqlite" or parts.database is None:
+        return []
+    path = Path(parts.database)
+    return sorted(path.parent.glob(f"{path.name}*"))
 
 
 def _clear_text(value: object, fernet: Fernet) -> str:
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    match value:
+        case bytes() | memoryview():
+            text = bytes(value).decode(errors="replace")
+        case dict() | list():  # as the driver of Postgres reads JSON
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        case _:
+            text = str(value)
     return fernet.decrypt(text).decode(errors="replace") if text.startswith(FERNET_PREFIX) else text

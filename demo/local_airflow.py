@@ -41,17 +41,28 @@ class Worker(NamedTuple):
 
 class LocalAirflow(AirflowClient):
     """
-    Scheduler, triggerer, API server and DAG processor, each a process that can be killed and restarted.
+    The components of an Airflow, each a process that can be killed and restarted. Starts within ``with``.
 
-    Starts within ``with``. ``dag_folders`` are read where they are; ``environment`` is added to that of
-    every component: connections as ``AIRFLOW_CONN_…``, settings as ``AIRFLOW__…``.
+    :param dag_folders: the folders of DAG files, which are read where they are.
+    :param environment: variables for every component: connections as ``AIRFLOW_CONN_…``, settings as ``AIRFLOW__…``.
+    :param components: the arguments of ``airflow`` for each component, by the component's name.
+    :param database_url: the metadata database as SQLAlchemy writes it, which exists and is empty; without it, a file of
+        SQLite.
     """
 
-    def __init__(self, *dag_folders: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *dag_folders: Path,
+        environment: Mapping[str, str] | None = None,
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
+        database_url: str | None = None,
+    ) -> None:
         self.port = free_port()
         super().__init__(f"http://127.0.0.1:{self.port}", "admin", secrets.token_urlsafe(12))
         self._dag_folders = [folder.resolve() for folder in dag_folders]
         self._extra_environment = dict(environment or {})
+        self._commands = components
+        self._database_url = database_url
         self._fernet_key = Fernet.generate_key().decode()
         self._components: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -69,19 +80,28 @@ class LocalAirflow(AirflowClient):
 
     def start_component(self, name: str) -> None:
         """Start a component that is not running; does not wait until it is ready."""
-        self._components[name] = self._airflow(name, COMPONENTS[name])
+        self._components[name] = self._airflow(name, self._commands[name])
 
     def kill_component(self, name: str) -> None:
         """Kill a component with all that it runs, as a crash of its machine would."""
         self._sessions.kill(self._components.pop(name))
 
-    def start_triggerer(self) -> None:
-        """Start the triggerer again."""
-        self.start_component("triggerer")
+    def restart_ended_components(self) -> list[str]:
+        """Start again what has ended by itself, as systemd or Kubernetes does; return the names of these components."""
+        ended = [name for name, process in self._components.items() if process.poll() is not None]
+        for name in ended:
+            self._sessions.kill(self._components[name])
+            self.start_component(name)
+        return ended
 
-    def kill_triggerer(self) -> None:
-        """Kill the triggerer."""
-        self.kill_component("triggerer")
+    def component_of(self, process_id: int) -> str:
+        """Find the component that a process belongs to."""
+        session = os.getsid(process_id)
+        return next(name for name, process in self._components.items() if process.pid == session)
+
+    def component_log(self, name: str) -> str:
+        """Read the log of a component, from its first start on."""
+        return self._log_file(name).read_text(errors="replace")
 
     def worker(self, dag_id: str, run_id: str, task_id: str, map_index: int = NOT_MAPPED) -> Worker:
         """Find the processes of a task that is running."""
@@ -111,15 +131,15 @@ class LocalAirflow(AirflowClient):
 
     def log_tails(self) -> str:
         """Read the end of each component's log, for a report of what went wrong."""
-        return "\n\n".join(f"{name}:\n{self._log_tail(name)}" for name in COMPONENTS)
+        return "\n\n".join(f"{name}:\n{self._log_tail(name)}" for name in self._commands)
 
     def database_dump(self) -> str:
-        """Write out the metadata database, every column of every table."""
-        return database_text(self._database, self._fernet_key)
+        """Write out the metadata database, every column of every table, and the files of SQLite."""
+        return database_text(self.database_url, self._fernet_key)
 
     def database_values(self) -> Iterator[tuple[str, str, str]]:
         """Read every value of the metadata database: its table, its column, and the value as text."""
-        return database_values(self._database, self._fernet_key)
+        return database_values(self.database_url, self._fernet_key)
 
     def file_texts(self) -> Iterator[tuple[str, str]]:
         """Read all files that this Airflow has written, its logs and its database among them: name and text."""
@@ -132,8 +152,10 @@ class LocalAirflow(AirflowClient):
         self.call("POST", "/connections", json={"connection_id": conn_id, **fields})
 
     @property
-    def _database(self) -> Path:
-        return self.home / "airflow.db"
+    def database_url(self) -> str:
+        """The metadata database, as SQLAlchemy writes it."""
+        # Writers wait for each other instead of failing with "database is locked".
+        return self._database_url or f"sqlite:///{self.home / 'airflow.db'}?timeout=30"
 
     def _settings(self) -> dict[str, str]:
         bundles = [
@@ -168,8 +190,7 @@ class LocalAirflow(AirflowClient):
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{self.username}:admin",
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
-            # Writers wait for each other instead of failing with "database is locked".
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=30",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url,
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
             # No component serves logs, all read them from the folder; nor is anybody else's server asked.
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -194,7 +215,7 @@ class LocalAirflow(AirflowClient):
         migration = self._airflow("migration", ("db", "migrate"))
         if migration.wait(START_TIMEOUT):
             raise RuntimeError(f"The database could not be made\n{self._log_tail('migration')}")
-        for name in COMPONENTS:
+        for name in self._commands:
             self.start_component(name)
         deadline = time.monotonic() + START_TIMEOUT
         while not self._is_ready():
@@ -219,7 +240,7 @@ class LocalAirflow(AirflowClient):
         return self.home / "logs" / f"{name}.log"
 
     def _log_tail(self, name: str) -> str:
-        return "\n".join(self._log_file(name).read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        return "\n".join(self.component_log(name).splitlines()[-LOG_TAIL_LINES:])
 
 
 def free_port() -> int:

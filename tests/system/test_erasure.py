@@ -301,8 +301,8 @@ def test_a_killed_triggerer_loses_nothing(airflow, sandbox, people):
     three = people(3)
     run_id = run(airflow, three)
     airflow.wait_for_trigger(ON_REQUEST, run_id, TASK)
-    airflow.kill_triggerer()
-    airflow.start_triggerer()
+    airflow.kill_component("triggerer")
+    airflow.start_component("triggerer")
     assert airflow.wait_for_run(ON_REQUEST, run_id) == "success"
     assert airflow.task_instance(ON_REQUEST, run_id, TASK)["try_number"] == 1
     assert three.requests(sandbox) == [three.ids]

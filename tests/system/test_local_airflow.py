@@ -56,9 +56,9 @@ def test_a_deferred_task_ends_after_its_triggerer_was_killed_and_nothing_is_left
     with LocalAirflow(folder) as airflow:
         run_id = airflow.trigger("waiting")
         airflow.wait_for_trigger("waiting", run_id, "wait")
-        airflow.kill_triggerer()
+        airflow.kill_component("triggerer")
         assert airflow.task_instance("waiting", run_id, "wait")["state"] == "deferred"
-        airflow.start_triggerer()
+        airflow.start_component("triggerer")
         assert airflow.wait_for_run("waiting", run_id) == "success"
 
         assert airflow.xcom("waiting", run_id, "before") == "a value to look for"

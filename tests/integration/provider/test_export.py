@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -492,27 +493,22 @@ def test_a_storage_that_fails_is_named_by_kind(export, folder, monkeypatch):
     class FullError(OSError):
         pass
 
-    class FullDisk:
-        def __init__(self, file):
-            self.file = file
-
+    class FullDisk(SpooledTemporaryFile):
         def write(self, content):
             raise FullError(f"no room for {PEOPLE[1]}")
-
-        def close(self):
-            self.file.close()
 
     def fill(self, content):
         written.append(content)
         if len(written) == 12:
-            self._file = FullDisk(self._file)
+            self._content = FullDisk()
         write(self, content)
 
     monkeypatch.setattr(GrowingFile, "write", fill)
     task = export()
     end = task.run()
     assert isinstance(end.error, KoreExportError)
-    assert end.text.startswith(f"{place(2)}The export cannot be written: FullError.")
+    assert end.text.startswith(f"{place(2)}The export cannot be collected on the worker: ")
+    assert "FullError." in end.text
     assert PEOPLE[1] not in end.text
     assert set(names(folder)) == files_of(PEOPLE[0]) | {"export.json"}
     assert task.run().state == "success"

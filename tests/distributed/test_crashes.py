@@ -1,0 +1,110 @@
+"""Whatever dies of a distributed Airflow, nobody is lost, and no DELETE is sent twice unannounced."""
+
+import re
+import time
+from collections import Counter
+
+import psutil
+
+from demo.airflow_client import FINISHED_RUN_STATES
+from tests.distributed.conftest import RUN_TIMEOUT
+
+DAG, TASK = "kore_mapped", "erase"
+BATCH = 5
+
+
+def instances(airflow, run_id):
+    """List the mapped task instances, by map index."""
+    return sorted(airflow.task_instances(DAG, run_id), key=lambda entry: entry["map_index"])
+
+
+def wait_for_requests(airflow, sandbox, people, run_id, number):
+    """Wait until Kore.ai has received so many requests, which are fewer than there are to come."""
+    deadline = time.monotonic() + RUN_TIMEOUT
+    while len(people.requests(sandbox)) < number:
+        assert airflow.run_state(DAG, run_id) not in FINISHED_RUN_STATES
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def triggerer_of(airflow, job_id):
+    """Find the triggerer of a job: it writes its triggers' logs, which are named by its id."""
+    ending = f".trigger.{job_id}.log"
+    return next(
+        airflow.component_of(process_id)
+        for process_id in airflow.process_ids()
+        if any(file.path.endswith(ending) for file in psutil.Process(process_id).open_files())
+    )
+
+
+def announced(airflow, run_id, map_index, tries):
+    """List the batches that the log of any try calls ambiguous, by number."""
+    logs = [airflow.task_log(DAG, run_id, TASK, number, map_index) for number in range(1, tries + 1)]
+    return {int(number) for number in re.findall(r"AMBIGUOUS[^\"]*? batch (\d+) of", "\n".join(logs))}
+
+
+def require_all_erased(airflow, sandbox, people, run_id):
+    """Require that all users are erased, and that what Kore.ai received more than once was announced each time."""
+    assert airflow.wait_for_end(DAG, run_id) == "success"
+    assert set(people.erased(sandbox)) == set(people.ids)
+    received = Counter(tuple(users) for users in people.requests(sandbox))
+    for entry, ids in zip(instances(airflow, run_id), people.of.values(), strict=True):
+        batches = {start // BATCH + 1: tuple(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH)}
+        repeated = {number for number, users in batches.items() if received[users] > 1}
+        assert all(received.pop(users) <= entry["try_number"] for users in batches.values())
+        assert repeated <= announced(airflow, run_id, entry["map_index"], entry["try_number"])
+        output = airflow.xcom(DAG, run_id, TASK, map_index=entry["map_index"])
+        assert (output["erased"], output["open"], output["not_erased"]) == (len(ids), 0, 0)
+    assert not received, "batches of other users"
+
+
+def test_a_worker_that_is_killed_while_it_waits_for_an_answer_loses_nobody(airflow, sandbox, people):
+    sandbox.add_fault(kind="latency", call="erase", after=5, seconds=120)
+    run_id = airflow.trigger(DAG, {"folder": people.folder})
+    wait_for_requests(airflow, sandbox, people, run_id, 6)
+    unanswered = people.requests(sandbox)[5]
+    map_index = next(number for number, ids in enumerate(people.of.values()) if unanswered[0] in ids)
+    batch = people.of[f"{map_index}.txt"].index(unanswered[0]) // BATCH + 1
+    victim = airflow.component_of(airflow.task_instance(DAG, run_id, TASK, map_index)["pid"])
+    assert victim.startswith("worker-")
+    airflow.kill_component(victim)
+    airflow.start_component(victim)
+
+    require_all_erased(airflow, sandbox, people, run_id)
+    assert people.requests(sandbox).count(unanswered) == 2
+    assert instances(airflow, run_id)[map_index]["try_number"] == 2
+    assert batch in announced(airflow, run_id, map_index, 2)
+
+
+def test_the_other_triggerer_takes_the_triggers_of_one_that_is_killed(airflow, sandbox, people):
+    sandbox.change_settings(duration=25)
+    run_id = airflow.trigger(DAG, {"folder": people.folder})
+    for map_index in range(len(people.of)):
+        airflow.wait_for_trigger(DAG, run_id, TASK, timeout=90, map_index=map_index)
+    jobs = [entry["triggerer_job"]["id"] for entry in instances(airflow, run_id)]
+    victim = triggerer_of(airflow, jobs[0])
+    airflow.kill_component(victim)
+    try:
+        require_all_erased(airflow, sandbox, people, run_id)
+    finally:
+        airflow.start_component(victim)
+    assert {entry["try_number"] for entry in instances(airflow, run_id)} == {1}
+    assert len(people.requests(sandbox)) == len(people.ids) / BATCH
+
+
+def test_a_restart_of_redis_loses_nobody(airflow, sandbox, people, redis):
+    sandbox.add_fault(kind="latency", call="erase", seconds=0.5, times=None)
+    run_id = airflow.trigger(DAG, {"folder": people.folder})
+    wait_for_requests(airflow, sandbox, people, run_id, 4)
+    redis.stop()
+    redis.start()
+    require_all_erased(airflow, sandbox, people, run_id)
+
+
+def test_a_restart_of_postgres_loses_nobody(airflow, sandbox, people, postgres):
+    sandbox.add_fault(kind="latency", call="erase", seconds=0.5, times=None)
+    run_id = airflow.trigger(DAG, {"folder": people.folder})
+    wait_for_requests(airflow, sandbox, people, run_id, 4)
+    postgres.stop()
+    postgres.start()
+    require_all_erased(airflow, sandbox, people, run_id)
