@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
 from benchmarks.report import Report, arguments
@@ -106,13 +106,14 @@ def measure(page: Page, url: str) -> dict[str, float]:
     return seconds
 
 
-def measure_list(browser: Browser, length: int, delay: float, rounds: int) -> tuple[list[dict[str, float]], float]:
-    """Load a list of some length again and again; give the figures of each round, and the calls of a load."""
+def measure_list(length: int, delay: float, rounds: int) -> tuple[list[dict[str, float]], float]:
+    """Load a list of some length in one browser after the other; give the figures of each, and the calls of a load."""
     measured = []
     with FakeAirflow(make_many(length), delay) as airflow:
         for _ in range(rounds):
-            with browser.new_context(viewport={"width": 1400, "height": 900}) as context:
-                measured.append(measure(context.new_page(), f"{airflow.url}/{PAGE_ROUTE}/"))
+            with chromium() as browser:
+                page = browser.new_page(viewport={"width": 1400, "height": 900})
+                measured.append(measure(page, f"{airflow.url}/{PAGE_ROUTE}/"))
         return measured, sum(airflow.calls.values()) / rounds
 
 
@@ -126,17 +127,16 @@ def main() -> int:
     report = Report(quick=options.quick)
     best: dict[int, dict[str, float]] = {}
     bring()
-    with chromium() as browser:
-        for length in (FEW, options.rows):
-            rounds, calls = measure_list(browser, length, options.delay, options.rounds)
-            best[length] = {name: min(each[name] for each in rounds) for name in rounds[0]}
-            title = f"{length:,} erasures, {options.delay * 1000:.0f} ms an answer, {options.rounds} rounds"
-            report.table(title, "", "best", "worst")
-            for name, value in best[length].items():
-                unit, factor, digits = ("", 1, 1) if "MB" in name else (" ms", 1000, 0)
-                worst = max(each[name] for each in rounds)
-                report.row(name, f"{value * factor:,.{digits}f}{unit}", f"{worst * factor:,.{digits}f}{unit}")
-            report.row("calls of the API a load", f"{calls:,.0f}", "")
+    for length in (FEW, options.rows):
+        rounds, calls = measure_list(length, options.delay, options.rounds)
+        best[length] = {name: min(each[name] for each in rounds) for name in rounds[0]}
+        title = f"{length:,} erasures, {options.delay * 1000:.0f} ms an answer, {options.rounds} rounds"
+        report.table(title, "", "best", "worst")
+        for name, value in best[length].items():
+            unit, factor, digits = ("", 1, 1) if "MB" in name else (" ms", 1000, 0)
+            worst = max(each[name] for each in rounds)
+            report.row(name, f"{value * factor:,.{digits}f}{unit}", f"{worst * factor:,.{digits}f}{unit}")
+        report.row("calls of the API a load", f"{calls:,.0f}", "")
     few, many = best[FEW], best[options.rows]
     for what in ("first answer to first row whole", "frame, p95"):
         report.at_most(f"{what}, of that with {FEW} erasures", many[what] / few[what], MOST_OF_FEW)
