@@ -81,8 +81,8 @@ _RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
 
 
 WRITE_AS_TEXT = (
-    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders to "
-    "a text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
+    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders "
+    "to a text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
 )
 """What to do about a number in a list of ids."""
 
