@@ -106,8 +106,8 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, exc.ArgumentError | exc.InvalidRequestError)
 
 
-_REFUSALS = frozenset({"SQLITE_ERROR", "error 1054"})
-"""SQLite refuses a query; MySQL knows no such column."""
+_REFUSALS = frozenset({"SQLITE_ERROR", "error 1054", "error 1142", "error 1143"})
+"""SQLite refuses a query; MySQL knows no such column, or does not let its user read a table or a column."""
 
 
 def _codes_of(error: object) -> set[str]:
