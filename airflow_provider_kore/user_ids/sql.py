@@ -11,6 +11,9 @@ from airflow_provider_kore.user_ids.columns import Columns
 from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 
 ROWS_AT_ONCE = 1000
+_REFUSALS = frozenset({"SQLITE_ERROR", "error 1054", "error 1142", "error 1143"})
+"""SQLite refuses a query; MySQL knows no such column, or does not let its user read a table or a column."""
+_CODE = re.compile(r"[0-9A-Z]{5}|SQLITE_[A-Z_]+|error [0-9]+")
 
 
 class SqlUserIds(UserIdSource):
@@ -106,10 +109,6 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, exc.ArgumentError | exc.InvalidRequestError)
 
 
-_REFUSALS = frozenset({"SQLITE_ERROR", "error 1054"})
-"""SQLite refuses a query; MySQL knows no such column."""
-
-
 def _codes_of(error: object) -> set[str]:
     """List the codes that a database's driver gives: of SQLSTATE, of SQLite, of MySQL."""
     codes = {getattr(error, name, None) for name in ("pgcode", "sqlstate", "sqlite_errorname")}
@@ -117,9 +116,6 @@ def _codes_of(error: object) -> set[str]:
     if type(number) is int and 0 < number < 100_000:
         codes.add(f"error {number}")
     return {code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)}
-
-
-_CODE = re.compile(r"[0-9A-Z]{5}|SQLITE_[A-Z_]+|error [0-9]+")
 
 
 def _cause_of(error: Exception) -> str:

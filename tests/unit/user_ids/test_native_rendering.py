@@ -1,7 +1,10 @@
 """With ``render_template_as_native_obj=True`` Airflow reads text as Python; here it stays as it is written."""
 
+import datetime
+
 import jinja2
 import pytest
+from airflow.sdk import task
 from hypothesis import given
 from hypothesis import strategies as st
 from rendering_tasks import Returns, make_dag, render
