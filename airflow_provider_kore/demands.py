@@ -25,7 +25,7 @@ from airflow_provider_kore.statutory_deadline import StatutoryDeadline, read_dea
 from airflow_provider_kore.verification import Extent, read_extent
 
 OLDEST_EXPORT = timedelta(days=31)
-"""How long before an erasure the period of its export may end: a month is what the law gives for the whole request."""
+"""How long before an erasure the period of its export may end, where it is not told when the request came in."""
 
 
 class ProvingOperator(Protocol):
@@ -311,7 +311,7 @@ def _require_period(demands: Demands, period: Period, erased_at: datetime | None
                 f"The export ends at {until}, before the day on which the request came in ({day}).",
                 remedy="Export again, until that day or later.",
             )
-    if erased_at is not None and period.until < erased_at - OLDEST_EXPORT:
+    elif erased_at is not None and period.until < erased_at - OLDEST_EXPORT:
         raise KoreInputError(
             f"The export ends at {until}, more than {OLDEST_EXPORT.days} days ago: what came later is in no export.",
             remedy="Export again, shortly before you erase.",
