@@ -138,8 +138,8 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     "digest_key": _field(
         "Digest key",
         "A secret that names people by digests which only its holder can match: in logs, and in exports and receipts, "
-        "which both need it. A space or line break at its ends is refused. By it a retry knows that its users are the same, so do not change it while a task has not "
-        "ended. Default: no digests.",
+        "which both need it. A space or line break at its ends is refused. By it a retry knows that its users are the "
+        "same, so do not change it while a task has not ended. Default: no digests.",
         type=["string", "null"],
         format="password",
     ),
