@@ -62,6 +62,9 @@ PROGRESS_EVERY = 50
 BEGUN = "export.json"
 """The first file in the folder: what it is for."""
 
+_NAMES = {"users": "set of users"}
+"""How an error names a part of what a folder is for, where its key alone would be wrong English."""
+
 MANIFEST = "manifest.json"
 """The last file in the folder: what all others hold."""
 
@@ -131,6 +134,7 @@ class ExportingTask:
         self._state = state
         self._hook = KoreHook(operator.kore_conn_id)
         self._deadline = (time.time() if state is None else state.started) + operator.timeout
+        self._identity: dict[str, object] = {}
 
     def export(self) -> dict[str, object]:
         """Check everything, write what is not whole yet, person after person, and sum it up."""
@@ -156,7 +160,9 @@ class ExportingTask:
                 patience=patience(self._operator.deferrable),
             )
             self._write_all(client, folder, files, planned)
-        return self._sum_up(folder, files, asked, planned) | scope.to_json() | period.to_json()
+        self._require_own_folder(folder)
+        output = self._sum_up(folder, files, asked, planned) | scope.to_json() | period.to_json()
+        return output | {"channel_types": asked["channel_types"]}
 
     # --- what is asked for -------------------------------------------------------------------------------------------
 
@@ -237,14 +243,24 @@ class ExportingTask:
             "period": period.to_json(),
             "channel_types": None if channel_types is None else sorted(channel_types),
         }
+        self._identity = {**asked, "run": run, "users": self._batches.people}
         if begun is None:
-            folder.write_document(BEGUN, {**asked, "run": run, "now": now.isoformat()})
-        elif others := [key for key, value in {**asked, "run": run}.items() if begun.get(key) != value]:
-            raise _taken(f"it holds an export of another {' and '.join(others)}")
+            folder.write_document(BEGUN, {**self._identity, "now": now.isoformat()})
+        self._require_own_folder(folder)
         return period, asked
 
+    def _require_own_folder(self, folder: ExportFolder) -> None:
+        """Refuse a folder that another export has taken, also one that began at the same moment."""
+        begun = folder.read_document(BEGUN) or {}
+        if others := [_NAMES.get(key, key) for key, value in self._identity.items() if begun.get(key) != value]:
+            raise _taken(f"it holds an export of another {' and '.join(others)}")
+
     def _run(self) -> tuple[str, datetime]:
-        """Name the run of this task, without the words that somebody may have typed, and tell when it started."""
+        """
+        Name the run of this task, without the words that somebody may have typed, and tell when it started.
+
+        Attempts and clears of a task instance share it; other tasks, mapped instances and DAG runs do not.
+        """
         dag_run, task_instance = self._context["dag_run"], self._context["ti"]
         names = [dag_run.dag_id, dag_run.run_id, self._operator.task_id, task_instance.map_index]
         name = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]

@@ -27,12 +27,13 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     ``manifest.json`` about all files. Their names and what they say besides the data name nobody, so that only the
     holder of the connection's ``digest_key``, which is needed, can tell whose is whose.
 
-    Nobody is erased. A retry, or a run of the cleared task, goes on with those whose files are not whole yet; give each
-    export a destination of its own.
+    Nobody is erased. A retry, or a run of the cleared task, goes on with those whose files are not whole yet. A
+    destination belongs to one task instance and its users: another task, mapped instance or DAG run, or other users,
+    are refused there, so give each export a destination of its own.
 
     Returns a dict: ``destination``, ``manifest`` (its URI), ``manifest_sha256``, ``user_count`` (exact duplicates
     folded), ``people_fingerprint``, ``sessions``, ``messages``, ``host``, ``client_id``, ``bot_ids``, ``all_bots``,
-    ``since`` and ``until``.
+    ``since``, ``until`` and ``channel_types`` (``None`` for all).
 
     :param user_ids: as :class:`KoreEraseUserDataOperator` takes them, but channel user ids, which Kore.ai's history
         calls do not take. Templated.

@@ -144,6 +144,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
         "client_id": "cs-sandbox",
         "bot_ids": ["st-1"],
         "all_bots": False,
+        "channel_types": None,
         "since": (task.dag_run.start_date - timedelta(days=31)).isoformat().replace("+00:00", "Z"),
         "until": task.dag_run.start_date.isoformat().replace("+00:00", "Z"),
     }
@@ -555,6 +556,79 @@ def test_a_destination_of_another_export_is_refused(export, sandbox, folder, arg
     assert "a folder of its own" in end.text
     assert len(sandbox.log()) == before
     assert {name: (folder / name).read_bytes() for name in names(folder)} == written
+
+
+def test_the_same_task_with_other_users_needs_a_destination_of_its_own(export, sandbox, folder):
+    export(PEOPLE[:2]).run()
+    written = {name: (folder / name).read_bytes() for name in names(folder)}
+    before = len(sandbox.log())
+    for others in (PEOPLE[1:], PEOPLE, PEOPLE[:1], PEOPLE[1::-1]):
+        end = export(others).run()
+        assert isinstance(end.error, KoreInputError)
+        assert "another set of users." in end.text
+    assert len(sandbox.log()) == before
+    assert {name: (folder / name).read_bytes() for name in names(folder)} == written
+
+
+@pytest.mark.parametrize("changes", [{"map_index": 1}, {"task_id": "other"}, {"dag_id": "other"}, {"run_id": "other"}])
+def test_another_task_instance_needs_a_destination_of_its_own(export, monkeypatch, sandbox, folder, changes):
+    fixed = {"since": "2026-01-01", "until": "2026-01-08"}
+    assert export(PEOPLE[:1], **fixed).run().state == "success"
+    before = len(sandbox.log())
+    task = export(PEOPLE[:1], **fixed)
+    run_of = exporting.ExportingTask._run
+
+    def another_run(self):
+        place = self._context["dag_run"] if {"dag_id", "run_id"} & set(changes) else self._context["ti"]
+        place = self._operator if "task_id" in changes else place
+        for name, value in changes.items():
+            monkeypatch.setattr(place, name, value)
+        return run_of(self)
+
+    monkeypatch.setattr(exporting.ExportingTask, "_run", another_run)
+    assert "another run." in task.run().text
+    assert len(sandbox.log()) == before
+
+
+def test_of_two_exports_that_begin_at_once_in_one_folder_the_one_that_comes_too_late_says_so(
+    export, monkeypatch, folder
+):
+    """Both find an empty folder, and then both write what it is for."""
+    first, second = export(PEOPLE[:1]), export(PEOPLE[1:2])
+    second.dag_run.run_id = "another"
+    write = ExportFolder.write_document
+
+    def write_and_be_overtaken(self, name, content):
+        monkeypatch.setattr(ExportFolder, "write_document", write)
+        write(self, name, content)
+        (folder / exporting.BEGUN).unlink()  # as the other saw the folder
+        assert second.run().state == "success"
+
+    monkeypatch.setattr(ExportFolder, "write_document", write_and_be_overtaken)
+    end = first.run()
+    assert isinstance(end.error, KoreInputError)
+    assert "another" in end.text
+    assert set(names(folder)) == files_of(PEOPLE[1]) | {"export.json", "manifest.json"}
+
+
+def test_an_export_whose_folder_another_has_taken_meanwhile_sums_up_nothing(export, monkeypatch, folder):
+    other = export(PEOPLE[1:2])
+    other.dag_run.run_id = "another"
+    task = export(PEOPLE[:1])
+    write_all = exporting.ExportingTask._write_all
+
+    def take_the_folder(self, *arguments):
+        write_all(self, *arguments)
+        if self._context["dag_run"].run_id != "another":
+            (folder / "export.json").unlink()
+            end = other.run()
+            assert end.state == "success", end.text
+
+    monkeypatch.setattr(exporting.ExportingTask, "_write_all", take_the_folder)
+    end = task.run()
+    assert isinstance(end.error, KoreInputError)
+    assert end.error.consequence is Consequence.NOT_SENT
+    assert [file["file"] for file in document(folder, "manifest.json")["files"]] == [f"{name_of(PEOPLE[1])}.jsonl"]
 
 
 def test_a_destination_that_says_nothing_sensible_is_refused(export, sandbox, folder):
