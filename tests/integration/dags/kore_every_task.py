@@ -1,7 +1,7 @@
 """
 Every kind of task in every mode, for ``airflow dags test``; nobody is named here.
 
-With ``KORE_SPENT_BUDGET`` an account's hour lasts two seconds here, so that tasks leave their workers.
+With ``KORE_SPENT_BUDGET`` an account's hour lasts four seconds here, so that tasks leave their workers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if SPENT_BUDGET:
     from airflow_provider_kore import waiting
     from airflow_provider_kore.api import pacing
 
-    pacing.MINUTE, pacing.HOUR, waiting.PATIENCE = 1.0, 2.0, 0.1
+    pacing.MINUTE, pacing.HOUR, waiting.PATIENCE = 2.0, 4.0, 0.1
 else:
     MODES["in_worker"] = {"deferrable": False}
     SENSOR_MODES |= {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}}
