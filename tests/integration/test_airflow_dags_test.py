@@ -19,8 +19,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from airflow import __version__ as airflow_version
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from packaging.version import Version
 
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
@@ -34,6 +36,7 @@ DAGS = Path(__file__).with_name("dags")
 TIMEOUT = 300
 PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 BOTS = ["st-1"]
+WAITS_FOR_USERS = Version(airflow_version) >= Version("3.3.dev0")
 USER, PASSWORD = "vera", "a password"
 
 
@@ -278,14 +281,19 @@ def approving_user(airflow, dag):
             client.close()
 
 
-def test_the_example_with_an_approval_ends_well_once_a_user_has_approved(home, sandbox):
-    airflow = Airflow(home, EXAMPLES, sandbox)
-    conf = {
+def approval_form(airflow):
+    return {
         "users_from": airflow.write("1234.txt", people("approved")),
         "bot_ids": BOTS,
         "received_at": datetime.now(UTC).date().isoformat(),
-        "folder": (home / "folder").as_uri(),
+        "folder": (airflow.home / "folder").as_uri(),
     }
+
+
+@pytest.mark.skipif(not WAITS_FOR_USERS, reason="Airflow's ApprovalOperator fails in dags test before 3.3")
+def test_the_example_with_an_approval_ends_well_once_a_user_has_approved(home, sandbox):
+    airflow = Airflow(home, EXAMPLES, sandbox)
+    conf = approval_form(airflow)
     with approving_user(airflow, "kore_erase_with_approval"):
         run = airflow.dags_test("kore_erase_with_approval", conf=conf)
     assert run.states == dict.fromkeys(["preview", "approve", "export", "erase"], "success"), run.errors
@@ -295,14 +303,21 @@ def test_the_example_with_an_approval_ends_well_once_a_user_has_approved(home, s
     assert list((home / "folder" / "receipts").iterdir())
 
 
-def test_without_an_approval_the_example_erases_nobody(home, sandbox):
+@pytest.mark.parametrize(
+    ("arguments", "approve"),
+    [
+        pytest.param(["--mark-success-pattern", "approve"], "success", id="skipped"),
+        pytest.param(
+            [],
+            "failed",
+            id="not possible",
+            marks=pytest.mark.skipif(WAITS_FOR_USERS, reason="Airflow 3.3 and newer wait for a user"),
+        ),
+    ],
+)
+def test_without_an_approval_the_example_erases_nobody(home, sandbox, arguments, approve):
     airflow = Airflow(home, EXAMPLES, sandbox)
-    conf = {
-        "users_from": airflow.write("1234.txt", people("approved")),
-        "bot_ids": BOTS,
-        "received_at": datetime.now(UTC).date().isoformat(),
-        "folder": (home / "folder").as_uri(),
-    }
-    run = airflow.dags_test("kore_erase_with_approval", "--mark-success-pattern", "approve", conf=conf)
-    assert (run.states["approve"], run.states["erase"]) == ("success", "failed")
+    run = airflow.dags_test("kore_erase_with_approval", *arguments, conf=approval_form(airflow))
+    assert run.states["approve"] == approve
+    assert run.states["erase"] in ("failed", "upstream_failed")
     assert times_erased(sandbox) == {}
