@@ -101,19 +101,20 @@ class TaskRunner:
         """Let the task run again, as a person does in the UI."""
         self.max_tries = self.try_number + self.retries
 
-    def run(self, *, trigger_error=None):
+    def run(self, *, trigger_error=None, meanwhile=lambda xcoms: None):
         """
         Run one try to its end, through every deferral and rescheduling.
 
         :param trigger_error: how each trigger ends instead of firing, in Airflow's words.
+        :param meanwhile: changes the task's XComs while it is deferred.
         """
-        return self._run(lambda operator, context: operator.execute(context), trigger_error)
+        return self._run(lambda operator, context: operator.execute(context), trigger_error, meanwhile)
 
     def run_failed_trigger(self, error):
         """Resume as Airflow does after a trigger failed or was too late, when all that the try kept is gone."""
         return self._run(partial(_resume_without_event, error=error))
 
-    def _run(self, step, trigger_error=None):
+    def _run(self, step, trigger_error=None, meanwhile=lambda xcoms: None):
         self.try_number += 1
         instance = FakeTaskInstance(self.try_number, self.max_tries)
         context = {"ti": instance, "dag_run": self.dag_run, "outlet_events": {}}
@@ -132,6 +133,7 @@ class TaskRunner:
                 assert (deferred.method_name, deferred.kwargs) == ("resume", None)  # noqa: PT017 # else it is lost
                 kept = {"trigger": trigger_kwargs, "state": instance.xcoms[STATE_KEY]}
                 deferrals.append(json.loads(json.dumps(kept, default=datetime.isoformat)))
+                meanwhile(instance.xcoms)
                 if trigger_error is not None:
                     step = partial(_resume_without_event, error=trigger_error)
                     continue
