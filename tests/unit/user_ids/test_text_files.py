@@ -268,6 +268,11 @@ def test_a_name_that_tells_no_known_form_is_refused_and_the_known_are_listed(tmp
         assert suffix in error.remedy
 
 
+@pytest.mark.parametrize("uri", [None, 7, ["file:///people.txt"]])
+def test_a_uri_that_is_no_text_is_refused(refusal, uri):
+    assert f"its URI is of type {type(uri).__name__}" in refusal(FileUserIds(uri)).problem
+
+
 @pytest.mark.parametrize("end", ["?versionId=1", "#x", "?a=b.txt", "?x#y"])
 def test_a_query_string_or_a_fragment_does_not_change_the_form_and_is_no_reason_to_read_another_file(write, read, end):
     write("people.csv", "id\nu-2\n")
