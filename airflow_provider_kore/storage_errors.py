@@ -16,6 +16,7 @@ _MEANINGS = {
     "NoCredentialsError": "there are no credentials",
     "PartialCredentialsError": "the credentials are not complete",
     "DefaultCredentialsError": "there are no credentials",
+    "gaierror": "the name of the host cannot be resolved",
     "EndpointConnectionError": "the endpoint cannot be reached",
 }
 """By the name of an exception's class, or of a base class: what it means, where the name alone helps few."""

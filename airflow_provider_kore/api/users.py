@@ -74,8 +74,12 @@ def user_id_from_json(value: object) -> UserId | None:
 
 
 def folded_address(user_id: UserId | None) -> str | None:
-    """Give the one form of an e-mail address, which names the same person in any case; ``None`` for other ids."""
-    return user_id.casefold() if isinstance(user_id, str) and "@" in user_id else None
+    """
+    Give the one form of an e-mail address, which names the same person in any case; ``None`` for other ids.
+
+    No more than case is folded: ``straße@…`` and ``strasse@…`` can be two people.
+    """
+    return user_id.lower() if isinstance(user_id, str) and "@" in user_id else None
 
 
 # --- What may be asked for -----------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ class FileUserIds(UserIdSource):
         """
         check_texts(self)
         form = form_of(self.uri)
-        place = "the start"
+        place = ""
         try:
             with closing(_open(self.uri)) as file:
                 content = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if form.packed else file)
@@ -103,13 +103,17 @@ class FileUserIds(UserIdSource):
         except KoreInputError:
             raise
         except _StorageError as error:
-            raise _unreadable(f"{describe_storage_error(error.of_storage)}, after {place}") from None
+            raise _unreadable(describe_storage_error(error.of_storage) + _after(place)) from None
         except EOFError:
-            raise _unreadable(f"it is not a whole gzip file; it breaks off after {place}") from None
+            raise _unreadable(f"it is not a whole gzip file{_after(place)}") from None
         except (gzip.BadGzipFile, zlib.error):
-            raise _fault(f"it is not a whole gzip file; it breaks off after {place}") from None
+            raise _fault(f"it is not a whole gzip file{_after(place)}") from None
         except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
-            raise _fault(f"it is not what its name says it is ({type(error).__name__} after {place})") from None
+            raise _fault(f"it is not what its name says it is ({type(error).__name__}){_after(place)}") from None
+
+
+def _after(place: str) -> str:
+    return f", after {place}" if place else ""
 
 
 class Form(NamedTuple):
@@ -119,12 +123,14 @@ class Form(NamedTuple):
     packed: bool
 
 
-def form_of(uri: str) -> Form:
+def form_of(uri: object) -> Form:
     """
     Tell the form of a file by the end of its name; a query string or a fragment is no part of the name.
 
     :raises KoreInputError: if there is no such form.
     """
+    if not isinstance(uri, str):
+        raise _fault(f"its URI is of type {type(uri).__name__}", "Pass the URI as text.")
     name = PurePosixPath(re.split(r"[?#]", uri.rpartition("/")[2])[0].lower())
     packed = name.suffix == ".gz"
     suffix = (name.with_suffix("") if packed else name).suffix

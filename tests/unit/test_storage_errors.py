@@ -1,6 +1,7 @@
 """What is shown of an error that a file system raised."""
 
 import errno
+import socket
 import ssl
 
 import pytest
@@ -84,6 +85,7 @@ def in_context(error, context):
         (ModuleNotFoundError("No module named 's3fs'", name="s3fs"), ["No module named 's3fs'"]),
         (ImportError("Install gcsfs to access it"), ["Install gcsfs to access it"]),
         (ImportError(MARKER, name="gcsfs"), ["the module gcsfs cannot be imported"]),
+        (socket.gaierror(socket.EAI_NONAME, MARKER), ["gaierror", "the name of the host cannot be resolved"]),
         (ssl.SSLError(1, MARKER), ["SSLError"]),
     ],
 )

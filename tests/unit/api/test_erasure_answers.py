@@ -76,7 +76,7 @@ def name_of_user(user):
 
 
 def fold(name):
-    return name[1].casefold() if name[0] == "id" and "@" in name[1] else None
+    return name[1].lower() if name[0] == "id" and "@" in name[1] else None
 
 
 def named(document):

@@ -119,6 +119,11 @@ def test_addresses_that_differ_in_case_alone_are_one_user_and_the_first_spelling
     assert "x.org" not in caplog.text.lower()
 
 
+def test_addresses_that_differ_in_more_than_case_are_two_users():
+    two = ("straße@x.org", "strasse@x.org", "ﬁ@x.org", "fi@x.org")
+    assert fold_duplicates(two) == two
+
+
 def test_where_nothing_is_folded_nothing_is_logged(caplog):
     caplog.set_level("INFO")
     assert fold_duplicates(["u-1", "a@x.org"]) == ("u-1", "a@x.org")

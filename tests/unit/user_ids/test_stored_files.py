@@ -168,7 +168,6 @@ def test_a_failure_of_the_storage_names_its_cause_and_can_be_mended(bucket, refu
     error = refusal(FileUserIds(f"s3://b/{name}", None if ".txt" in name else "id"))
     assert isinstance(error, KoreSourceError)
     assert words in error.problem
-    assert "after the start" in error.problem
 
 
 def test_a_failure_in_the_midst_says_after_which_line(bucket, refusal, monkeypatch):

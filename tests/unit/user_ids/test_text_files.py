@@ -78,7 +78,7 @@ def test_each_form_of_file_is_read(write, read, name, column, content, user_ids,
 
 
 @given(
-    st.lists(EMAILS, unique_by=str.casefold),
+    st.lists(EMAILS, unique_by=str.lower),
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.booleans(),
     st.booleans(),
@@ -266,6 +266,11 @@ def test_a_name_that_tells_no_known_form_is_refused_and_the_known_are_listed(tmp
     assert "what is in it is not known" in error.problem
     for suffix in (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".gz", ".parquet", ".xlsx"):
         assert suffix in error.remedy
+
+
+@pytest.mark.parametrize("uri", [None, 7, ["file:///people.txt"]])
+def test_a_uri_that_is_no_text_is_refused(refusal, uri):
+    assert f"its URI is of type {type(uri).__name__}" in refusal(FileUserIds(uri)).problem
 
 
 @pytest.mark.parametrize("end", ["?versionId=1", "#x", "?a=b.txt", "?x#y"])
