@@ -31,6 +31,7 @@ from airflow_provider_kore.api.errors import (
     NoAnswer,
     error_message,
     is_throttle,
+    leaves_open,
     read_failure,
     throttle_pause,
     unreachable,
@@ -184,7 +185,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
             if request_id is None:
                 raise _ambiguous(f"HTTP {answer.status} without a request id that can be read")
             return request_id
-        if answer.status >= 500:
+        if leaves_open(answer.status):
             raise _ambiguous(f"HTTP {answer.status}")
         raise _failure(Call.ERASE, answer)
     raise AssertionError("the last attempt returns or raises")
@@ -269,29 +270,37 @@ def _read(
     request: Request, turn: Turn, pacing: Pacing, give_up_at: float | None, read: Callable[[object], T]
 ) -> Conversation[T]:
     """
-    Make a call that only reads, and make it again after a passing fault.
+    Make a call that only reads, and make it again after a fault.
+
+    The answers are unreadable only if each attempt got a whole answer in a form that is not understood. One attempt with
+    a fault that passes, such as a gateway's error or JSON that is cut off, makes all of them such a fault.
 
     :param read: reads the decoded answer; raises :class:`KoreUnreadableAnswerError`.
+    :raises KoreUnavailableError: if an attempt got no answer, an answer that is not whole, or a fault of the server.
+    :raises KoreUnreadableAnswerError: if all attempts got answers that ``read`` does not understand.
     """
-    failure: KoreError
+    passing: KoreError | None = None
+    unreadable_answer: KoreUnreadableAnswerError | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
             yield _back_off(attempt - 1)
         answer = yield from _exchange(request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
-            failure = unreachable(turn.call, answer.reason)
+            passing = unreachable(turn.call, answer.reason)
         elif 200 <= answer.status < 300:
             try:
                 document = decode_json(answer.content)
             except NotJsonError:
-                failure = unreachable(turn.call, f"HTTP {answer.status} with a body that is not JSON")
+                passing = unreachable(turn.call, f"HTTP {answer.status} with a body that is not JSON")
                 continue
             try:
                 return read(document)
             except KoreUnreadableAnswerError as error:
-                failure = error
+                unreadable_answer = error
         elif answer.status >= 500:
-            failure = _failure(turn.call, answer)
+            passing = _failure(turn.call, answer)
         else:
             raise _failure(turn.call, answer)
+    failure = passing or unreadable_answer
+    assert failure is not None, "each attempt fails or returns"  # noqa: S101
     raise failure

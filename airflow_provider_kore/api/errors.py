@@ -116,6 +116,7 @@ _KNOWN_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"possibly a replay", re.I), "it takes the token for a replay"),
     (re.compile(r'"exp" must be', re.I), "the token lives too long for it"),
     (re.compile(r"invalid sdk credentials", re.I), "invalid SDK credentials"),
+    (re.compile(r"unauthorized to perform", re.I), "it says that the app is not authorized for this"),
     (re.compile(r"invalid streamid", re.I), "it does not know the bot (invalid StreamId)"),
     (re.compile(r"method not allowed", re.I), "method not allowed"),
     (re.compile(r"expired", re.I), "the token has expired: check this machine's clock"),
@@ -150,6 +151,43 @@ _RATE_LIMIT = re.compile(r"(?<![a-z])rate[ _-]?limit", re.I)
 def is_throttle(status: int, text: str | None) -> bool:
     """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
     return status == 429 or (400 <= status < 500 and _RATE_LIMIT.search(text or "") is not None)
+
+
+_MISSING_SCOPE = re.compile(r"unauthorized to perform", re.I)
+"""Documented for a neighbouring call, with HTTP 400: so a missing scope is worded there. A guess for all others."""
+
+_PROVES_NOTHING_WAS_DONE = frozenset(
+    {
+        *(
+            300,
+            301,
+            302,
+            304,
+            305,
+            307,
+            308,
+        ),  # go elsewhere with it; 303 is left out: it follows a request that was done
+        *(400, 402, 422),  # the request itself is refused
+        *(401, 403, 407),  # nobody is let in without being known, neither by Kore.ai nor by a proxy
+        *(404, 405, 410, 501),  # there is nothing that could do it
+        *(409, 412, 417, 423, 428),  # a condition of doing it is not met
+        *(411, 413, 414, 415, 431),  # its form is refused before it is read
+        *(421, 425, 426),  # not for this server, this moment or this protocol; by definition not carried out
+        *(429, 451),
+    }
+)
+"""
+Statuses that by their definition say that a request was not carried out.
+
+All others leave it open: a proxy answers 408, 499 or 460 when it has waited for too long and may have passed the request
+on, a 5xx can follow the acceptance, 406 is about the form of an answer, and what no standard defines means nothing. 501
+says that no server can do it.
+"""
+
+
+def leaves_open(status: int) -> bool:
+    """Tell whether an answer that is no success leaves it open whether an erasure was accepted."""
+    return status not in _PROVES_NOTHING_WAS_DONE
 
 
 LONGEST_THROTTLE_PAUSE = 3600.0
@@ -244,7 +282,9 @@ def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> 
     """
     # A 408 to a call that only reads can be the late goodbye of a kept connection.
     late = call.only_reads and answer.status == 408
-    if answer.status >= 500 or answer.status < 300 or late:
+    if 400 <= answer.status < 500 and _MISSING_SCOPE.search(text or ""):
+        meaning = _MEANINGS[403]
+    elif answer.status >= 500 or answer.status < 300 or late:
         meaning = _FAULT
     elif answer.status < 400:
         meaning = _REDIRECT

@@ -125,13 +125,28 @@ def test_an_outage_of_kore_is_ridden_out(wait, submitted, sandbox, no_back_off, 
 
 
 @ALL_MODES
-def test_an_answer_that_stays_unreadable_is_no_proof(wait, submitted, sandbox, no_back_off, mode):
+def test_answers_that_stay_unreadable_are_no_proof(wait, submitted, sandbox, no_back_off, monkeypatch, mode):
+    """A poke that is rescheduled has no memory of those before it: there the wait lasts until its timeout."""
+    monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_GRACE", 0.2)
     output = submitted(PEOPLE)
     sandbox.fail("wrong-json", call="status", times=None, body={"response": {"all": "SUCCESS"}})
-    end = wait(output, **mode).run()
+    forgets = mode.get("mode") == "reschedule"
+    end = wait(output, **mode, **({"timeout": 1} if forgets else {})).run()
     assert isinstance(end.error, KoreNotErasedError)
     assert "not understood" in end.text
-    assert end.output["not_erased"] == 7
+    assert end.output["open" if forgets else "not_erased"] == 7
+
+
+@ALL_MODES
+def test_gateway_errors_before_an_unreadable_answer_do_not_end_a_wait(wait, submitted, sandbox, no_back_off, mode):
+    output = submitted(PEOPLE)
+    sandbox.fail("status", call="status", status=500)
+    sandbox.fail("status", call="status", status=502, page="html")
+    sandbox.fail("truncated-json", call="status")
+    sandbox.fail("wrong-json", call="status", body=None)
+    end = wait(output, **mode).run()
+    assert end.state == "success", end.text
+    assert end.output["erased"] == 7
 
 
 @ALL_MODES
