@@ -272,8 +272,8 @@ def _read(
     """
     Make a call that only reads, and make it again after a fault.
 
-    The answers are unreadable only if each attempt got a whole answer in a form that is not understood. One attempt with
-    a fault that passes, such as a gateway's error or JSON that is cut off, makes all of them such a fault.
+    The answers are unreadable only if each attempt got a whole answer in a form that is not understood. One attempt
+    with a fault that passes, such as a gateway's error or JSON that is cut off, makes all of them such a fault.
 
     :param read: reads the decoded answer; raises :class:`KoreUnreadableAnswerError`.
     :raises KoreUnavailableError: if an attempt got no answer, an answer that is not whole, or a fault of the server.

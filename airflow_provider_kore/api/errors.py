@@ -179,9 +179,9 @@ _PROVES_NOTHING_WAS_DONE = frozenset(
 """
 Statuses that by their definition say that a request was not carried out.
 
-All others leave it open: a proxy answers 408, 499 or 460 when it has waited for too long and may have passed the request
-on, a 5xx can follow the acceptance, 406 is about the form of an answer, and what no standard defines means nothing. 501
-says that no server can do it.
+All others leave it open: a proxy answers 408, 499 or 460 when it has waited for too long, and may have passed the
+request on; a 5xx can follow the acceptance, except for 501, by which no server can do it; 406 is about the form of an
+answer; and what no standard defines means nothing.
 """
 
 
