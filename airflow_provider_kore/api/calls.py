@@ -37,7 +37,7 @@ from airflow_provider_kore.api.errors import (
     unreachable,
     unreadable,
 )
-from airflow_provider_kore.api.history import HistoryPage, HistoryQuery, read_page
+from airflow_provider_kore.api.history import HistoryPage, Query, read_page
 from airflow_provider_kore.api.members import MembersPage, members_path, read_members
 from airflow_provider_kore.api.pacing import RateBudget, Turn
 from airflow_provider_kore.exceptions import (
@@ -222,10 +222,10 @@ def fetch_status(
 
 
 def fetch_history_page(
-    query: HistoryQuery, skip: int, pacing: Pacing, give_up_at: float | None = None
+    query: Query, skip: int, pacing: Pacing, give_up_at: float | None = None
 ) -> Conversation[HistoryPage]:
     """
-    Ask for one page of what Kore.ai has of a person.
+    Ask for one page of what Kore.ai has of a user.
 
     :param query: whose data, of what kind, bot and time.
     :param skip: how many items come before the page.
@@ -233,9 +233,41 @@ def fetch_history_page(
     :raises KoreRequestError: if Kore.ai refuses the query.
     :raises KoreError: on any other failure, see :func:`fetch_status`.
     """
-    turn = pacing.budget.turn(query.kind.call, pacing.clock())
+    turn = pacing.budget.turn(query.call, pacing.clock())
     http_request = Request("POST", query.path, query.body(skip))
     return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query)))
+
+
+def fetch_history(
+    query: Query, take: Callable[[dict[str, object]], bool], pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[str | None]:
+    """
+    Ask for all pages of what Kore.ai has of a user.
+
+    :param query: whose data, of what kind, bot and time.
+    :param take: is called with each item as it comes; returns ``True`` if that is enough, and no more is asked for.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :return: why the items cannot be all; ``None`` if they are, or ``take`` had enough.
+    :raises KoreError: see :func:`fetch_history_page`.
+    """
+    received: set[object] = set()
+    totals: set[int] = set()
+    skip, more_available = 0, True
+    while more_available:
+        page = yield from fetch_history_page(query, skip, pacing, give_up_at)
+        count = len(received)
+        for data in page.items:
+            received.add(data[query.kind.id_key])
+            if take(data):
+                return None
+        if page.more_available and len(received) == count:
+            return "a page brings nothing new, and is not the last"
+        totals.add(page.total)
+        skip += len(page.items)
+        more_available = page.more_available
+    if totals != {len(received)}:
+        return f"{len(received)} came, where Kore.ai speaks of {' and then '.join(map(str, sorted(totals)))}"
+    return None
 
 
 def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversation[tuple[frozenset[str], ...]]:

@@ -28,6 +28,7 @@ class Call(Enum):
     STATUS = "status call"
     SESSIONS = "sessions call"
     MESSAGES = "messages call"
+    MESSAGES_LITE = "messages-lite call"
     ROLES = "roles call"
 
     @property
@@ -96,6 +97,7 @@ _NEEDS: dict[Call, _Needs] = {
     Call.STATUS: _ERASING,
     Call.SESSIONS: _Needs("read users' sessions", "Bot Analytics > Bot Sessions", _CHECK_HISTORY),
     Call.MESSAGES: _Needs("read users' messages", "Bot Analytics > Chat History", _CHECK_HISTORY),
+    Call.MESSAGES_LITE: _Needs("read users' messages", "Bot Analytics > Chat History", _CHECK_HISTORY),
     Call.ROLES: _Needs(
         "read the account's members",
         "Profile Management > Role Management (Role Management in version 9)",
@@ -290,7 +292,9 @@ def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> 
         meaning = _REDIRECT
     elif call.only_reads and answer.status in (400, 404):
         understood = _UNKNOWN_ID if call is Call.STATUS else _REFUSED
-        meaning = understood if text is not None else _NOT_KORE
+        # An older Kore.ai does not have this call, and may say so in whatever form.
+        absent = call is Call.MESSAGES_LITE and answer.status == 404
+        meaning = understood if text is not None or absent else _NOT_KORE
     else:
         meaning = _MEANINGS.get(answer.status, _REFUSED)
     needs = _NEEDS[call]

@@ -142,7 +142,7 @@ class Settings:
     history_counts: bool = setting(
         True,
         "guessed",
-        "Whether sessions and messages of all calls count in the account's windows, or in windows of their own for each bot",
+        "Whether sessions and messages count in the account's windows, or in windows of their own for each bot",
     )
     throttle_status: Literal[429, 400] = setting(429, "guessed", "HTTP status of a throttled request")
     throttle_text: Literal["documented", "forum"] = setting(
