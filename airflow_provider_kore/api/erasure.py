@@ -353,8 +353,10 @@ def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureSt
     for entry in entries:
         if entry.user_id is None:
             nameless.append(entry)
-        elif (known := worst.get(_folded(entry.user_id))) is None or entry.verdict > known.verdict:
-            worst[_folded(entry.user_id)] = entry
+            continue
+        name = _folded(entry.user_id)
+        if name not in worst or entry.verdict > worst[name].verdict:
+            worst[name] = entry
     return [*worst.values(), *nameless]
 
 
