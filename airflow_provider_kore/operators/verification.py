@@ -29,10 +29,11 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     this period: neither backups nor other ids of the person are looked at.
 
     A user takes two or three calls for each bot, whatever the period: messages by ``messages-lite``, which is asked by
-    the user id and, unless that is a ``u-…`` id, by the user's id in a channel; and sessions. Each further channel takes
-    one more. Where Kore.ai refuses these calls, or for all bots, a user takes a call for each week of the period, bot and
-    kind of data. All count in the account's rate limit. A user who is named by a channel id and a channel user id is searched for on all
-    channels, by ``messages-lite`` alone: without it, or for all bots, such a user is *not checkable*.
+    the user id and, unless that is a ``u-…`` id, by the user's id in a channel; and sessions. Each further channel
+    takes one more. Where Kore.ai refuses these calls, or for all bots, a user takes a call for each week of the period,
+    bot and kind of data. All count in the account's rate limit. A user who is named by a channel id and a channel user
+    id is searched for on all channels, by ``messages-lite`` alone: without it, or for all bots, such a user is *not
+    checkable*.
 
     Returns a dict: ``user_count``, ``gone``, ``found``, ``not_checkable`` and ``not_checked``, which add up to it; the
     period and the bots; and, unless there are none, the places of ``found_users`` and ``not_checkable_users``, at most

@@ -151,6 +151,16 @@ def test_gateway_errors_before_an_unreadable_answer_do_not_end_a_wait(wait, subm
 
 
 @ALL_MODES
+def test_one_address_in_two_spellings_is_one_user(wait, submitted, sandbox, mode):
+    output = submitted(["ann@x.org", "bob@x.org"])
+    entries = [{"userId": user, "status": "SUCCESS"} for user in ("ann@x.org", "ANN@x.org")]
+    sandbox.fail("body", call="status", times=None, status=200, body={"response": entries})
+    end = wait(output, **mode, timeout=0.5).run()
+    assert type(end.error).__name__ == "AirflowSensorTimeout"
+    assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (1, 1, 0)
+
+
+@ALL_MODES
 def test_an_id_that_kore_does_not_know_is_no_proof(wait, sandbox, monkeypatch, mode):
     monkeypatch.setattr("airflow_provider_kore.api.watching.UNKNOWN_ID_GRACE", 0.2)
     end = wait("eud-unknown", user_count=3, **mode).run()
