@@ -19,7 +19,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureScope, check_scope
 from airflow_provider_kore.api.history import HistoryKind, check_channel_types
 from airflow_provider_kore.api.person_history import HistoryRange
-from airflow_provider_kore.api.users import ChannelUserId, digest, text_fault
+from airflow_provider_kore.api.users import ChannelUserId, UserId, digest, text_fault
 from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.batches import USUAL_BATCH_SIZE, UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
@@ -144,7 +144,7 @@ class ExportingTask:
         if self._operator.channel_types is not None:
             channel_types = check_channel_types(self._operator.channel_types)
         folder = ExportFolder(_check_destination(self._operator.destination))
-        planned = self._plan()
+        planned = self._plan(scope)
         if not planned:
             return self._end_empty()
         period, asked = self._begin(folder, scope, channel_types)
@@ -193,18 +193,18 @@ class ExportingTask:
             flag="all_bots",
         )
 
-    def _plan(self) -> list[BatchRecord]:
+    def _plan(self, scope: ErasureScope) -> list[BatchRecord]:
         """Read and check all users, so that Kore.ai is asked about nobody of a bad list."""
         key = self._account.fingerprint_key()
         planned = []
         for number, batch in enumerate(self._batches.known_by(key), start=1):
             for position, user_id in enumerate(batch, start=1):
-                if isinstance(user_id, ChannelUserId):
+                if isinstance(user_id, ChannelUserId) and scope.all_bots:
                     raise KoreInputError(
-                        f"The user at batch {number} position {position} is a channel user id, and Kore.ai's history "
-                        "calls take none.",
-                        remedy="Name this user by an e-mail address, an id that your enterprise assigned or a u-… id, "
-                        "or take the user out.",
+                        f"The user at batch {number} position {position} is named by a channel, and messages-lite, the "
+                        "one call of Kore.ai that knows such users, must name a bot.",
+                        remedy="List the bots in bot_ids, name this user by an e-mail address, an id that your "
+                        "enterprise assigned or a u-… id, or take the user out.",
                     )
             planned.append(BatchRecord.planned(number, batch, key))
         if self._batches.duplicates:
@@ -268,14 +268,14 @@ class ExportingTask:
 
     # --- person after person -----------------------------------------------------------------------------------------
 
-    def _users(self, planned: Sequence[BatchRecord]) -> Iterator[tuple[str, str, str]]:
+    def _users(self, planned: Sequence[BatchRecord]) -> Iterator[tuple[str, UserId, str]]:
         """Read the users again, and give of each the place, the id, and what names the files."""
         try:
             for record, batch in self._batches.again(planned, self._account.fingerprint_key()):
                 for position, user_id in enumerate(batch, start=1):
                     name = digest(user_id, self._account.digest_key)
                     place = f"Batch {record.number} position {position} ({name})"
-                    yield place, cast("str", user_id), name.replace(":", "-")
+                    yield place, user_id, name.replace(":", "-")
         except KoreInputError as error:
             raise error.meaning(Consequence.NOTHING_ERASED) from None
 
@@ -323,6 +323,7 @@ class ExportingTask:
         """Write the manifest from what stands beside each person's file."""
         listed = []
         owners: dict[object, str] = {}
+        compared = 0
         for place, _, name in self._users(planned):
             summary = files.summary(name)
             if summary is None:
@@ -331,6 +332,7 @@ class ExportingTask:
                     "destination, was changed while the task ran.",
                     remedy="Clear the task to go on.",
                 )
+            compared += summary.get("compared") is True
             named = summary["named_in_data"]
             if named is not None and (other := owners.setdefault(named, place)) != place:
                 raise KoreExportError(
@@ -342,6 +344,13 @@ class ExportingTask:
         listed.sort(key=lambda file: cast("str", file["file"]))
         totals = {kind: sum(cast("int", file[kind]) for file in listed) for kind in _COUNTED}
         sha256 = folder.write_document(MANIFEST, {**asked, "files": listed, "totals": {"users": len(listed), **totals}})
+        if compared < len(listed):
+            log.warning(
+                "The exports of %d users were not compared with messages-lite, which does not answer, or takes no "
+                "request for all bots or by a user's id in a channel: Kore.ai's full calls alone show that they are "
+                "whole.",
+                len(listed) - compared,
+            )
         log.info("%d users exported: %d sessions and %d messages.", len(listed), *totals.values())
         return {
             "destination": self._operator.destination,

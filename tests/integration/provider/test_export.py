@@ -15,7 +15,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_kore import exporting, waiting
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.api.users import ChannelUserId, digest
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -35,8 +35,8 @@ from tests.integration.provider.task_runner import TaskRunner
 
 KEY = "held apart"
 PEOPLE = [f"person{number}@example.com" for number in range(1, 4)]
-CALLS = 10
-"""For each person: 31 days are 5 windows, each asked for sessions and for messages."""
+CALLS = 12
+"""For each person: 31 days are 5 windows, each asked for sessions and for messages; and messages-lite twice."""
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def lines(folder, person):
 
 
 def calls(sandbox):
-    return [entry for entry in sandbox.log() if entry.call in ("sessions", "messages")]
+    return [entry for entry in sandbox.log() if entry.call in ("sessions", "messages", "messages-lite")]
 
 
 def files_of(*people):
@@ -123,6 +123,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
             "period": {"since": end.output["since"], "until": end.output["until"]},
             "channel_types": None,
             "channels": ["rtm"],
+            "compared": True,
             "file": f"{name_of(person)}.jsonl",
             "named_in_data": digest(resolved_id(person), KEY),
             "sessions": 2,
@@ -169,7 +170,7 @@ def test_nobody_is_named_but_in_the_data(export, sandbox, folder, caplog):
 
 def test_the_windows_of_a_person_are_short_and_share_their_edges(export, sandbox):
     export(PEOPLE[:1]).run()
-    assert [entry.call for entry in calls(sandbox)] == ["sessions"] * 5 + ["messages"] * 5
+    assert [entry.call for entry in calls(sandbox)] == ["sessions"] * 5 + ["messages"] * 5 + ["messages-lite"] * 2
     for kind in ("sessions", "messages"):
         bodies = [entry.body for entry in calls(sandbox) if entry.call == kind]
         edges = [(datetime.fromisoformat(body["dateFrom"]), datetime.fromisoformat(body["dateTo"])) for body in bodies]
@@ -207,6 +208,77 @@ def test_messages_are_exported_in_the_channels_that_are_asked_for(export, sandbo
     assert (end.output["sessions"], end.output["messages"]) == (2, 3)
     assert {entry.body["channelType"] for entry in calls(sandbox) if entry.call == "messages"} == {"sms"}
     assert document(folder, "manifest.json")["channel_types"] == ["sms"]
+
+
+@pytest.mark.parametrize("channel_types", [None, ["korevg"]])
+def test_voice_callers_are_exported_by_whatever_channel_their_sessions_name(export, sandbox, folder, channel_types):
+    sandbox.configure(history_channels=["korevg"])
+    end = export(PEOPLE[:1], channel_types=channel_types).run()
+    assert end.state == "success", end.text
+    assert (end.output["sessions"], end.output["messages"]) == (2, 6)
+    asked = {entry.body["channelType"] for entry in calls(sandbox) if entry.call == "messages"}
+    assert asked == ({"korevg"} if channel_types else {"korevg", "rtm"})
+
+
+@pytest.mark.parametrize("user", [{"channel_id": "whatsapp", "channel_user_id": "491701234567"}, "491701234567"])
+@pytest.mark.parametrize("authors", ["always", "never"])
+def test_channel_users_are_exported_by_messages_lite(export, sandbox, folder, user, authors):
+    sandbox.configure(history_channels=["whatsapp", "korevg"], message_authors=authors)
+    end = export([user]).run()
+    assert end.state == "success", end.text
+    assert end.output["messages"] == 6
+    name = name_of(ChannelUserId(**user) if isinstance(user, dict) else user)
+    assert set(names(folder)) == {f"{name}.json", f"{name}.jsonl", "export.json", "manifest.json"}
+    summary = document(folder, f"{name}.json")
+    assert {"whatsapp", "korevg"} <= set(summary["channels"])
+    assert "491701234567" not in end.text + json.dumps(end.output) + "".join(names(folder))
+    if isinstance(user, dict):
+        assert {entry.call for entry in calls(sandbox)} == {"messages-lite"}
+        assert [item["data"]["chnl"] for item in lines(folder, ChannelUserId(**user))].count("korevg") == 3
+
+
+def test_a_channel_user_cannot_be_exported_from_all_bots(export, sandbox, settings):
+    settings(allow_all_bots=True)
+    end = export([{"channel_id": "rtm", "channel_user_id": "x"}], bot_ids=None, all_bots=True).run()
+    assert isinstance(end.error, KoreInputError)
+    assert "batch 1 position 1" in end.text
+    assert sandbox.log() == []
+
+
+@pytest.mark.parametrize(
+    "settings_of_lite", [{"lite_served": False}, {"lite_users": "user-id"}, {"lite_users": "channel-with-type"}]
+)
+def test_a_channel_user_without_messages_lite_fails_and_others_are_exported(export, sandbox, folder, settings_of_lite):
+    sandbox.configure(**settings_of_lite)
+    end = export([{"channel_id": "rtm", "channel_user_id": "x"}], destination=f"file://{folder}/2").run()
+    assert isinstance(end.error, KoreRequestError)
+    end = export().run()
+    assert end.state == "success", end.text
+    assert document(folder, f"{name_of(PEOPLE[0])}.json")["compared"] is False
+    assert end.output["messages"] == 18
+
+
+def test_messages_that_the_full_calls_leave_out_fail_an_export(export, sandbox, folder):
+    sandbox.configure(history_channels=["rtm", "korevg"], unlisted_channels=["korevg"])
+    end = export(PEOPLE[:1]).run()
+    assert isinstance(end.error, KoreExportError)
+    assert "messages-lite lists 3 that they do not" in end.text
+    assert names(folder) == ["export.json"]
+
+
+def test_messages_without_an_author_are_exported_by_their_sessions(export, sandbox, folder):
+    sandbox.configure(message_authors="never", history_channels=["rtm", "korevg"])
+    end = export().run()
+    assert end.state == "success", end.text
+    assert end.output["messages"] == 18
+
+
+@pytest.mark.parametrize("last_day", ["inclusive", "exclusive"])
+def test_the_last_day_of_messages_lite_does_not_change_what_is_exported(export, sandbox, last_day):
+    sandbox.configure(lite_last_day=last_day, history_days=2)
+    end = export([*PEOPLE, {"channel_id": "rtm", "channel_user_id": "491701234567"}]).run()
+    assert end.state == "success", end.text
+    assert (end.output["sessions"], end.output["messages"]) == (6, 24)
 
 
 def test_several_bots_are_counted_one_by_one(export, sandbox, folder):
@@ -269,7 +341,6 @@ def test_exact_duplicates_are_folded(export, sandbox):
     [
         ({"user_ids": []}, "no users to export"),
         ({"user_ids": [*PEOPLE, " "]}, "position 4 is blank"),
-        ({"user_ids": [*PEOPLE, {"channel_id": "rtm", "channel_user_id": "x"}]}, "batch 1 position 4"),
         ({"bot_ids": None}, "Neither bot_ids nor all_bots=True"),
         ({"all_bots": True}, "Both bot_ids and all_bots=True"),
         ({"all_bots": "False"}, "all_bots must be True or False"),
@@ -283,7 +354,7 @@ def test_exact_duplicates_are_folded(export, sandbox):
         ({"until": "None"}, "until is what is left of a template"),
         ({"channel_types": []}, "channel_types must be a list"),
         ({"channel_types": "rtm"}, "channel_types must be a list"),
-        ({"channel_types": ["rtm", "nonsense"]}, "channel at position 2"),
+        ({"channel_types": ["rtm", "a\nb"]}, "channel at position 2"),
         ({"max_users": 2}, "more users"),
     ],
 )

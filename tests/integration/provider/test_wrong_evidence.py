@@ -240,6 +240,8 @@ def test_a_receipt_tells_what_the_task_returned_also_after_a_break(erase, sandbo
     monkeypatch.setattr(Verification, "go_on", leave_once)
     monkeypatch.setattr(ledger, "BATCHES_TOGETHER", 1)  # or fifty batches, and one more
     sandbox.configure(duration=0.0)
+    monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_POLLS", 1)
+    monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_GRACE", 0.0)
     sandbox.fail(
         "wrong-json", call="status", times=4, body={"response": 1}
     )  # of one request, each time it is asked for
