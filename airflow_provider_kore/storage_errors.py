@@ -29,7 +29,10 @@ _PROVIDERS = {
 }
 """By the scheme of a URI: the package that registers its file system with Airflow."""
 
-_NO_FILE_SYSTEM = re.compile(r"No filesystem registered for scheme ([a-z][a-z0-9+.-]*)")
+_NO_FILE_SYSTEM = re.compile(
+    r"No filesystem registered for scheme ([a-z][a-z0-9+.-]*)"  # Airflow
+    r"|Unsupported filesystem: '([a-z][a-z0-9+.-]*)'"  # universal_pathlib
+)
 _CODE = re.compile(r"[A-Z][A-Za-z_]{2,59}")
 _MOST_CAUSES = 4
 _LONGEST_TEXT = 300
@@ -98,7 +101,7 @@ def _import(error: BaseException) -> str | None:
 def _file_system(error: BaseException) -> str | None:
     if not isinstance(error, ValueError) or not (found := _NO_FILE_SYSTEM.fullmatch(str(error))):
         return None
-    scheme = found[1]
+    scheme = found[1] or found[2]
     package = _PROVIDERS.get(scheme)
     install = f"install {package}" if package else "install the Airflow provider of this file system"
     return f"no file system is registered for the scheme {scheme}; {install}"

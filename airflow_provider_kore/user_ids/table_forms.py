@@ -34,7 +34,7 @@ def read_parquet(file: IO[bytes], column: str | None, fault: FaultMaker) -> Plac
             for row in zip(*(values[name] for name in wanted), strict=True):
                 number += 1
                 yield f"row {number}", columns.pick(row, f"row {number}")
-    except ArrowException:
+    except (ArrowException, OSError):  # those of the storage are no OSErrors here
         raise fault("it is not Parquet, or not whole, or of a kind that pyarrow does not read") from None
 
 

@@ -79,6 +79,8 @@ def in_context(error, context):
         (NoCredentialsError(MARKER), ["there are no credentials"]),
         (ValueError("No filesystem registered for scheme s3"), ["scheme s3", "apache-airflow-providers-amazon[s3fs]"]),
         (ValueError("No filesystem registered for scheme xyz"), ["scheme xyz", "the Airflow provider of"]),
+        (ValueError("Unsupported filesystem: 'xyz'"), ["scheme xyz", "the Airflow provider of"]),
+        (ValueError(f"Unsupported filesystem: '{MARKER}'"), ["ValueError"]),
         (ModuleNotFoundError("No module named 's3fs'", name="s3fs"), ["No module named 's3fs'"]),
         (ImportError("Install gcsfs to access it"), ["Install gcsfs to access it"]),
         (ImportError(MARKER, name="gcsfs"), ["the module gcsfs cannot be imported"]),

@@ -30,7 +30,6 @@ def run(tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("KORE_DIGEST_KEY", digest_key)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-        )
         try:
             status = main(arguments)
         except SystemExit as end:
