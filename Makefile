@@ -90,3 +90,11 @@ clean: ## Remove all that was made here
 	@$(@D)/bin/uv pip sync --quiet --require-hashes --python $(@D)/bin/python $(filter %.txt,$^)
 	@$(@D)/bin/uv pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .
 	@touch $@
+
+# Azure Blob Storage for the tests of object stores; nothing that was published after the day is installed.
+AZURITE = azurite@3.35.0
+AZURITE_DAY = 2026-11-01
+.venv-distributed/azurite/ready: Makefile | .venv-distributed/ready
+	@echo "Installing $(AZURITE) into $(@D)"
+	@npm install --silent --no-fund --no-audit --before=$(AZURITE_DAY) --prefix $(@D) $(AZURITE)
+	@touch $@

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -115,26 +114,30 @@ class Store:
         return f"{scheme}://{conn_id or own_conn_id}@{bucket or own_bucket}/{folder}"
 
     def put(self, name, content):
-        """Put a file there, by a process of its own, as another worker does; return its URI."""
-        return self.run("files.makedirs(folder, exist_ok=True) if files.protocol[0] == 'file' else None", name, content)
-
-    def run(self, statement, name="x", content=b""):
-        """Run a statement in a process of its own, and write a file; return the file's URI."""
-        code = (
-            "import sys\nfrom airflow.sdk import ObjectStoragePath\n"
-            "path = ObjectStoragePath(sys.argv[1])\nfiles, folder = path.fs, path.path\n"
-            f"{statement}\nfiles.pipe_file(folder + '/' + sys.argv[2], sys.stdin.buffer.read())\n"
-        )
-        subprocess.run([sys.executable, "-c", code, self.uri, name], input=content, check=True, capture_output=True)
+        """Put a file there as another worker does, and return its URI."""
+        path, files = self._another_worker
+        files.makedirs(path, exist_ok=True)
+        files.pipe_file(f"{path}/{name}", content)
         return f"{self.uri}/{name}"
+
+    def remove(self, name):
+        """Remove a file as another worker does."""
+        path, files = self._another_worker
+        files.rm_file(f"{path}/{name}")
+
+    @property
+    def _another_worker(self):
+        """The folder in a file system that remembers nothing of what the provider does, and is not remembered by it."""
+        path = ObjectStoragePath(self.uri)
+        files = path.fs
+        options = {**files.storage_options, "skip_instance_cache": True, "use_listings_cache": False}
+        return path.path, type(files)(*files.storage_args, **options)
 
     @property
     def contents(self):
         """Read all that is there, by name."""
-        path = ObjectStoragePath(self.uri)
-        path.fs.invalidate_cache()
-        found = path.fs.find(path.path)
-        return {name.removeprefix(path.path).lstrip("/"): path.fs.cat_file(name) for name in sorted(found)}
+        path, files = self._another_worker
+        return {name.removeprefix(path).lstrip("/"): files.cat_file(name) for name in sorted(files.find(path))}
 
     @property
     def unfinished_uploads(self):
@@ -184,5 +187,5 @@ def object_store(request):
 def _folder(request):
     server = request.getfixturevalue("store_servers")(request.param)
     scheme = SCHEMES[request.param][1]
-    folder = f"{scheme}://{request.param}_store@{BUCKET}/{uuid.uuid4().hex}/a b"
+    folder = f"{scheme}://{request.param}_store@{BUCKET}/{uuid.uuid4().hex}/a-b"
     return Store(request.param, folder, server)
