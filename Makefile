@@ -98,3 +98,11 @@ clean: ## Remove all that was made here
 
 # make-environment itself sees whether an environment is still good.
 FORCE:
+
+# Azure Blob Storage for the tests of object stores; nothing that was published after the day is installed.
+AZURITE = azurite@3.35.0
+AZURITE_DAY = 2026-11-01
+.venv-distributed/azurite/ready: Makefile | .venv-distributed/ready
+	@echo "Installing $(AZURITE) into $(@D)"
+	@npm install --silent --no-fund --no-audit --before=$(AZURITE_DAY) --prefix $(@D) $(AZURITE)
+	@touch $@
