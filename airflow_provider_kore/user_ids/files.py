@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
@@ -87,7 +88,7 @@ class FileUserIds(UserIdSource):
         number = 1
         try:
             with closing(ObjectStoragePath(self.uri).open("rb")) as raw:  # type: ignore[no-untyped-call]
-                file = gzip.GzipFile(fileobj=raw) if self.uri.lower().endswith(".gz") else raw
+                file = gzip.GzipFile(fileobj=raw) if self.uri.lower().endswith(".gz") else io.BufferedReader(raw)
                 while line := file.readline(LONGEST_LINE + 1):
                     if len(line) > LONGEST_LINE:
                         raise self._fault(f"line {number} is longer than {LONGEST_LINE} bytes")

@@ -64,7 +64,7 @@ class SqlUserIds(UserIdSource):
         engine = hook.get_sqlalchemy_engine()
         try:
             with engine.connect() as connection:
-                result = connection.execution_options(yield_per=ROWS_AT_ONCE).exec_driver_sql(self.sql)
+                result = connection.execution_options(yield_per=ROWS_AT_ONCE, no_parameters=True).exec_driver_sql(self.sql)
                 names = list(result.keys())
                 # A lone column is the one that is meant; of a file it could be a header that is missing.
                 column = names[0] if len(names) == 1 and self.column is None else self.column
