@@ -11,7 +11,8 @@ COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo pictures test test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick lint format requirements clean FORCE
+.PHONY: help venv demo pictures test test-distributed test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick \
+	lint format requirements clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,9 @@ pictures: .venv/ready ## Take the README's pictures anew, from runs with made-up
 test: .venv/ready $(if $(PYTEST_ARGUMENTS),$(if $(findstring system,$(PYTEST_ARGUMENTS)),browser),browser) ## Run all tests; NO_BROWSER=1 leaves out those in a browser
 	@$(TEST) $(or $(PYTEST_ARGUMENTS),$(WITHOUT_AIRFLOW))
 	@$(if $(PYTEST_ARGUMENTS),,$(TEST) tests/system)
+
+test-distributed: .venv-distributed/ready ## Run the tests on Celery, Postgres, Redis and object stores; needs Debian's servers
+	@$(TEST) $(or $(PYTEST_ARGUMENTS),tests/distributed)
 
 test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests, and the demo, on Airflow 3.1 and 3.2
 

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import boto3
@@ -26,10 +26,10 @@ DISTRIBUTED = {
     **dict.fromkeys(("triggerer-1", "triggerer-2"), COMPONENTS["triggerer"]),
     **{name: (*WORKER, "--celery-hostname", name) for name in ("worker-1", "worker-2")},
 }
-METADATA = "airflow"
+METADATA, DIRECTORY = "airflow", "directory"
 MARK = re.compile(rb"mark[0-9a-f]{10}")
 BODY = re.compile(rb'"body": "([A-Za-z0-9+/=]+)"')
-RUN_TIMEOUT = 240.0
+RUN_TIMEOUT = 300.0
 
 
 class DistributedAirflow(LocalAirflow):
@@ -102,16 +102,20 @@ class DistributedAirflow(LocalAirflow):
 
 
 class People:
-    """Made-up people, in files on S3 with one a line."""
+    """Made-up people, in files on S3 with one a line: so many in each file, by its name."""
 
-    def __init__(self, s3: "Bucket", *names: str, each: int) -> None:
+    def __init__(self, bucket: "Bucket", sizes: Mapping[str, int]) -> None:
         self.mark = f"mark{uuid.uuid4().hex[:10]}"
-        self.folder = s3.uri(uuid.uuid4().hex)
-        self.of = {name: [f"{self.mark}-{name[:1]}{number:05}@example.com" for number in range(each)] for name in names}
-        for position, (name, ids) in enumerate(self.of.items()):
-            # Ids differ between files by their position, whatever the names are.
-            self.of[name] = [user_id.replace("-", f"-{position}-", 1) for user_id in ids]
-            s3.put(f"{self.folder}/{name}", "".join(f"{user_id}\n" for user_id in self.of[name]))
+        self.folder = bucket.uri(uuid.uuid4().hex)
+        self.of = {name: self.make_up(name, size) for name, size in sizes.items()}
+        for name, ids in self.of.items():
+            bucket.put(f"{self.folder}/{name}", "".join(f"{user_id}\n" for user_id in ids))
+
+    def make_up(self, place: str, number: int) -> list[str]:
+        """Make up the ids of the people at one place."""
+        return [
+            f"{self.mark}-{re.sub('[^a-z0-9]', '-', place)}-{position:04}@example.com" for position in range(number)
+        ]
 
     @property
     def ids(self) -> list[str]:
@@ -166,8 +170,8 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def postgres_uri(postgres: Postgres) -> str:
-    """A database that is not Airflow's, as the URI of a connection and of SQLAlchemy."""
-    return postgres.create_database("directory")
+    """A database that is empty and not Airflow's, as the URI of a connection and of SQLAlchemy."""
+    return postgres.create_database("tests")
 
 
 @pytest.fixture(scope="session")
@@ -203,13 +207,13 @@ def keys() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def airflow(
-    sandbox: LocalSandbox, postgres: Postgres, postgres_uri: str, redis: Redis, s3: S3, keys: dict[str, str]
+    sandbox: LocalSandbox, postgres: Postgres, redis: Redis, s3: S3, keys: dict[str, str]
 ) -> Iterator[DistributedAirflow]:
     """A distributed Airflow that logs all it can."""
     extra = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, **keys}
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(s3.connection),
-        "AIRFLOW_CONN_DIRECTORY": postgres_uri,
+        "AIRFLOW_CONN_DIRECTORY": postgres.create_database(DIRECTORY),
         "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(sandbox.connection | {"extra": extra}),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
     }
@@ -219,18 +223,12 @@ def airflow(
 
 
 @pytest.fixture
-def people(airflow: DistributedAirflow, bucket: Bucket) -> Iterator[People]:
-    """Twenty users in each of four files; at the end, none of them is in anything that Airflow keeps."""
-    people = People(bucket, *(f"{number}.txt" for number in range(4)), each=20)
+def people(airflow: DistributedAirflow, bucket: Bucket, sandbox: LocalSandbox) -> Iterator[People]:
+    """Twenty users in each of four files; at the end, no user is in anything that Airflow keeps."""
+    people = People(bucket, {f"{number}.txt": 20 for number in range(4)})
     yield people
-    assert airflow.places(re.compile(people.mark.encode())) == set()
-
-
-@pytest.fixture(autouse=True)
-def _forget_all(sandbox: LocalSandbox) -> Iterator[None]:
-    """Go back to the first settings."""
-    yield
     sandbox.reset()
+    assert airflow.places(MARK) == set()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,10 +9,11 @@ import jwt
 import pytest
 
 from airflow_provider_kore.receipts.signing import ReceiptKey
-from tests.distributed.conftest import MARK, RUN_TIMEOUT, People
+from tests.distributed.conftest import DIRECTORY, MARK, RUN_TIMEOUT, People
 
 DAG = "kore_each_way"
 FILES = [f"mapped/{number}.txt" for number in range(6)]
+SIZES = {**dict.fromkeys(FILES, 250), "submit.txt": 3, "prove.txt": 3}
 IN_POSTGRES = 2_500
 KEEPING_REQUEST_IDS = {
     "rendered_task_instance_fields.rendered_fields",
@@ -26,16 +27,12 @@ KEEPING_REQUEST_IDS = {
 @pytest.fixture(scope="module")
 def done(airflow, bucket, postgres, sandbox):
     """Run each way at once, and search the tables for users and for request ids meanwhile."""
-    people = People(bucket, *FILES, each=250)
-    others = {name: People(bucket, f"{name}/0.txt", each=3) for name in ("submit", "prove")}
-    for name, other in others.items():
-        bucket.put(f"{people.folder}/{name}/0.txt", "".join(f"{user_id}\n" for user_id in other.ids))
-    in_postgres = [f"{people.mark}-{number:04}@example.com" for number in range(IN_POSTGRES)]
-    postgres.execute("directory", "CREATE TABLE people (email text)")
-    postgres.execute(
-        "directory", "INSERT INTO people SELECT unnest(%s)", [([*in_postgres, "somebody.else@example.com"],)]
-    )
-    postgres.execute("directory", "ALTER DATABASE directory SET log_statement = 'all'")
+    sandbox.change_settings(duration=25)  # so that the sensor finds nothing done when it begins
+    people = People(bucket, SIZES)
+    in_postgres = people.make_up("directory", IN_POSTGRES)
+    postgres.execute(DIRECTORY, "CREATE TABLE people (email text)")
+    postgres.execute(DIRECTORY, "INSERT INTO people SELECT unnest(%s)", [([*in_postgres, "other@example.com"],)])
+    postgres.execute(DIRECTORY, f"ALTER DATABASE {DIRECTORY} SET log_statement = 'all'")
 
     run_id = airflow.trigger(DAG, {"folder": people.folder})
     places, request_ids, deadline = set(), set(), time.monotonic() + RUN_TIMEOUT
@@ -50,9 +47,8 @@ def done(airflow, bucket, postgres, sandbox):
                 request_ids.add(f"{table}.{column}")
         time.sleep(1)
     states = {(entry["task_id"], entry["map_index"]): entry["state"] for entry in airflow.task_instances(DAG, run_id)}
-    return SimpleNamespace(
+    yield SimpleNamespace(
         people=people,
-        others=others,
         in_postgres=in_postgres,
         run_id=run_id,
         state=state,
@@ -62,6 +58,7 @@ def done(airflow, bucket, postgres, sandbox):
         requests=[entry["body"]["userIds"] for entry in sandbox.log() if entry["call"] == "erase"],
         erased={user["user_id"] for user in sandbox.state()["erased"]},
     )
+    sandbox.reset()
 
 
 def erasures(done, users):
@@ -83,7 +80,7 @@ def test_a_mapped_task_erases_the_users_of_its_file_on_s3(airflow, done, number)
 
 
 def test_a_sensor_waits_in_a_triggerer_for_what_another_task_submitted(airflow, done):
-    users = done.others["submit"].ids
+    users = done.people.of["submit.txt"]
     assert done.states["wait", -1] == "success"
     assert erasures(done, set(users)) == [users]
     assert done.erased >= set(users)
@@ -96,13 +93,13 @@ def test_users_are_read_from_postgres_by_a_cursor_at_the_server(airflow, done, p
     starts = range(0, IN_POSTGRES, 500)
     assert erasures(done, set(done.in_postgres)) == [done.in_postgres[start : start + 500] for start in starts]
     assert counts(airflow.xcom(DAG, done.run_id, "from_postgres")) == (IN_POSTGRES, 0, 0)
-    statements = [line for line in postgres.log_file.read_text().splitlines() if line.startswith("directory")]
+    statements = [line for line in postgres.log_file.read_text().splitlines() if line.startswith(DIRECTORY)]
     assert any(re.search(r"DECLARE .* CURSOR .*LIKE 'mark%'", line) for line in statements)
     assert any(re.search(r"FETCH FORWARD \d+ FROM", line) for line in statements)
 
 
 def test_users_are_exported_to_s3_erased_and_proven_by_a_receipt_there(airflow, bucket, done, keys):
-    users = done.others["prove"].ids
+    users = done.people.of["prove.txt"]
     assert (done.states["export", -1], done.states["prove", -1]) == ("success", "success")
     assert erasures(done, set(users)) == [users]
     exported = airflow.xcom(DAG, done.run_id, "export")

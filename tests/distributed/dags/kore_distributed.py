@@ -40,7 +40,7 @@ def kore_each_way():
     KoreEraseUserDataOperator.partial(task_id="mapped").expand(user_ids=list_files())
 
     submit = KoreEraseUserDataOperator(
-        task_id="submit", user_ids="{{ params.folder }}/submit/0.txt", wait_for_completion=False
+        task_id="submit", user_ids="{{ params.folder }}/submit.txt", wait_for_completion=False
     )
     KoreErasureSensor(task_id="wait", request_id=submit.output)
 
@@ -50,7 +50,7 @@ def kore_each_way():
         batch_size=500,
     )
 
-    users = {"user_ids": "{{ params.folder }}/prove/0.txt"}
+    users = {"user_ids": "{{ params.folder }}/prove.txt"}
     export = KoreExportUserDataOperator(
         task_id="export", destination="{{ params.folder }}/export", since=timedelta(days=31), **users
     )
