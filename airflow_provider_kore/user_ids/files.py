@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-<<<<<<< HEAD
 import re
-=======
-import json
->>>>>>> w/dist
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -100,51 +96,10 @@ class FileUserIds(UserIdSource):
         form = form_of(self.uri)
         place = ""
         try:
-<<<<<<< HEAD
             with closing(_open(self.uri)) as file:
                 content = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if form.packed else file)
                 for place, value in form.read(content, self.column, _fault):
                     yield check_user_id(value, place)
-=======
-            columns = Columns(next(rows, []), self.column, self._fault)
-            for row in rows:
-                yield columns.pick(row, f"line {rows.line_num}")
-        except csv.Error:
-            raise self._fault(f"line {rows.line_num} is not CSV") from None
-
-    def _read_json(self, line: str, number: int) -> object:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            raise self._fault(f"line {number} is not JSON") from None
-        if self.column is None:
-            return value
-        if not isinstance(value, dict) or self.column not in value:
-            raise self._fault(f"line {number} has no key {self.column}")
-        return value[self.column]
-
-    def _lines(self) -> Iterator[str]:
-        from airflow.sdk import ObjectStoragePath
-
-        number = 1
-        try:
-            with closing(ObjectStoragePath(self.uri).open("rb")) as raw:  # type: ignore[no-untyped-call]
-                file = gzip.GzipFile(fileobj=raw) if self.uri.lower().endswith(".gz") else io.BufferedReader(raw)
-                while line := file.readline(LONGEST_LINE + 1):
-                    if len(line) > LONGEST_LINE:
-                        raise self._fault(f"line {number} is longer than {LONGEST_LINE} bytes")
-                    if text := line.decode("utf-8-sig" if number == 1 else "utf-8"):
-                        yield text
-                    number += 1
-        except UnicodeDecodeError:
-            raise self._fault(f"line {number} is not UTF-8") from None
-        except FileNotFoundError:
-            raise self._unreadable("there is no such file") from None
-        except EOFError:
-            raise self._unreadable(f"it is not a whole gzip file; it breaks off at line {number}") from None
-        except (gzip.BadGzipFile, zlib.error):
-            raise self._fault(f"it is not a whole gzip file; it breaks off at line {number}") from None
->>>>>>> w/dist
         except KoreInputError:
             raise
         except _StorageError as error:

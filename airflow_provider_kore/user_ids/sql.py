@@ -77,13 +77,9 @@ class SqlUserIds(UserIdSource):
         engine = hook.get_sqlalchemy_engine()
         try:
             with engine.connect() as connection:
-<<<<<<< HEAD
                 # Without no_parameters many drivers read each % as a place for a parameter.
                 options = connection.execution_options(yield_per=ROWS_AT_ONCE, no_parameters=True)
                 result = options.exec_driver_sql(self.sql)
-=======
-                result = connection.execution_options(yield_per=ROWS_AT_ONCE, no_parameters=True).exec_driver_sql(self.sql)
->>>>>>> w/dist
                 names = list(result.keys())
                 # A lone column is the one that is meant; of a file it could be a header that is missing.
                 column = names[0] if len(names) == 1 and self.column is None else self.column
