@@ -30,7 +30,7 @@ test: .venv/ready $(if $(PYTEST_ARGUMENTS),$(if $(findstring system,$(PYTEST_ARG
 	@$(TEST) $(or $(PYTEST_ARGUMENTS),$(WITHOUT_AIRFLOW))
 	@$(if $(PYTEST_ARGUMENTS),,$(TEST) tests/system)
 
-test-distributed: .venv-distributed/ready ## Run the tests on Celery, Postgres, Redis and object stores; needs Debian's servers
+test-distributed: .venv-distributed/ready .venv-distributed/azurite/ready ## Run the tests on Celery, Postgres, Redis and object stores; needs Debian's servers
 	@$(TEST) $(or $(PYTEST_ARGUMENTS),tests/distributed)
 
 test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests, and the demo, on Airflow 3.1 and 3.2
