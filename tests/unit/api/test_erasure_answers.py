@@ -225,7 +225,10 @@ def users_and_answers_about_them(draw):
     spelling = st.sampled_from([str, str.upper, str.title, str.lower])
 
     def spelled(user):
-        return draw(spelling)(user) if isinstance(user, str) and "@" in user else user
+        if not isinstance(user, str) or "@" not in user:
+            return user
+        spelled = draw(spelling)(user)
+        return spelled if spelled.lower() == user.lower() else user  # "straße" in capitals can be another user
 
     named_users = draw(st.lists(st.sampled_from(users), max_size=9))
     entries = [entry(spelled(user), draw(statuses)) for user in named_users]

@@ -270,7 +270,7 @@ def test_a_name_that_tells_no_known_form_is_refused_and_the_known_are_listed(tmp
 
 @pytest.mark.parametrize("uri", [None, 7, ["file:///people.txt"]])
 def test_a_uri_that_is_no_text_is_refused(refusal, uri):
-    assert f"its URI is of type {type(uri).__name__}" in refusal(FileUserIds(uri)).problem
+    assert f"of type {type(uri).__name__}" in refusal(FileUserIds(uri)).problem
 
 
 @pytest.mark.parametrize("end", ["?versionId=1", "#x", "?a=b.txt", "?x#y"])
