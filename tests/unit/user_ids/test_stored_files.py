@@ -190,7 +190,7 @@ def test_a_failure_in_the_midst_says_after_which_line(bucket, refusal, monkeypat
     [
         ("file:///nowhere/people.txt", "FileNotFoundError: there is no such file, folder or bucket: ENOENT"),
         ("nosuchscheme://b/people.txt", "no file system is registered for the scheme nosuchscheme"),
-        ("dropbox://b/people.txt", "no file system is registered for the scheme dropbox"),
+        ("github://b/people.txt", "no file system is registered for the scheme github"),
     ],
 )
 def test_what_cannot_be_opened_says_why(refusal, uri, words):
