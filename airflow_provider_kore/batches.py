@@ -9,9 +9,17 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from enum import Enum, auto
 from itertools import repeat
 
-from airflow_provider_kore.api.users import UserId, canonical_name, check_user_count, check_user_id
+from airflow_provider_kore.api.users import (
+    UserId,
+    canonical_name,
+    check_user_count,
+    check_user_id,
+    folded_name,
+    log_folded,
+)
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.ledger import BatchRecord
 from airflow_provider_kore.user_ids import source_of
@@ -29,12 +37,13 @@ class UserBatches:
     Cut users into batches, in their order, and read them from their source each time they are gone through.
 
     Each user id is checked as it is read, so whoever must not send half of a bad list goes through all of it first.
-    Exact duplicates are folded into the first of them.
+    Duplicates are folded into the first of them; e-mail addresses that differ in case alone are duplicates.
 
     :param user_ids: what an operator was given: a source, the URI of a file, a function or a list.
     :param batch_size: most users in one batch; or the size of each batch, of which there are no more then.
     :param most: how many users there may be in all.
-    :ivar duplicates: how many were folded when the users were last gone through.
+    :ivar duplicates: how many exact duplicates were folded when the users were last gone through.
+    :ivar spellings: how many e-mail addresses were folded then that differ from an earlier one in case alone.
     :ivar people: the fingerprint of all users in their order, once they were planned; the size of batches is not in it.
     """
 
@@ -42,7 +51,7 @@ class UserBatches:
         self._source = source_of(user_ids)
         self._batch_size = batch_size
         self._most = most
-        self.duplicates = 0
+        self.duplicates = self.spellings = 0
         self.people = ""
 
     def __iter__(self) -> Iterator[Batch]:
@@ -52,7 +61,7 @@ class UserBatches:
         :raises KoreSourceError: if they cannot be read just now.
         :raises KoreInputError: if one of them is not a user id, or there are too many.
         """
-        self.duplicates = 0
+        self.duplicates = self.spellings = 0
         batch: list[UserId] = []
         sizes = repeat(self._batch_size) if isinstance(self._batch_size, int) else iter(self._batch_size)
         size = next(sizes, 0)
@@ -60,9 +69,13 @@ class UserBatches:
         with closing(_UsersRead()) as users_read:
             for position, value in enumerate(self._source.read(), start=1):
                 user_id = check_user_id(value, position)
-                if not users_read.add(user_id):
-                    self.duplicates += 1
-                    continue
+                match users_read.add(user_id):
+                    case _Read.BEFORE:
+                        self.duplicates += 1
+                        continue
+                    case _Read.IN_OTHER_CASE:
+                        self.spellings += 1
+                        continue
                 user_count += 1
                 check_user_count(user_count, self._most)
                 batch.append(user_id)
@@ -81,8 +94,7 @@ class UserBatches:
         :raises KoreInputError: see :meth:`__iter__`.
         """
         planned = [BatchRecord.planned(number, batch, key) for number, batch in enumerate(self.known_by(key), start=1)]
-        if self.duplicates:
-            log.info("%d exact duplicates among the user ids were folded.", self.duplicates)
+        log_folded(self.duplicates, self.spellings)
         log.info("%d users in %d batches.", sum(record.user_count for record in planned), len(planned))
         return planned
 
@@ -126,6 +138,14 @@ def _source_changed(number: int) -> KoreInputError:
     )
 
 
+class _Read(Enum):
+    """Whether a user was read before."""
+
+    FIRST = auto()
+    BEFORE = auto()
+    IN_OTHER_CASE = auto()
+
+
 class _UsersRead:
     """
     Remember which users were read, outside the memory, and without writing down who they are.
@@ -137,19 +157,27 @@ class _UsersRead:
         self._key = secrets.token_bytes(32)
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE users_read (mark BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE users_read (user BLOB PRIMARY KEY, spelling BLOB) WITHOUT ROWID")
         self._database.execute("BEGIN")
 
-    def add(self, user_id: UserId) -> bool:
-        """Add a user, and tell whether it is a new one."""
-        mark = hashlib.blake2b(canonical_name(user_id), key=self._key, digest_size=16).digest()
+    def add(self, user_id: UserId) -> _Read:
+        """Add a user, and return whether there was one before."""
+        name, folded = canonical_name(user_id), folded_name(user_id)
+        user = self._mark(folded, 16)
+        spelling = None if name == folded else self._mark(name, 8)
         try:
-            return self._database.execute("INSERT OR IGNORE INTO users_read VALUES (?)", (mark,)).rowcount == 1
+            if self._database.execute("INSERT OR IGNORE INTO users_read VALUES (?, ?)", (user, spelling)).rowcount == 1:
+                return _Read.FIRST
+            first = self._database.execute("SELECT spelling FROM users_read WHERE user = ?", (user,)).fetchone()
         except sqlite3.Error as error:
             raise KoreSourceError(
                 f"The user ids cannot be searched for duplicates ({type(error).__name__}).",
-                remedy="Give the worker room in its folder for temporary files: about 30 MB for a million users.",
+                remedy="Give the worker room in its folder for temporary files: about 40 MB for a million users.",
             ) from None
+        return _Read.BEFORE if first == (spelling,) else _Read.IN_OTHER_CASE
+
+    def _mark(self, name: bytes, size: int) -> bytes:
+        return hashlib.blake2b(name, key=self._key, digest_size=size).digest()
 
     def close(self) -> None:
         self._database.close()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
@@ -17,12 +17,15 @@ from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.arguments import check_choice
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.object_storage import read_sha256
-from airflow_provider_kore.period import read_period
+from airflow_provider_kore.period import Period, iso_text, read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.account_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.statutory_deadline import StatutoryDeadline, read_deadline, read_received_at
 from airflow_provider_kore.verification import Extent, read_extent
+
+OLDEST_EXPORT = timedelta(days=31)
+"""How long before an erasure the period of its export may end, where it is not told when the request came in."""
 
 
 class ProvingOperator(Protocol):
@@ -89,6 +92,8 @@ class Exported:
     :param scope: from which bots.
     :param user_count: the data of how many people.
     :param people: the fingerprint of who they are.
+    :param period: the span of time that was exported.
+    :param channel_types: the only channels whose messages were exported; ``None`` for all.
     """
 
     named: parts.Export
@@ -96,6 +101,8 @@ class Exported:
     scope: ErasureScope
     user_count: int
     people: str
+    period: Period
+    channel_types: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,35 +232,47 @@ def _read_export(value: object) -> Exported | None:
             "all_bots": bool(all_bots),
             "since": str(since),
             "until": str(until),
+            "channel_types": (None | [*_]) as channel_types,
         } if manifest and re.fullmatch("[0-9a-f]{64}", sha256):
             with suppress(ValueError):
-                period = {"since": _time_text(since), "until": _time_text(until)}
-                named = parts.Export(manifest=manifest, manifest_sha256=sha256, **period)
+                period = Period(datetime.fromisoformat(since), datetime.fromisoformat(until))
+                named = parts.Export(
+                    manifest=manifest,
+                    manifest_sha256=sha256,
+                    since=parts.utc_text(period.since),
+                    until=parts.utc_text(period.until),
+                )
+                channels = None if channel_types is None else frozenset(map(str, channel_types))
                 scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
                 account: AccountIdentity = {"base_url": host, "client_id": client_id}
-                return Exported(named, account, scope, user_count, people)
+                return Exported(named, account, scope, user_count, people, period, channels)
     raise KoreInputError(
         f"export_manifest is of type {type(value).__name__} and not what an export returned.",
         remedy="Give the output of the task that exported, as it is.",
     )
 
 
-def _time_text(text: str) -> str:
-    return parts.utc_text(datetime.fromisoformat(text))
-
-
 def require_exported(
-    demands: Demands, account: KoreAccount, scope: ErasureScope | None, user_count: int, people: str | None
+    demands: Demands,
+    account: KoreAccount,
+    scope: ErasureScope | None,
+    user_count: int,
+    people: str | None,
+    erased_at: datetime | None = None,
 ) -> None:
     """
     Refuse to erase whose data were not made ready to be handed out, if an export is named.
+
+    How far back people's data reach nobody knows but the author of the DAG. So an export is compared with the period
+    and the channels in which the task verifies the erasure, and if it verifies nothing, no channel may be left out.
 
     :param account: from which people are erased.
     :param scope: the bots from which people are erased; ``None`` if the task does not know them.
     :param user_count: how many people are erased.
     :param people: the fingerprint of who they are; ``None`` if the task does not know them.
-    :raises KoreInputError: if the export is of another account, of other people or not of all these bots, or its
-        manifest is not what it was.
+    :param erased_at: when people are erased; ``None`` if that was before, and the export is but evidence.
+    :raises KoreInputError: if the export is of another account or of other people, leaves out bots, time or channels
+        of what is erased, or its manifest is not what it was.
     """
     exported = demands.exported
     if exported is None:
@@ -273,8 +292,52 @@ def require_exported(
             f"The export is of {exported.scope}, and the erasure is of {scope}.",
             remedy="Export from all the bots from which you erase.",
         )
+    _require_period(demands, exported.period, erased_at)
+    _require_channels(demands, exported.channel_types)
     if read_sha256(exported.named.manifest) != exported.named.manifest_sha256:
         raise KoreInputError(
             "The manifest of the export cannot be read, or has changed since.",
             remedy="Export again: once erased, nothing can be handed out any more.",
+        )
+
+
+def _require_period(demands: Demands, period: Period, erased_at: datetime | None) -> None:
+    now, until = datetime.now(UTC), iso_text(period.until)
+    if demands.received_at is not None:
+        zone = demands.received_at.tzinfo
+        day = min(demands.received_at, now.astimezone(zone)).date()  # by another clock it can be in the future
+        if period.until.astimezone(zone).date() < day:
+            raise KoreInputError(
+                f"The export ends at {until}, before the day on which the request came in ({day}).",
+                remedy="Export again, until that day or later.",
+            )
+    elif erased_at is not None and period.until < erased_at - OLDEST_EXPORT:
+        raise KoreInputError(
+            f"The export ends at {until}, more than {OLDEST_EXPORT.days} days ago: what came later is in no export.",
+            remedy="Export again, shortly before you erase.",
+        )
+    if not demands.extent.is_asked_for:
+        return
+    wanted = read_period(demands.since, None, now)
+    if wanted.since < period.since:
+        raise KoreInputError(
+            f"The export begins at {iso_text(period.since)}, and the erasure is verified from {iso_text(wanted.since)} "
+            "on.",
+            remedy="Export from the same day on, or earlier.",
+        )
+
+
+def _require_channels(demands: Demands, exported: frozenset[str] | None) -> None:
+    if exported is None:
+        return
+    if not demands.extent.is_asked_for:
+        raise KoreInputError(
+            f"The export is of the channels {', '.join(sorted(exported))} alone, and the erasure is of all channels.",
+            remedy="Export without channel_types. Or verify the erasure: then the export must have the channels in "
+            "which it is verified.",
+        )
+    if missing := sorted(set(demands.channel_types) - exported):
+        raise KoreInputError(
+            f"The export leaves out channels in which the erasure is verified: {', '.join(missing)}.",
+            remedy="Export these channels too, or leave out channel_types of the export.",
         )

@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pydantic import JsonValue
 
@@ -42,25 +43,27 @@ from airflow_provider_kore.ledger import (
 from airflow_provider_kore.outcome_table import Row, outcome_table
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, show_places
 from airflow_provider_kore.planning import ErasurePlanning, Planned, tries_granted
-from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
+from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress
 from airflow_provider_kore.proof import Proof
 from airflow_provider_kore.settling import Settling
 from airflow_provider_kore.statutory_deadline import log_deadline, read_deadline
 from airflow_provider_kore.submission import Submission, consequence_of_breaking_off, submission_broke_off
-from airflow_provider_kore.verification import Verification, VerificationFields
+from airflow_provider_kore.verification import Verification
 from airflow_provider_kore.waiting import (
     CallsFields,
-    FailureFields,
-    defer,
+    calls_from_json,
     failure_from_json,
     failure_to_json,
-    leave_worker,
+    kept_state,
     log_progress,
     of_wait,
     patience,
     push_outcome,
     recent_calls,
     require_erased,
+    resume_after,
+    resume_when_done,
+    state_is_lost,
     take_over_calls,
     wait_until,
     waiting_broke_off,
@@ -74,37 +77,85 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class CarriedFields(TypedDict):
-    """What a task takes along when it defers."""
+@dataclass(frozen=True, slots=True)
+class ErasingState:
+    """
+    Hold what a task that erases keeps when it leaves its worker; it names no user.
 
+    :param stage: how far the task is.
+    :param started: when the attempt started, in seconds since the epoch.
+    :param failures: what went wrong so far.
+    :param records: what is in no task state store, see :class:`RecordStore`.
+    :param not_erased_users: who is known not to be erased.
+    :param progress: how far the wait is; ``None`` before it.
+    :param verification: how far the verification is; ``None`` before it.
+    :param next_batch: the number of the batch to submit next.
+    :param plan_fingerprint: of what was checked before the first batch was submitted.
+    :param calls: what the worker called, where the task left it because the account's budget was spent.
+    """
+
+    stage: Stage
     started: float
-    failures: list[FailureFields]
+    failures: list[KoreError]
     records: dict[str, JsonValue]
     not_erased_users: list[PlaceFields]
+    progress: Progress | None = None
+    verification: Verification | None = None
+    next_batch: int = 1
+    plan_fingerprint: str = ""
+    calls: CallsFields | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Write the form that is kept."""
+        return {
+            "stage": self.stage.value,
+            "started": self.started,
+            "failures": [failure_to_json(failure) for failure in self.failures],
+            "records": self.records,
+            "not_erased_users": self.not_erased_users,
+            "progress": None if self.progress is None else self.progress.to_json(),
+            "verification": None if self.verification is None else self.verification.to_json(),
+            "next_batch": self.next_batch,
+            "plan_fingerprint": self.plan_fingerprint,
+            "calls": self.calls,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ErasingState:
+        """Read what :meth:`to_json` wrote."""
+        progress, verification = fields["progress"], fields["verification"]
+        return cls(
+            stage=Stage(fields["stage"]),
+            started=float(fields["started"]),
+            failures=[failure_from_json(failure) for failure in fields["failures"]],
+            records=dict(fields["records"]),
+            not_erased_users=list(fields["not_erased_users"]),
+            progress=None if progress is None else Progress.from_json(progress),
+            verification=None if verification is None else Verification.from_json(verification),
+            next_batch=int(fields["next_batch"]),
+            plan_fingerprint=str(fields["plan_fingerprint"]),
+            calls=None if fields["calls"] is None else calls_from_json(fields["calls"]),
+        )
 
 
-class PauseFields(CallsFields):
-    """What a task takes along besides when it leaves its worker in the midst of its submission."""
-
-    next_batch: int
-    plan_fingerprint: str
-
-
-def conduct(
+def run_erasing_task(
     operator: KoreEraseUserDataOperator,
     context: Context,
     step: Callable[[ErasingTask], dict[str, object]],
-    carried: CarriedFields | None = None,
+    *,
+    resumes: bool,
 ) -> dict[str, object]:
     """
-    Take one step of a task that erases; what is refused tells, also the page, what was sent before.
+    Take one step of a task that erases; a refusal says, also to the page, what was sent before.
 
-    :param step: one of the ways into a try.
+    :param step: one of the ways into an attempt.
+    :param resumes: whether this attempt has left its worker before.
     """
+    state = kept_state(context, ErasingState.from_json) if resumes else None
     airflows = cast("TaskStateStore | None", context.get("task_state_store"))
-    store = RecordStore(airflows, carried["records"] if carried else None)
+    store = RecordStore(airflows, None if state is None else state.records)
     try:
-        return step(ErasingTask(operator, context, store, carried))
+        return step(ErasingTask(operator, context, store, state))
     except KoreError as error:
         if error.consequence is not Consequence.NOT_SENT:
             raise
@@ -133,12 +184,12 @@ def _nothing_recorded() -> KoreWaitError:
 
 class ErasingTask:
     """
-    Conduct one try of a task that erases.
+    Carry out one attempt of a task that erases.
 
     :param operator: what the author of the DAG asked for, rendered.
     :param context: of the running task.
     :param store: what earlier tries did.
-    :param carried: what the task took along when it deferred before.
+    :param state: what this attempt kept when it left its worker; ``None`` if it did not, or if that is lost.
     """
 
     _ledger: ErasureLedger
@@ -148,19 +199,20 @@ class ErasingTask:
         operator: KoreEraseUserDataOperator,
         context: Context,
         store: RecordStore,
-        carried: CarriedFields | None = None,
+        state: ErasingState | None = None,
     ) -> None:
         self._operator = operator
         self._context = context
         self._hook = KoreHook(operator.kore_conn_id)
         self._store = store
-        self._started = carried["started"] if carried else time.time()
+        self._state = state
+        self._started = time.time() if state is None else state.started
         self._demands = read_demands(operator, self._account)
         self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
         self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
         self._batches = self._planning.batches
-        self._failures = [failure_from_json(fields) for fields in carried["failures"]] if carried else []
-        self._not_erased_users = list(carried["not_erased_users"]) if carried else []
+        self._failures = [] if state is None else list(state.failures)
+        self._not_erased_users = [] if state is None else list(state.not_erased_users)
         self._first_look = 0.0
         self._verification: Verification | None = None
 
@@ -211,91 +263,101 @@ class ErasingTask:
             self._submit(client, submission, planned)
         return self._begin_to_wait()
 
-    def submit_rest(self, pause: PauseFields) -> dict[str, object]:
+    def resume(self, event: object) -> dict[str, object]:
         """
-        Go on with a submission, once the account's budget is no longer spent.
+        Resume where the task left its worker.
 
-        :param pause: with what the task left its worker.
+        :param event: the trigger's; of a wait it says what became of the requests, else only that it is time.
         """
-        self._take_back()
-        try:
-            planned = self._planning.plan(may_skip=False)
-            self._ledger = self._open_ledger(planned)
-            if planned.fingerprint != pause["plan_fingerprint"]:
-                raise KoreInputError(
-                    "What this task would erase is not what was checked before it left its worker.",
-                    remedy="Put users, bots and connection back as they were.",
-                )
-        except (KoreInputError, KoreResumeError) as error:
-            self._load_ledger()
-            self._failures.append(submission_broke_off(error, self._ledger, pause["next_batch"]))
-            log.error("%s", self._failures[-1])
-        else:
-            with self._hook.get_conn() as client:
-                take_over_calls(client, pause)
-                submission = self._submission()
-                submission.next_batch = pause["next_batch"]
-                self._submit(client, submission, planned)
-        return self._begin_to_wait()
-
-    def come_back(self, event: object, progress: ProgressFields) -> dict[str, object]:
-        """Come back from the triggerer, with how far the wait was when it was handed over."""
-        self._take_back()
-        self._progress = Progress.from_json(progress)
-        self._end_round(*self._progress.read_round(event, self._request))
-        return self._wait()
-
-    def verify_rest(
-        self, progress: ProgressFields, verification: VerificationFields, pause: CallsFields
-    ) -> dict[str, object]:
-        """
-        Go on to look for the erased people, once the account's budget is no longer spent.
-
-        :param progress: how the wait ended.
-        :param verification: how far the looking is.
-        :param pause: with what the task left its worker.
-        """
-        self._take_back()
-        self._progress = Progress.from_json(progress)
-        self._verification = Verification.from_json(verification)
-        return self._verify(pause)
+        match self._state:
+            case ErasingState(stage=Stage.SUBMITTING):
+                return self._submit_rest(self._state)
+            case ErasingState(stage=Stage.WAITING, progress=Progress() as progress):
+                self._take_back()
+                self._progress = progress
+                self._end_round(*progress.read_round(event, self._request))
+                return self._wait()
+            case ErasingState(stage=Stage.VERIFYING, progress=Progress() as progress):
+                self._take_back()
+                self._progress = progress
+                self._verification = self._state.verification
+                return self._verify(self._state.calls)
+        self._rebuild()
+        return self._give_up(state_is_lost(self._consequence))
 
     def miss_deadline(self) -> dict[str, object]:
-        """Come back after the triggerer missed the deadline: look for the last time."""
+        """Resume after the triggerer missed the deadline: look for the last time."""
+        self._rebuild()
         self._deadline = 0.0
-        failure = self._take_up()
-        self._failures = [failure] if self._unsent else []
+        if self._unsent:
+            self._failures.insert(0, self._not_resumed())
         if not self._operator.wait_for_completion:
             return self._end_submission()
         self._wait_in_worker()
         return self._finish()
 
     def break_off(self) -> dict[str, object]:
-        """Come back after the trigger failed, which says nothing about the erasure."""
-        self._failures = [self._take_up()]
+        """Resume after the trigger failed, which says nothing about the erasure."""
+        self._rebuild()
+        return self._give_up(self._not_resumed())
+
+    def _submit_rest(self, state: ErasingState) -> dict[str, object]:
+        """Submit what is left, now that the account's budget is no longer spent."""
+        self._take_back()
+        try:
+            planned = self._planning.plan(may_skip=False)
+            self._ledger = self._open_ledger(planned)
+            if planned.fingerprint != state.plan_fingerprint:
+                raise KoreInputError(
+                    "What this task would erase is not what was checked before it left its worker.",
+                    remedy="Put users, bots and connection back as they were.",
+                )
+        except (KoreInputError, KoreResumeError) as error:
+            self._load_ledger()
+            self._failures.append(submission_broke_off(error, self._ledger, state.next_batch))
+            log.error("%s", self._failures[-1])
+        else:
+            with self._hook.get_conn() as client:
+                take_over_calls(client, state.calls)
+                submission = self._submission()
+                submission.next_batch = state.next_batch
+                self._submit(client, submission, planned)
+        return self._begin_to_wait()
+
+    def _rebuild(self) -> None:
+        """Rebuild from the ledger alone how far the task is, where nothing came back from the triggerer."""
+        self._take_back()
+        self._progress = self._everybody()
+        if self._state is None:
+            settled = (record for record in self._ledger.records if record.state is BatchState.SETTLED)
+            self._not_erased_users = [
+                PlaceFields(batch=record.number, position=position + 1)
+                for record in settled
+                for position in record.positions or ()
+            ][:NAMED_IN_OUTPUT]
+
+    def _give_up(self, failure: KoreError) -> dict[str, object]:
+        """End the task with what is recorded."""
+        self._failures.insert(0, failure)
         if not self._operator.wait_for_completion:
             return self._end_submission()
         self._progress.give_up(self._unseen)
         return self._finish()
 
-    def _take_up(self) -> KoreWaitError:
-        """Take up what is recorded, where nothing came back from the triggerer, and say what that means."""
-        self._take_back()
-        self._progress = self._everybody()
-        settled = (record for record in self._ledger.records if record.state is BatchState.SETTLED)
-        self._not_erased_users = [
-            PlaceFields(batch=record.number, position=position + 1)
-            for record in settled
-            for position in record.positions or ()
-        ][:NAMED_IN_OUTPUT]
+    def _not_resumed(self) -> KoreWaitError:
         if not self._unsent:
             return waiting_broke_off()
         return KoreWaitError(
             f"The triggerer did not bring back the task, which had {self._unsent} batches left to submit; its log says "
             "why.",
-            consequence=consequence_of_breaking_off(self._ledger),
+            consequence=self._consequence,
             remedy="Clear the task to go on.",
         )
+
+    @property
+    def _consequence(self) -> Consequence:
+        """What it means for the erasure if the task does not submit any more."""
+        return consequence_of_breaking_off(self._ledger) if self._unsent else Consequence.SENT
 
     @property
     def _unsent(self) -> int:
@@ -373,21 +435,23 @@ class ErasingTask:
                 seconds,
                 submission.next_batch,
             )
-            pause: PauseFields = {
-                "next_batch": submission.next_batch,
-                "plan_fingerprint": planned.fingerprint,
-                **recent_calls(client),
-            }
-            kwargs = {"carried": self._carried(), "pause": pause}
-            leave_worker(self._operator, seconds, "submit_rest", kwargs, self._deadline)
+            state = self._present_state(
+                Stage.SUBMITTING,
+                next_batch=submission.next_batch,
+                plan_fingerprint=planned.fingerprint,
+                calls=recent_calls(client),
+            )
+            resume_after(self._operator, self._context, seconds, state, self._deadline)
 
-    def _carried(self) -> CarriedFields:
-        return {
-            "started": self._started,
-            "failures": [failure_to_json(failure) for failure in self._failures],
-            "records": self._store.carried,
-            "not_erased_users": self._not_erased_users,
-        }
+    def _present_state(self, stage: Stage, **more: Any) -> dict[str, object]:  # noqa: ANN401 # as ErasingState has them
+        return ErasingState(
+            stage=stage,
+            started=self._started,
+            failures=self._failures,
+            records=self._store.carried,
+            not_erased_users=self._not_erased_users,
+            **more,
+        ).to_json()
 
     def _end_submission(self) -> dict[str, object]:
         output = self._output()
@@ -492,16 +556,17 @@ class ErasingTask:
 
     def _defer(self) -> NoReturn:
         numbers = self._progress.begin_round(self._deadline, REQUESTS_AT_ONCE)
-        defer(
+        resume_when_done(
             self._operator,
+            self._context,
             [self._request(number) for number in numbers],
+            self._present_state(Stage.WAITING, progress=self._progress),
             kore_conn_id=self._operator.kore_conn_id,
             started=self._started,
             first_look=max(self._first_look, time.time() + 1.0),
             round_ends=self._progress.round_ends,
             deadline=self._deadline,
             poll_interval=self._operator.poll_interval,
-            kwargs={"carried": self._carried(), "progress": self._progress.to_json()},
         )
 
     def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = assess_by_count) -> ErasureWatch:
@@ -548,18 +613,21 @@ class ErasingTask:
         ledger = self._ledger
         return Proof(self._demands, self._account, ledger.scope, ledger.records, self._batches, looked_at=ledger.scope)
 
-    def _verify(self, pause: CallsFields | None) -> dict[str, object]:
+    def _verify(self, calls: CallsFields | None) -> dict[str, object]:
         """Look for the erased people, and end."""
         if self._verification is not None:
             self._publish(Stage.VERIFYING)
             failure = self._proof.verify(
                 self._operator,
+                self._context,
                 self._hook,
                 self._verification,
-                pause,
+                calls,
                 deferrable=self._operator.deferrable,
                 deadline=self._deadline,
-                kwargs=lambda: {"carried": self._carried(), "progress": self._progress.to_json()},
+                state=lambda verification, calls: self._present_state(
+                    Stage.VERIFYING, progress=self._progress, verification=verification, calls=calls
+                ),
             )
             self._failures += [failure] if failure is not None else []
         return self._conclude()

@@ -8,6 +8,7 @@ All derive from :class:`Exception`, not from Airflow's own base: ``soft_fail`` t
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Self
 
 
@@ -43,6 +44,11 @@ class KoreError(Exception):
         self.consequence = consequence
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let ``pickle`` and ``copy`` make it anew, which by default pass no keyword arguments."""
+        make = partial(type(self), consequence=self.consequence, remedy=self.remedy)
+        return make, (self.problem,), self.__dict__
+
     def meaning(self, consequence: Consequence) -> Self:
         """Say the same where it means something else for the erasure."""
         return type(self)(self.problem, consequence=consequence, remedy=self.remedy)
@@ -50,6 +56,10 @@ class KoreError(Exception):
 
 class KoreConfigurationError(KoreError):
     """The Airflow connection, or the place it points to, cannot be used as it is."""
+
+
+class KoreConnectionUnreadableError(KoreConfigurationError):
+    """Airflow cannot read the connection, or what it refers to, just now: a matter of its secrets backends."""
 
 
 class KoreInputError(KoreError):

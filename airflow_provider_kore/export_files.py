@@ -1,195 +1,108 @@
-"""The folder that an export goes to, in any storage that Airflow reaches; nothing in it looks whole before it is."""
+"""The folder of an export, and the files that grow while Kore.ai answers."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from typing import IO, TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from tempfile import SpooledTemporaryFile
 
 from airflow_provider_kore.exceptions import KoreExportError
+from airflow_provider_kore.object_storage import StorageFolder
+from airflow_provider_kore.storage_errors import describe_storage_error
 
-if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
-CHUNK = 1024 * 1024
-
-BEING_WRITTEN = ".part"
-"""How the name of a file ends until all of it is there."""
+IN_MEMORY = 8 * 1024 * 1024
+"""In bytes: how much of a file that grows is kept in memory."""
 
 SET_ASIDE = ".begun"
-"""How the name of a file ends that the task left unfinished, to go on with later."""
+"""How the name of a file ends that the task left unfinished, to resume it later."""
 
 
-class ExportFolder:
+class ExportFolder(StorageFolder):
     """
-    Write into a folder, and read from it.
+    Read and write the files of an export.
 
-    :param uri: where it is.
+    :param uri: of the folder.
+    :raises KoreExportError: by every method, if the storage fails.
     """
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def create(self) -> None:
-        """Make the folder if it is not there yet."""
-        with _using("made"):
-            self._path().mkdir(parents=True, exist_ok=True)
-
-    def uri_of(self, name: str) -> str:
-        """Give the URI of a file in it."""
-        return f"{self._uri.rstrip('/')}/{name}"
-
-    def read(self, name: str) -> bytes | None:
-        """Read a file; ``None`` if there is none."""
-        with _using("read"):
-            try:
-                with closing(self._open(name, "rb")) as file:
-                    return file.read()
-            except FileNotFoundError:
-                return None
 
     def read_document(self, name: str) -> dict[str, object] | None:
-        """Read a file that holds a JSON object; ``None`` if there is none, or it holds anything else."""
+        """Read a file with a JSON object; ``None`` if there is none, or it contains anything else."""
         try:
             document = json.loads(self.read(name) or b"")
         except (ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
 
-    def sha256(self, name: str) -> str | None:
-        """Give the SHA-256 of a file in hex; ``None`` if there is none."""
-        found = hashlib.sha256()
-        with _using("read"):
-            try:
-                with closing(self._open(name, "rb")) as file:
-                    while chunk := file.read(CHUNK):
-                        found.update(chunk)
-            except FileNotFoundError:
-                return None
-        return found.hexdigest()
-
-    def lines(self, name: str) -> Iterator[bytes]:
-        """Read a file line by line."""
-        with _using("read"), closing(self._open(name, "rb")) as file:
-            while line := file.readline():
-                yield line
-
-    def remove(self, *names: str) -> None:
-        """Remove files, as far as they are there."""
-        for name in names:
-            with _using("written"):
-                self._path(name).unlink(missing_ok=True)
-
-    def move(self, name: str, to: str) -> None:
-        """Give a file another name; one that has the name already is replaced."""
-        self.remove(to)  # not every storage lets a file be moved over another
-        with _using("written"):
-            self._path(name).move(self._path(to))
-
-    def write(self, name: str, content: bytes) -> str:
-        """
-        Write a whole file, and return its SHA-256 in hex.
-
-        :raises KoreExportError: if it cannot be written; then there is no file of this name.
-        """
-        file = self.begin(name)
-        try:
-            file.write(content)
-            return file.finish()
-        except BaseException:
-            file.discard()
-            raise
-
     def write_document(self, name: str, document: object) -> str:
         """Write a JSON document, always in the same form, and return the file's SHA-256 in hex."""
         return self.write(name, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
 
     def begin(self, name: str) -> GrowingFile:
-        """Begin to write a file."""
-        with _using("written"):
-            return GrowingFile(self, name, self._open(name + BEING_WRITTEN, "wb"))
+        """Begin a file whose content comes piece by piece."""
+        return GrowingFile(self, name)
 
-    def size(self, name: str) -> int:
-        """Give the size of a file in bytes."""
-        with _using("read"):
-            return int(self._path(name).stat().st_size)
-
-    def _open(self, name: str, mode: str) -> IO[bytes]:
-        file: IO[bytes] = self._path(name).open(mode)  # type: ignore[no-untyped-call]
-        return file
-
-    def _path(self, name: str = "") -> ObjectStoragePath:
-        from airflow.sdk import ObjectStoragePath
-
-        folder = ObjectStoragePath(self._uri)
-        return folder / name if name else folder
+    def _error(self, name: str, fault: str) -> KoreExportError:  # noqa: ARG002 # the task names the user
+        return _error(fault)
 
 
 class GrowingFile:
     """
-    Write a file piece by piece, under another name until it is whole.
+    Collect the content of a file, and write it when it is complete.
+
+    Nothing is in the folder before. Larger content waits on the worker's disk in a file without a name, which nobody
+    finds and which ends with the process, however that ends.
 
     Whoever begins one must :meth:`finish` it, :meth:`set_aside` or :meth:`discard` it.
 
     :ivar size: bytes so far.
     """
 
-    def __init__(self, folder: ExportFolder, name: str, file: IO[bytes]) -> None:
+    def __init__(self, folder: ExportFolder, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._file = file
-        self._sha256 = hashlib.sha256()
+        self._content = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 # is closed when the file ends
         self.size = 0
 
     def write(self, content: bytes) -> None:
-        """Write more."""
-        with _using("written"):
-            self._file.write(content)
-        self._sha256.update(content)
+        """Add content."""
+        with _collecting():
+            self._content.write(content)
         self.size += len(content)
 
     def finish(self) -> str:
-        """Let it be whole, and return its SHA-256 in hex."""
+        """Write the file, and return its SHA-256 in hex."""
         return self._end(self._name)
 
     def set_aside(self) -> str:
-        """Keep it for later under a name of its own, and return its SHA-256 in hex."""
+        """Write what there is so far under a name of its own, and return its SHA-256 in hex."""
         return self._end(self._name + SET_ASIDE)
 
     def discard(self) -> None:
-        """Forget it, and what was set aside of it. An error is not told, since there is another one already."""
-        with suppress(Exception):
-            self._file.close()
-        for ending in (BEING_WRITTEN, SET_ASIDE):
-            with suppress(KoreExportError):
-                self._folder.remove(self._name + ending)
+        """Drop the content and what was set aside of it, without an error, since there is another one already."""
+        self._content.close()
+        with suppress(KoreExportError):
+            self._folder.remove(self._name + SET_ASIDE)
 
     def _end(self, name: str) -> str:
-        with _using("written"):
-            self._file.close()
-        self._folder.move(self._name + BEING_WRITTEN, name)
-        if self._folder.size(name) != self.size:
-            self._folder.remove(name)
-            raise KoreExportError(
-                "The export cannot be written: a file is not as long as what was written to it.", remedy=_REMEDY
-            )
-        return self._sha256.hexdigest()
+        with _collecting():
+            self._content.seek(0)
+        sha256 = self._folder.write_from(name, self._content)
+        self._content.close()
+        return sha256
 
 
-_REMEDY = (
-    "Check the destination, the rights of the worker there and the room, and that the provider of its file system is "
-    "installed; then clear the task to go on."
-)
+def _error(fault: str) -> KoreExportError:
+    return KoreExportError(
+        f"The export {fault}.",
+        remedy="Check the destination, the rights of the worker there and the room, and that the provider of its file "
+        "system is installed; then clear the task to resume.",
+    )
 
 
 @contextmanager
-def _using(deed: str) -> Iterator[None]:
-    """Turn whatever a file system raises into an error that does not show its text, which can hold anything."""
+def _collecting() -> Iterator[None]:
     try:
         yield
-    except KoreExportError:
-        raise
-    except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
-        raise KoreExportError(f"The export cannot be {deed}: {type(error).__name__}.", remedy=_REMEDY) from None
+    except OSError as error:
+        raise _error(f"cannot be collected on the worker: {describe_storage_error(error)}") from None

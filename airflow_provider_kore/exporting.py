@@ -9,16 +9,17 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureScope, check_scope
 from airflow_provider_kore.api.history import HistoryKind, check_channel_types
 from airflow_provider_kore.api.person_history import HistoryRange
-from airflow_provider_kore.api.users import ChannelUserId, digest, text_fault
+from airflow_provider_kore.api.users import ChannelUserId, UserId, digest, text_fault
 from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.batches import USUAL_BATCH_SIZE, UserBatches
 from airflow_provider_kore.compatibility import AirflowSkipException
@@ -34,7 +35,16 @@ from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.ledger import BatchRecord
 from airflow_provider_kore.period import Period, read_period
 from airflow_provider_kore.person_files import Begun, PersonFiles
-from airflow_provider_kore.waiting import CallsFields, leave_worker, patience, recent_calls, take_over_calls
+from airflow_provider_kore.waiting import (
+    CallsFields,
+    calls_from_json,
+    kept_state,
+    patience,
+    recent_calls,
+    resume_after,
+    state_is_lost,
+    take_over_calls,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,36 +62,79 @@ PROGRESS_EVERY = 50
 BEGUN = "export.json"
 """The first file in the folder: what it is for."""
 
+_NAMES = {"users": "set of users"}
+"""How an error names a part of what a folder is for, where its key alone would be wrong English."""
+
 MANIFEST = "manifest.json"
 """The last file in the folder: what all others hold."""
 
 
-class ExportPauseFields(CallsFields):
-    """What a task takes along when it leaves its worker."""
+@dataclass(frozen=True, slots=True)
+class ExportState:
+    """
+    Hold what a task that exports keeps when it leaves its worker; it names no user.
+
+    :param started: when the attempt started, in seconds since the epoch.
+    :param done: how many users are done with.
+    :param begun: how far the file of the next one is.
+    :param calls: what the worker called that the task left.
+    """
 
     started: float
     done: int
-    query: int
-    begun_sha256: str | None
+    begun: Begun
+    calls: CallsFields
+
+    def to_json(self) -> dict[str, object]:
+        """Write the form that is kept."""
+        return {
+            "started": self.started,
+            "done": self.done,
+            "query": self.begun.query,
+            "begun_sha256": self.begun.sha256,
+            "calls": self.calls,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ExportState:
+        """Read what :meth:`to_json` wrote."""
+        begun = Begun(int(fields["query"]), fields["begun_sha256"])
+        return cls(float(fields["started"]), int(fields["done"]), begun, calls_from_json(fields["calls"]))
+
+
+def export(operator: KoreExportUserDataOperator, context: Context, *, resumes: bool) -> dict[str, object]:
+    """
+    Carry out one attempt of a task that exports.
+
+    :param resumes: whether this attempt has left its worker before.
+    :raises KoreError: if not everything is exported.
+    """
+    if not resumes:
+        return ExportingTask(operator, context).export()
+    state = kept_state(context, ExportState.from_json)
+    if state is None:
+        raise state_is_lost(Consequence.NOTHING_ERASED)
+    return ExportingTask(operator, context, state).export()
 
 
 class ExportingTask:
     """
-    Conduct one try of a task that exports.
+    Carry out one attempt of a task that exports.
 
     :param operator: what the author of the DAG asked for, rendered.
     :param context: of the running task.
-    :param pause: with what the task left its worker before.
+    :param state: what this attempt kept when it left its worker; ``None`` if it did not.
     """
 
     def __init__(
-        self, operator: KoreExportUserDataOperator, context: Context, pause: ExportPauseFields | None = None
+        self, operator: KoreExportUserDataOperator, context: Context, state: ExportState | None = None
     ) -> None:
         self._operator = operator
         self._context = context
-        self._pause = pause
+        self._state = state
         self._hook = KoreHook(operator.kore_conn_id)
-        self._deadline = (pause["started"] if pause else time.time()) + operator.timeout
+        self._deadline = (time.time() if state is None else state.started) + operator.timeout
+        self._identity: dict[str, object] = {}
 
     def export(self) -> dict[str, object]:
         """Check everything, write what is not whole yet, person after person, and sum it up."""
@@ -91,7 +144,7 @@ class ExportingTask:
         if self._operator.channel_types is not None:
             channel_types = check_channel_types(self._operator.channel_types)
         folder = ExportFolder(_check_destination(self._operator.destination))
-        planned = self._plan()
+        planned = self._plan(scope)
         if not planned:
             return self._end_empty()
         period, asked = self._begin(folder, scope, channel_types)
@@ -107,7 +160,9 @@ class ExportingTask:
                 patience=patience(self._operator.deferrable),
             )
             self._write_all(client, folder, files, planned)
-        return self._sum_up(folder, files, asked, planned) | scope.to_json() | period.to_json()
+        self._require_own_folder(folder)
+        output = self._sum_up(folder, files, asked, planned) | scope.to_json() | period.to_json()
+        return output | {"channel_types": asked["channel_types"]}
 
     # --- what is asked for -------------------------------------------------------------------------------------------
 
@@ -138,18 +193,18 @@ class ExportingTask:
             flag="all_bots",
         )
 
-    def _plan(self) -> list[BatchRecord]:
+    def _plan(self, scope: ErasureScope) -> list[BatchRecord]:
         """Read and check all users, so that Kore.ai is asked about nobody of a bad list."""
         key = self._account.fingerprint_key()
         planned = []
         for number, batch in enumerate(self._batches.known_by(key), start=1):
             for position, user_id in enumerate(batch, start=1):
-                if isinstance(user_id, ChannelUserId):
+                if isinstance(user_id, ChannelUserId) and scope.all_bots:
                     raise KoreInputError(
-                        f"The user at batch {number} position {position} is a channel user id, and Kore.ai's history "
-                        "calls take none.",
-                        remedy="Name this user by an e-mail address, an id that your enterprise assigned or a u-… id, "
-                        "or take the user out.",
+                        f"The user at batch {number} position {position} is named by a channel, and messages-lite, the "
+                        "one call of Kore.ai that knows such users, must name a bot.",
+                        remedy="List the bots in bot_ids, name this user by an e-mail address, an id that your "
+                        "enterprise assigned or a u-… id, or take the user out.",
                     )
             planned.append(BatchRecord.planned(number, batch, key))
         if self._batches.duplicates:
@@ -157,7 +212,7 @@ class ExportingTask:
         return planned
 
     def _end_empty(self) -> dict[str, object]:
-        if self._operator.on_empty == "skip" and self._pause is None:
+        if self._operator.on_empty == "skip" and self._state is None:
             raise AirflowSkipException("There are no users to export.")
         raise KoreInputError(
             "There are no users to export.",
@@ -172,7 +227,6 @@ class ExportingTask:
 
         The folder keeps what counts as now, since a finished DAG run that is cleared gets another start from Airflow.
         """
-        folder.create()
         begun = folder.read_document(BEGUN)
         if begun is None and folder.read(BEGUN) is not None:
             raise _taken(f"it holds a file {BEGUN} that is not understood")
@@ -189,14 +243,24 @@ class ExportingTask:
             "period": period.to_json(),
             "channel_types": None if channel_types is None else sorted(channel_types),
         }
+        self._identity = {**asked, "run": run, "users": self._batches.people}
         if begun is None:
-            folder.write_document(BEGUN, {**asked, "run": run, "now": now.isoformat()})
-        elif others := [key for key, value in {**asked, "run": run}.items() if begun.get(key) != value]:
-            raise _taken(f"it holds an export of another {' and '.join(others)}")
+            folder.write_document(BEGUN, {**self._identity, "now": now.isoformat()})
+        self._require_own_folder(folder)
         return period, asked
 
+    def _require_own_folder(self, folder: ExportFolder) -> None:
+        """Refuse a folder that another export has taken, also one that began at the same moment."""
+        begun = folder.read_document(BEGUN) or {}
+        if others := [_NAMES.get(key, key) for key, value in self._identity.items() if begun.get(key) != value]:
+            raise _taken(f"it holds an export of another {' and '.join(others)}")
+
     def _run(self) -> tuple[str, datetime]:
-        """Name the run of this task, without the words that somebody may have typed, and tell when it started."""
+        """
+        Name the run of this task, without the words that somebody may have typed, and tell when it started.
+
+        Attempts and clears of a task instance share it; other tasks, mapped instances and DAG runs do not.
+        """
         dag_run, task_instance = self._context["dag_run"], self._context["ti"]
         names = [dag_run.dag_id, dag_run.run_id, self._operator.task_id, task_instance.map_index]
         name = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
@@ -204,14 +268,14 @@ class ExportingTask:
 
     # --- person after person -----------------------------------------------------------------------------------------
 
-    def _users(self, planned: Sequence[BatchRecord]) -> Iterator[tuple[str, str, str]]:
+    def _users(self, planned: Sequence[BatchRecord]) -> Iterator[tuple[str, UserId, str]]:
         """Read the users again, and give of each the place, the id, and what names the files."""
         try:
             for record, batch in self._batches.again(planned, self._account.fingerprint_key()):
                 for position, user_id in enumerate(batch, start=1):
                     name = digest(user_id, self._account.digest_key)
                     place = f"Batch {record.number} position {position} ({name})"
-                    yield place, cast("str", user_id), name.replace(":", "-")
+                    yield place, user_id, name.replace(":", "-")
         except KoreInputError as error:
             raise error.meaning(Consequence.NOTHING_ERASED) from None
 
@@ -220,9 +284,9 @@ class ExportingTask:
     ) -> None:
         user_count = sum(record.user_count for record in planned)
         done_before, begun = 0, None
-        if self._pause is not None:
-            done_before, begun = self._pause["done"], Begun(self._pause["query"], self._pause["begun_sha256"])
-            take_over_calls(client, self._pause)
+        if self._state is not None:
+            done_before, begun = self._state.done, self._state.begun
+            take_over_calls(client, self._state.calls)
         for done, (place, user_id, name) in enumerate(self._users(planned)):
             if done < done_before:
                 continue
@@ -247,14 +311,9 @@ class ExportingTask:
             seconds,
             done + 1,
         )
-        pause: ExportPauseFields = {
-            "started": self._deadline - self._operator.timeout,
-            "done": done,
-            "query": begun.query,
-            "begun_sha256": begun.sha256,
-            **recent_calls(client),
-        }
-        leave_worker(self._operator, seconds, "export_rest", {"pause": pause}, self._deadline)
+        started = self._deadline - self._operator.timeout
+        state = ExportState(started, done, begun, recent_calls(client)).to_json()
+        resume_after(self._operator, self._context, seconds, state, self._deadline)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -264,6 +323,7 @@ class ExportingTask:
         """Write the manifest from what stands beside each person's file."""
         listed = []
         owners: dict[object, str] = {}
+        compared = 0
         for place, _, name in self._users(planned):
             summary = files.summary(name)
             if summary is None:
@@ -272,6 +332,7 @@ class ExportingTask:
                     "destination, was changed while the task ran.",
                     remedy="Clear the task to go on.",
                 )
+            compared += summary.get("compared") is True
             named = summary["named_in_data"]
             if named is not None and (other := owners.setdefault(named, place)) != place:
                 raise KoreExportError(
@@ -283,6 +344,13 @@ class ExportingTask:
         listed.sort(key=lambda file: cast("str", file["file"]))
         totals = {kind: sum(cast("int", file[kind]) for file in listed) for kind in _COUNTED}
         sha256 = folder.write_document(MANIFEST, {**asked, "files": listed, "totals": {"users": len(listed), **totals}})
+        if compared < len(listed):
+            log.warning(
+                "The exports of %d users were not compared with messages-lite, which does not answer, or takes no "
+                "request for all bots or by a user's id in a channel: Kore.ai's full calls alone show that they are "
+                "whole.",
+                len(listed) - compared,
+            )
         log.info("%d users exported: %d sessions and %d messages.", len(listed), *totals.values())
         return {
             "destination": self._operator.destination,

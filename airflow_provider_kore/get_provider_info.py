@@ -97,8 +97,8 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "ca_bundle": _field(
         "CA bundle",
-        "File or folder of certificates to trust instead of the usual ones, on each worker and triggerer. TLS is "
-        "always verified.",
+        "File or folder of certificates to trust instead of the usual ones and those of SSL_CERT_FILE, on each worker "
+        "and triggerer. TLS is always verified.",
         type=["string", "null"],
     ),
     "requests_per_minute": _field(
@@ -124,7 +124,8 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "allowed_bot_ids": _field(
         "Allowed bots",
-        "Guard: the only bots that tasks may erase people from, or export, with commas between. Empty: any.",
+        "Guard: the only bots that tasks may erase people from, or export, with commas between, or as a JSON list. "
+        "Empty: any.",
         type=["string", "null"],
     ),
     "max_users": _field(
@@ -137,8 +138,8 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     "digest_key": _field(
         "Digest key",
         "A secret that names people by digests which only its holder can match: in logs, and in exports and receipts, "
-        "which both need it. By it a retry knows that its users are the same, so do not change it while a task has not "
-        "ended. Default: no digests.",
+        "which both need it. A space or line break at its ends is refused. By it a retry knows that its users are the "
+        "same, so do not change it while a task has not ended. Default: no digests.",
         type=["string", "null"],
         format="password",
     ),

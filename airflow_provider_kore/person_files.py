@@ -12,7 +12,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory, Write
-from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.api.users import UserId, digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export_files import SET_ASIDE, ExportFolder, GrowingFile
 
@@ -79,7 +79,7 @@ class PersonFiles:
         fits = summary is not None and all(summary.get(key) == value for key, value in self._asked.items())
         return summary if fits else None
 
-    def write(self, user_id: str, name: str, begun: Begun | None) -> Begun | None:
+    def write(self, user_id: UserId, name: str, begun: Begun | None) -> Begun | None:
         """
         Ask for all of one person's data, and write them.
 
@@ -101,7 +101,7 @@ class PersonFiles:
             for number, query in enumerate(history.queries()):
                 if number < done:
                     continue
-                if self._must_leave(query.kind.call):
+                if self._must_leave(query.call):
                     return Begun(number, file.set_aside())
                 self._client.hold(history.ask(query, self._client.pacing, _writing(file), self._give_up_at()))
             sha256 = file.finish()
@@ -145,6 +145,7 @@ class PersonFiles:
             "file": _data(name),
             "named_in_data": None if own_id is None else digest(own_id, self._digest_key),
             "channels": history.channel_types,
+            "compared": history.compared,
             **{kind.value: sum(counts[kind, bot_id] for bot_id in self._wanted.bot_ids) for kind in HistoryKind},
             "by_bot": [
                 {"bot_id": bot_id, **{kind.value: counts[kind, bot_id] for kind in HistoryKind}}

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_kore.api.account import KoreAccount
@@ -153,7 +154,14 @@ class ErasurePlanning:
                     remedy="Give the same export_manifest as then, or leave it out.",
                 )
             return
-        require_exported(self._demands, self._account, ledger.scope, ledger.user_count, self.batches.people)
+        require_exported(
+            self._demands,
+            self._account,
+            ledger.scope,
+            ledger.user_count,
+            self.batches.people,
+            erased_at=datetime.now(UTC),
+        )
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
                 _of_members(members),

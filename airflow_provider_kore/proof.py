@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -25,7 +25,15 @@ from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.book import ReceiptBook, ReceiptFields
 from airflow_provider_kore.receipts.documents import Receipt
-from airflow_provider_kore.verification import Finding, Person, Verification, judge, look_for_people, sample_seed
+from airflow_provider_kore.verification import (
+    Finding,
+    Person,
+    StateOfVerification,
+    Verification,
+    judge,
+    look_for_people,
+    sample_seed,
+)
 from airflow_provider_kore.waiting import CallsFields
 
 if TYPE_CHECKING:
@@ -106,31 +114,33 @@ class Proof:
     def verify(
         self,
         operator: BaseOperator,
+        context: Context,
         hook: KoreHook,
         verification: Verification,
-        pause: CallsFields | None,
+        calls: CallsFields | None,
         *,
         deferrable: bool,
         deadline: float,
-        kwargs: Callable[[], Mapping[str, object]],
+        state: StateOfVerification,
     ) -> KoreError | None:
         """
         Look for the erased people, and leave the worker if the account's budget is spent for long.
 
-        :param pause: with what the task left its worker before; ``None`` if it did not.
+        :param calls: what the worker called that the task left before; ``None`` if it did not.
         :param deadline: until when turns are waited for, in seconds since the epoch.
-        :param kwargs: gives what ``verify_rest`` needs besides.
+        :param state: gives what the task needs to resume.
         :return: what the looking broke off by, if it did.
         """
         return look_for_people(
             operator,
+            context,
             hook,
             verification,
             self._people(),
-            pause,
+            calls,
             deferrable=deferrable,
             deadline=deadline,
-            kwargs=kwargs,
+            state=state,
         )
 
     def _people(self) -> Iterator[Person]:

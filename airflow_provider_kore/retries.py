@@ -23,6 +23,7 @@ class Prospect(NamedTuple):
 PROSPECTS = (
     Prospect(exceptions.KoreSourceError, True, "The source of the user ids may be readable a moment later."),
     Prospect(exceptions.KoreInputError, False, "What was asked for is refused, and a retry asks for the same."),
+    Prospect(exceptions.KoreConnectionUnreadableError, True, "Airflow may read the connection a moment later."),
     Prospect(exceptions.KoreConfigurationError, False, "Somebody must correct the connection first."),
     Prospect(exceptions.KoreAuthenticationError, False, "Somebody must correct the connection or the app first."),
     Prospect(exceptions.KorePermissionError, False, "Somebody must give the app its scope first."),

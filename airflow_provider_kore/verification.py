@@ -17,11 +17,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history_page
+from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history, fetch_history_page
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erasure import ErasureScope
-from airflow_provider_kore.api.history import HistoryQuery
-from airflow_provider_kore.api.person_history import HistoryRange, PersonHistory
+from airflow_provider_kore.api.history import LiteQuery, Query
+from airflow_provider_kore.api.person_history import LITE_REFUSALS, HistoryRange
+from airflow_provider_kore.api.user_search import UserSearch
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -34,7 +35,7 @@ from airflow_provider_kore.exceptions import (
 )
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.places import NAMED_IN_OUTPUT, PlaceFields, place_of, show_places
-from airflow_provider_kore.waiting import CallsFields, leave_worker, patience, recent_calls, take_over_calls
+from airflow_provider_kore.waiting import CallsFields, patience, recent_calls, resume_after, take_over_calls
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -134,6 +135,7 @@ class VerificationFields(TypedDict):
     chosen: list[int] | None
     looked_for: int
     calls: int
+    refused: list[str]
     found: list[list[int]]
     not_checkable: list[list[int]]
     named: list[PlaceFields]
@@ -154,6 +156,7 @@ class Verification:
     :param chosen: the people to look for, by number from 0 and in order; ``None`` for all.
     :param looked_for: how many of all people are done with, looked for or passed over.
     :param calls: how many queries about the next person are answered, each with nothing.
+    :param refused: what Kore.ai refused about the next person, see :class:`UserSearch`.
     :param found: batch and position, from 0, of those who were found.
     :param not_checkable: of those of whom it could not be told.
     :param named: the places of the first of both.
@@ -166,6 +169,7 @@ class Verification:
     chosen: list[int] | None
     looked_for: int = 0
     calls: int = 0
+    refused: list[str] = field(default_factory=list)
     found: list[tuple[int, int]] = field(default_factory=list)
     not_checkable: list[tuple[int, int]] = field(default_factory=list)
     named: list[PlaceFields] = field(default_factory=list)
@@ -212,7 +216,7 @@ class Verification:
                     return finding
                 self._note(person, finding, digest_key)
             self.looked_for = number + 1
-            self.calls = 0
+            self.calls, self.refused = 0, []
             if time.time() - reported_at >= REPORT_EVERY:
                 reported_at = time.time()
                 log.info("Looked for %d people so far: %d found.", self.looked_for, len(self.found))
@@ -220,28 +224,36 @@ class Verification:
 
     def _look_for(self, client: KoreClient, user_id: UserId, patience: float, deadline: float) -> Finding | float:
         """Look for one person; seconds if there is no turn for so long."""
-        if not isinstance(user_id, str):
-            return Finding.NOT_CHECKABLE  # these calls take one text as the id of a user
-        for query in islice(self._queries_about(user_id), self.calls, None):
+        search = UserSearch(user_id, self._wanted, self.refused)
+        if not search.is_possible:
+            return Finding.NOT_CHECKABLE
+        queries = islice(search.queries(), self.calls, None)
+        while (query := next(queries, None)) is not None:
             if time.time() >= deadline:
                 raise KoreVerificationError(
                     "The time of the task was over before everybody was looked for.",
                     consequence=Consequence.NOT_VERIFIED,
                     remedy="Clear the task to look again, give it more time (timeout), or look for a sample only.",
                 )
-            pause = client.pacing.budget.seconds_until_turn(client.pacing.clock(), query.kind.call)
+            pause = client.pacing.budget.seconds_until_turn(client.pacing.clock(), query.call)
             if pause > patience and time.time() + pause < deadline:
                 return pause
             finding = client.hold(_look(query, client.pacing, max(deadline - time.time(), 0.0)))
-            if finding is not Finding.GONE:
+            if finding is Finding.FOUND:
                 return finding
-            self.calls += 1
+            if finding is Finding.GONE:
+                self.calls += 1
+            elif (instead := search.replace(query)) is not None:
+                self.calls, self.refused = instead, sorted(search.refused)
+                queries = islice(search.queries(), self.calls, None)
+            else:
+                return finding
         return Finding.GONE
 
-    def _queries_about(self, user_id: str) -> Iterator[HistoryQuery]:
+    @property
+    def _wanted(self) -> HistoryRange:
         period, bot_ids = self.period, self.scope.bot_ids or (None,)
-        wanted = HistoryRange(bot_ids, period.since, period.until, tuple(self.channel_types))
-        return PersonHistory(user_id, wanted).queries()
+        return HistoryRange(bot_ids, period.since, period.until, tuple(self.channel_types))
 
     def _note(self, person: Person, finding: Finding, digest_key: str) -> None:
         if finding is not Finding.GONE:
@@ -322,6 +334,7 @@ class Verification:
             "chosen": self.chosen,
             "looked_for": self.looked_for,
             "calls": self.calls,
+            "refused": self.refused,
             "found": [list(place) for place in self.found],
             "not_checkable": [list(place) for place in self.not_checkable],
             "named": self.named,
@@ -338,6 +351,7 @@ class Verification:
             chosen=fields["chosen"],
             looked_for=fields["looked_for"],
             calls=fields["calls"],
+            refused=list(fields["refused"]),
             found=[(batch, position) for batch, position in fields["found"]],
             not_checkable=[(batch, position) for batch, position in fields["not_checkable"]],
             named=list(fields["named"]),
@@ -350,7 +364,9 @@ def _holds(ascending: Sequence[T], value: T) -> bool:
     return place < len(ascending) and ascending[place] == value
 
 
-def _look(query: HistoryQuery, pacing: Pacing, seconds: float) -> Conversation[Finding]:
+def _look(query: Query, pacing: Pacing, seconds: float) -> Conversation[Finding]:
+    if isinstance(query, LiteQuery):
+        return (yield from _look_by_lite(query, pacing, seconds))
     try:
         page = yield from fetch_history_page(query, 0, pacing, pacing.clock() + seconds)
     except (KoreRequestError, KoreUnreadableAnswerError) as error:
@@ -359,42 +375,65 @@ def _look(query: HistoryQuery, pacing: Pacing, seconds: float) -> Conversation[F
     return Finding.FOUND if page.total or page.items or page.more_available else Finding.GONE
 
 
+StateOfVerification = Callable[[Verification, CallsFields], Mapping[str, object]]
+"""Gives the JSON form of what a task needs to resume, from how far the verification is and what the worker called."""
+
+
+def _look_by_lite(query: LiteQuery, pacing: Pacing, seconds: float) -> Conversation[Finding]:
+    """Read on until a message is in the period: this call takes whole days, of which parts lie outside."""
+    found = False
+
+    def take(message: dict[str, object]) -> bool:
+        nonlocal found
+        found = query.covers(message)
+        return found
+
+    try:
+        why = yield from fetch_history(query, take, pacing, pacing.clock() + seconds)
+    except LITE_REFUSALS as error:
+        why = error.problem
+    if why is not None:
+        log.warning("messages-lite does not tell whether there are messages: %s", why)
+        return Finding.NOT_CHECKABLE
+    return Finding.FOUND if found else Finding.GONE
+
+
 def look_for_people(
     operator: BaseOperator,
+    context: Context,
     hook: KoreHook,
     verification: Verification,
     people: Iterator[Person],
-    pause: CallsFields | None,
+    calls: CallsFields | None,
     *,
     deferrable: bool,
     deadline: float,
-    kwargs: Callable[[], Mapping[str, object]],
+    state: StateOfVerification,
 ) -> KoreError | None:
     """
-    Look for people, and leave the worker if the account's budget is spent for long; ``verify_rest`` goes on then.
+    Look for people, and leave the worker if the account's budget is spent for long.
 
     :param people: all people, from the first one on, in the same order each time.
-    :param pause: with what the task left its worker before; ``None`` if it did not.
+    :param calls: what the worker called that the task left before; ``None`` if it did not.
     :param deferrable: whether it may leave.
     :param deadline: until when turns are waited for, in seconds since the epoch.
-    :param kwargs: gives what ``verify_rest`` needs besides.
+    :param state: gives what the task needs to resume.
     :return: what the looking broke off by, if it did; what was found so far is kept.
     """
     try:
         with hook.get_conn() as client:
-            take_over_calls(client, pause)
+            take_over_calls(client, calls)
             seconds = verification.go_on(
                 client, people, hook.account.digest_key, patience=patience(deferrable), deadline=deadline
             )
-            calls = recent_calls(client)
+            called = recent_calls(client)
     except KoreError as error:
         log.error("Looking for people broke off: %s", error)
         if error.consequence is Consequence.NOT_SENT:
             return error.meaning(Consequence.NOT_VERIFIED)
         return error
     if seconds > 0:
-        rest = {**kwargs(), "verification": verification.to_json(), "pause": calls}
-        leave_worker(operator, seconds, "verify_rest", rest, deadline)
+        resume_after(operator, context, seconds, state(verification, called), deadline)
     return None
 
 
@@ -427,8 +466,8 @@ def judge(
     unclear = KoreVerificationError(
         f"It could not be verified that people are gone: {told}. Not checkable: {where}.",
         consequence=Consequence.NOT_VERIFIED,
-        remedy="Check the scopes and the ids (a channel id with a channel user id cannot be looked for), give it more "
-        'time, or set on_not_checkable="warn".',
+        remedy="Check the scopes and the ids (users named by a channel can be looked for at listed bots only, and if "
+        'Kore.ai has messages-lite), give it more time, or set on_not_checkable="warn".',
     )
     if not fail_if_not_checkable:
         log.warning("%s", unclear.problem)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.erasure import check_scope
@@ -22,13 +23,12 @@ from airflow_provider_kore.period import read_period
 from airflow_provider_kore.verification import (
     Person,
     Verification,
-    VerificationFields,
     judge,
     look_for_people,
     read_extent,
     sample_seed,
 )
-from airflow_provider_kore.waiting import CallsFields, push_outcome
+from airflow_provider_kore.waiting import CallsFields, calls_from_json, kept_state, push_outcome, state_is_lost
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,17 +40,49 @@ log = logging.getLogger(__name__)
 USERS_AT_ONCE = 100
 
 
-class CarriedFields(TypedDict):
-    """What a task takes along when it leaves its worker."""
+@dataclass(frozen=True, slots=True)
+class VerifyingState:
+    """
+    Hold what a task that verifies keeps when it leaves its worker; it names no user.
+
+    :param account: at which account it looks for people.
+    :param started: when the attempt started, in seconds since the epoch.
+    :param users: the fingerprint of all users.
+    :param verification: how far it is.
+    :param calls: what the worker called that the task left; ``None`` if it did not leave one yet.
+    """
 
     account: AccountIdentity
     started: float
     users: str
+    verification: Verification
+    calls: CallsFields | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Write the form that is kept."""
+        return {
+            "account": self.account,
+            "started": self.started,
+            "users": self.users,
+            "verification": self.verification.to_json(),
+            "calls": self.calls,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> VerifyingState:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            account=fields["account"],
+            started=float(fields["started"]),
+            users=str(fields["users"]),
+            verification=Verification.from_json(fields["verification"]),
+            calls=None if fields["calls"] is None else calls_from_json(fields["calls"]),
+        )
 
 
 class VerifyingTask:
     """
-    Conduct one try of a task that verifies.
+    Carry out one attempt of a task that verifies.
 
     :param operator: what the author of the DAG asked for, rendered.
     :param context: of the running task.
@@ -82,30 +114,22 @@ class VerifyingTask:
         log.info("Looking for %d users at %s.", self._user_count, scope)
         seed = sample_seed(self._context, self._hook.account)
         verification = Verification.begin(extent, scope, channel_types, period, self._user_count, seed)
-        carried: CarriedFields = {
-            "account": self._hook.account.identity(),
-            "started": now.timestamp(),
-            "users": self._users,
-        }
-        return self._look(carried, verification, None)
+        return self._look(VerifyingState(self._hook.account.identity(), now.timestamp(), self._users, verification))
 
-    def go_on(self, carried: CarriedFields, verification: VerificationFields, pause: CallsFields) -> dict[str, object]:
-        """
-        Go on, once the account's budget is no longer spent.
-
-        :param carried: what the task took along.
-        :param verification: how far it is.
-        :param pause: with what the task left its worker.
-        """
-        require_same_account(carried["account"], self._hook.account)
+    def resume(self) -> dict[str, object]:
+        """Resume once the account's budget is no longer spent."""
+        state = kept_state(self._context, VerifyingState.from_json)
+        if state is None:
+            raise state_is_lost(Consequence.NOT_VERIFIED)
+        require_same_account(state.account, self._hook.account)
         self._read_users()
-        if self._users != carried["users"]:
+        if self._users != state.users:
             raise KoreInputError(
                 "The source of the user ids has changed while the task waited for the account's rate limit.",
                 consequence=Consequence.NOT_VERIFIED,
                 remedy="Put it back as it was, and clear the task.",
             )
-        return self._look(carried, Verification.from_json(verification), pause)
+        return self._look(state)
 
     # --- the users ---------------------------------------------------------------------------------------------------
 
@@ -133,16 +157,18 @@ class VerifyingTask:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    def _look(self, carried: CarriedFields, verification: Verification, pause: CallsFields | None) -> dict[str, object]:
+    def _look(self, state: VerifyingState) -> dict[str, object]:
+        verification = state.verification
         failure = look_for_people(
             self._operator,
+            self._context,
             self._hook,
             verification,
             self._people(),
-            pause,
+            state.calls,
             deferrable=self._operator.deferrable,
-            deadline=carried["started"] + self._operator.timeout,
-            kwargs=lambda: {"carried": carried},
+            deadline=state.started + self._operator.timeout,
+            state=lambda verification, calls: replace(state, verification=verification, calls=calls).to_json(),
         )
         output = {
             "user_count": self._user_count,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar, cast
 
 from airflow_provider_kore import exceptions
 from airflow_provider_kore.api.erasure import ErasureOutcome
@@ -18,14 +20,20 @@ from airflow_provider_kore.exceptions import Consequence, KoreError, KoreNotEras
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
+    from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_kore.api.client import KoreClient
     from airflow_provider_kore.statutory_deadline import StatutoryDeadline
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TRIGGERER_GRACE = timedelta(hours=1)
 """How long after the deadline Airflow ends a wait whose triggerer has not: a last look can wait for its turn."""
+
+STATE_KEY = "kore_resume"
+"""The XCom in which a task keeps what it needs to resume."""
 
 SHOWN_IDS = 20
 
@@ -34,10 +42,15 @@ PATIENCE = 120.0
 
 
 class CallsFields(TypedDict):
-    """What a task takes along of the account's budget when it leaves its worker."""
+    """What a task keeps of the account's budget when it leaves its worker."""
 
     calls: Sequence[Sequence[int]]
     began: float
+
+
+def calls_from_json(fields: Any) -> CallsFields:  # noqa: ANN401 # whatever JSON there is
+    """Read what :func:`recent_calls` gave."""
+    return {"calls": [[int(ago), int(calls)] for ago, calls in fields["calls"]], "began": float(fields["began"])}
 
 
 class FailureFields(TypedDict):
@@ -107,9 +120,54 @@ def _is_about(outcome: RequestOutcome, request: AcceptedErasure) -> bool:
     return user_count >= 1 if request.user_count is None else user_count == request.user_count
 
 
-def defer(
+def resume_later(
+    operator: BaseOperator, context: Context, trigger: BaseTrigger, state: Mapping[str, object], deadline: float
+) -> NoReturn:
+    """
+    Leave the worker until a trigger fires; the task then resumes in ``resume``.
+
+    What the task needs to resume is kept in an XCom of its own. Airflow keeps it as long as the attempt lasts: through
+    each deferral, and also when the trigger fails or is late. What is given to ``defer(kwargs=…)`` is lost then, and in
+    ``dag.test()`` up to Airflow 3.3.2 always; and a trigger has room for 64 kB on MySQL.
+
+    :param trigger: fires when it is time.
+    :param state: the JSON form of what the task needs; names no user.
+    :param deadline: when the whole attempt ends, in seconds since the epoch.
+    """
+    context["ti"].xcom_push(key=STATE_KEY, value=dict(state))
+    operator.defer(trigger=trigger, method_name="resume", timeout=until_triggerer_is_late(deadline))
+
+
+def kept_state(context: Context, read: Callable[[Any], T]) -> T | None:
+    """
+    Read what this attempt kept when it last left its worker.
+
+    :param read: reads the JSON form.
+    :return: ``None`` if that is gone, or has another form.
+    """
+    task_instance = context["ti"]
+    state = task_instance.xcom_pull(task_ids=task_instance.task_id, key=STATE_KEY, map_indexes=task_instance.map_index)
+    try:
+        return read(state)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def state_is_lost(consequence: Consequence) -> KoreWaitError:
+    """Say that a task cannot resume where it was."""
+    return KoreWaitError(
+        f"What this task kept in its XCom {STATE_KEY} to resume is gone, or has a form that is not understood.",
+        consequence=consequence,
+        remedy="Clear the task. Let nothing delete the XComs of running tasks, and let all workers have the same "
+        "version of this provider.",
+    )
+
+
+def resume_when_done(
     operator: BaseOperator,
+    context: Context,
     requests: Sequence[AcceptedErasure],
+    state: Mapping[str, object],
     *,
     kore_conn_id: str,
     started: float,
@@ -117,34 +175,29 @@ def defer(
     round_ends: float,
     deadline: float,
     poll_interval: float,
-    kwargs: Mapping[str, object],
 ) -> NoReturn:
     """
-    Hand the waiting to the triggerer; the task comes back in ``execute_complete``.
+    Leave the worker until Kore.ai is done with requests.
 
     :param requests: what to wait for.
+    :param state: see :func:`resume_later`.
     :param started: when the waiting began, in seconds since the epoch.
     :param first_look: when to look first, in seconds since the epoch.
     :param round_ends: when the trigger stops, in seconds since the epoch.
     :param deadline: when the whole wait ends, in seconds since the epoch.
     :param poll_interval: longest pause between two looks at one request, in seconds.
-    :param kwargs: what ``execute_complete`` is given beside the event.
     """
     from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 
-    operator.defer(
-        trigger=KoreErasureTrigger(
-            requests=[[request.request_id, request.user_count] for request in requests],
-            kore_conn_id=kore_conn_id,
-            started=started,
-            deadline=round_ends,
-            poll_interval=poll_interval,
-            first_look=first_look,
-        ),
-        method_name="execute_complete",
-        kwargs=dict(kwargs),
-        timeout=until_triggerer_is_late(deadline),
+    trigger = KoreErasureTrigger(
+        requests=[[request.request_id, request.user_count] for request in requests],
+        kore_conn_id=kore_conn_id,
+        started=started,
+        deadline=round_ends,
+        poll_interval=poll_interval,
+        first_look=first_look,
     )
+    resume_later(operator, context, trigger, state, deadline)
 
 
 def patience(deferrable: bool) -> float:
@@ -152,25 +205,20 @@ def patience(deferrable: bool) -> float:
     return PATIENCE if deferrable else math.inf
 
 
-def leave_worker(
-    operator: BaseOperator, seconds: float, method_name: str, kwargs: Mapping[str, object], deadline: float
+def resume_after(
+    operator: BaseOperator, context: Context, seconds: float, state: Mapping[str, object], deadline: float
 ) -> NoReturn:
     """
     Leave the worker until the account's budget is no longer spent.
 
     :param seconds: for how long.
-    :param method_name: in which method the task comes back.
-    :param kwargs: what that method is given beside the event.
-    :param deadline: when the whole try ends, in seconds since the epoch.
+    :param state: see :func:`resume_later`.
+    :param deadline: when the whole attempt ends, in seconds since the epoch.
     """
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-    operator.defer(
-        trigger=DateTimeTrigger(moment=datetime.fromtimestamp(time.time() + seconds, UTC)),
-        method_name=method_name,
-        kwargs=dict(kwargs),
-        timeout=until_triggerer_is_late(deadline),
-    )
+    trigger = DateTimeTrigger(moment=datetime.fromtimestamp(time.time() + seconds, UTC))
+    resume_later(operator, context, trigger, state, deadline)
 
 
 def recent_calls(client: KoreClient) -> CallsFields:
@@ -296,10 +344,18 @@ def of_wait(error: KoreError) -> KoreError:
     return error.meaning(Consequence.SENT_BEFORE)
 
 
-def waiting_broke_off() -> KoreWaitError:
-    """Say that the triggerer failed, which says nothing about the erasure."""
+def waiting_broke_off(cause: Exception | None = None) -> KoreWaitError:
+    """
+    Say that the triggerer failed, which says nothing about the erasure.
+
+    :param cause: what it failed by; only its type and place are shown, since its text can hold part of an answer.
+    """
+    why = "the triggerer's log says why"
+    if cause is not None:
+        place = traceback.extract_tb(cause.__traceback__)[-1:]
+        why = " at ".join([type(cause).__name__, *(f"{Path(frame.filename).name}:{frame.lineno}" for frame in place)])
     return KoreWaitError(
-        "The waiting in Airflow's triggerer broke off; the triggerer's log says why.",
+        f"The waiting in Airflow's triggerer broke off; {why}.",
         consequence=Consequence.SENT,
         remedy="Clear the task to wait again.",
     )

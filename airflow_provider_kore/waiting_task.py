@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.calls import Conversation
@@ -34,21 +35,23 @@ from airflow_provider_kore.ledger import asked_for_something_else, require_same_
 from airflow_provider_kore.outcome_table import ROWS, Row, outcome_table
 from airflow_provider_kore.people_waited_for import PeopleFields, PeopleWaitedFor
 from airflow_provider_kore.places import show_places
-from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress, ProgressFields
+from airflow_provider_kore.progress import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress
 from airflow_provider_kore.statutory_deadline import log_deadline
-from airflow_provider_kore.verification import Verification, VerificationFields
+from airflow_provider_kore.verification import Verification
 from airflow_provider_kore.waited_for import read_requests
 from airflow_provider_kore.waiting import (
     CallsFields,
-    FailureFields,
-    defer,
+    calls_from_json,
     failure_from_json,
     failure_to_json,
+    kept_state,
     log_progress,
     of_wait,
     only_waiting,
     push_outcome,
     require_erased,
+    resume_when_done,
+    state_is_lost,
     wait_until,
     waiting_broke_off,
 )
@@ -62,28 +65,89 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class CarriedFields(TypedDict):
-    """What a task takes along when it defers."""
+@dataclass(frozen=True, slots=True)
+class WaitingState:
+    """
+    Hold what a task that waits keeps when it leaves its worker; it names no user.
 
+    :param stage: how far the task is.
+    :param account: at which account it waits.
+    :param demands: the fingerprint of what is asked for beside the wait.
+    :param started: when the attempt started, in seconds since the epoch.
+    :param progress: how far the wait is.
+    :param people: what is known of the users, so that they cannot become others meanwhile.
+    :param failures: what went wrong so far.
+    :param verification: how far the verification is; ``None`` before it.
+    :param calls: what the worker called, where the task left it because the account's budget was spent.
+    """
+
+    stage: Stage
     account: AccountIdentity
     demands: str
     started: float
-    progress: ProgressFields
+    progress: Progress
     people: PeopleFields | None
-    failures: list[FailureFields]
+    failures: list[KoreError]
+    verification: Verification | None = None
+    calls: CallsFields | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Write the form that is kept."""
+        return {
+            "stage": self.stage.value,
+            "account": self.account,
+            "demands": self.demands,
+            "started": self.started,
+            "progress": self.progress.to_json(),
+            "people": self.people,
+            "failures": [failure_to_json(failure) for failure in self.failures],
+            "verification": None if self.verification is None else self.verification.to_json(),
+            "calls": self.calls,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> WaitingState:
+        """Read what :meth:`to_json` wrote."""
+        verification = fields["verification"]
+        return cls(
+            stage=Stage(fields["stage"]),
+            account=fields["account"],
+            demands=str(fields["demands"]),
+            started=float(fields["started"]),
+            progress=Progress.from_json(fields["progress"]),
+            people=fields["people"],
+            failures=[failure_from_json(failure) for failure in fields["failures"]],
+            verification=None if verification is None else Verification.from_json(verification),
+            calls=None if fields["calls"] is None else calls_from_json(fields["calls"]),
+        )
+
+
+def resume_waiting(sensor: KoreErasureSensor, context: Context, event: object) -> dict[str, object]:
+    """
+    Resume where a task that waits left its worker.
+
+    :param event: the trigger's; of a wait it says what became of the requests, else only that it is time.
+    """
+    state = kept_state(context, WaitingState.from_json)
+    task = WaitingTask(sensor, context, state)
+    if state is None:
+        return task.break_off(state_is_lost(Consequence.ONLY_WAITS))
+    if state.stage is Stage.VERIFYING:
+        return task.verify_rest(state)
+    return task.end_round(event)
 
 
 class WaitingTask:
     """
-    Conduct one try of a task that waits.
+    Carry out one attempt of a task that waits.
 
     :param sensor: what the author of the DAG asked for, rendered.
     :param context: of the running task.
-    :param carried: what the task took along when it deferred before.
+    :param state: what this attempt kept when it left its worker; ``None`` if it did not, or if that is lost.
     """
 
     @only_waiting()
-    def __init__(self, sensor: KoreErasureSensor, context: Context, carried: CarriedFields | None = None) -> None:
+    def __init__(self, sensor: KoreErasureSensor, context: Context, state: WaitingState | None = None) -> None:
         self._sensor = sensor
         self._context = context
         self._hook = KoreHook(sensor.kore_conn_id)
@@ -91,14 +155,14 @@ class WaitingTask:
         self._demands = read_demands(sensor, self._hook.account)
         self._people = PeopleWaitedFor(sensor, self._hook, self._demands, self._waited_for, self._watch)
         self._failures: list[KoreError] = []
-        if carried is not None:
-            require_same_account(carried["account"], self._hook.account)
-            if carried["demands"] != self._demands.fingerprint(self._people.asked_for):
+        if state is not None:
+            require_same_account(state.account, self._hook.account)
+            if state.demands != self._demands.fingerprint(self._people.asked_for):
                 raise asked_for_something_else(Consequence.ONLY_WAITS)
-            self._started = carried["started"]
-            self._progress = Progress.from_json(carried["progress"])
-            self._people.take_up(carried["people"])
-            self._failures = [failure_from_json(fields) for fields in carried["failures"]]
+            self._started = state.started
+            self._progress = state.progress
+            self._people.take_up(state.people)
+            self._failures = list(state.failures)
         else:
             earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
             self._started = earlier.timestamp() if earlier is not None else time.time()
@@ -141,8 +205,12 @@ class WaitingTask:
         return self._end(outcomes, None) if settled else None
 
     @only_waiting()
-    def come_back(self, event: object) -> dict[str, object]:
-        """Come back from the triggerer, and hand over the next requests if there are more."""
+    def end_round(self, event: object) -> dict[str, object]:
+        """
+        Take what became of the requests that the triggerer had, and hand over the next ones if there are more.
+
+        :param event: the trigger's.
+        """
         seen, failure = self._progress.read_round(event, self._requests.__getitem__)
         self._progress.end_round(seen, self._deadline)
         if failure is not None:
@@ -152,30 +220,29 @@ class WaitingTask:
         return self._finish(failure)
 
     @only_waiting()
-    def verify_rest(self, verification: VerificationFields, pause: CallsFields) -> dict[str, object]:
-        """
-        Go on to look for the erased people, once the account's budget is no longer spent.
-
-        :param verification: how far the looking is.
-        :param pause: with what the task left its worker.
-        """
+    def verify_rest(self, state: WaitingState) -> dict[str, object]:
+        """Look for the rest of the erased people, once the account's budget is no longer spent."""
         self._people.settle(self._kept, by_name=False)
-        self._verification = Verification.from_json(verification)
-        return self._verify(pause)
+        self._verification = state.verification
+        return self._verify(state.calls)
 
     @only_waiting()
     def miss_deadline(self) -> dict[str, object]:
-        """Come back after the triggerer missed the deadline: look for the last time."""
+        """Resume after the triggerer missed the deadline: look for the last time."""
         self._people.read()
         self._deadline = 0.0
         return self._wait()
 
     @only_waiting()
-    def break_off(self) -> dict[str, object]:
-        """Come back after the trigger failed, which says nothing about the erasure."""
+    def break_off(self, failure: KoreError | None = None) -> dict[str, object]:
+        """
+        Resume after the trigger failed, or what was kept is lost; neither says anything about the erasure.
+
+        :param failure: what happened; ``None`` if the trigger failed.
+        """
         self._people.read()
         self._progress.give_up(self._unseen)
-        return self._finish(waiting_broke_off())
+        return self._finish(failure or waiting_broke_off())
 
     @property
     def _requests(self) -> tuple[AcceptedErasure, ...]:
@@ -212,27 +279,33 @@ class WaitingTask:
     def _defer(self) -> NoReturn:
         numbers = self._progress.begin_round(self._deadline, REQUESTS_AT_ONCE)
         self._publish(Stage.WAITING)
-        defer(
+        resume_when_done(
             self._sensor,
+            self._context,
             [self._requests[number] for number in numbers],
+            self._present_state(Stage.WAITING),
             kore_conn_id=self._sensor.kore_conn_id,
             started=self._started,
             first_look=time.time() + 1.0,
             round_ends=self._progress.round_ends,
             deadline=self._deadline,
             poll_interval=self._sensor.poke_interval,
-            kwargs={"carried": self._carried()},
         )
 
-    def _carried(self) -> CarriedFields:
-        return {
-            "account": self._hook.account.identity(),
-            "demands": self._demands.fingerprint(self._people.asked_for),
-            "started": self._started,
-            "progress": self._progress.to_json(),
-            "people": self._people.to_json(),
-            "failures": [failure_to_json(failure) for failure in self._failures],
-        }
+    def _present_state(
+        self, stage: Stage, verification: Verification | None = None, calls: CallsFields | None = None
+    ) -> dict[str, object]:
+        return WaitingState(
+            stage=stage,
+            account=self._hook.account.identity(),
+            demands=self._demands.fingerprint(self._people.asked_for),
+            started=self._started,
+            progress=self._progress,
+            people=self._people.to_json(),
+            failures=self._failures,
+            verification=verification,
+            calls=calls,
+        ).to_json()
 
     def _unseen(self, number: int) -> RequestOutcome:
         return RequestOutcome.unseen(self._requests[number])
@@ -258,17 +331,18 @@ class WaitingTask:
     def _kept(self) -> dict[int, RequestOutcome]:
         return {} if self._progress.kept is None else self._progress.kept
 
-    def _verify(self, pause: CallsFields | None) -> dict[str, object]:
+    def _verify(self, calls: CallsFields | None) -> dict[str, object]:
         if self._verification is not None:
             self._publish(Stage.VERIFYING)
             broke_off = self._people.proof.verify(
                 self._sensor,
+                self._context,
                 self._hook,
                 self._verification,
-                pause,
+                calls,
                 deferrable=self._sensor.deferrable,
                 deadline=self._deadline,
-                kwargs=lambda: {"carried": self._carried()},
+                state=lambda verification, calls: self._present_state(Stage.VERIFYING, verification, calls),
             )
             self._failures += [broke_off] if broke_off is not None else []
         return self._conclude()

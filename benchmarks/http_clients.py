@@ -7,7 +7,6 @@ and decodes and reads the answer. All do so by the same functions of the package
 Ours also takes a turn from the account's budget, in the conversation that the trigger holds. There is no TLS.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import os
@@ -27,6 +26,7 @@ from airflow_provider_kore.api.async_client import AsyncKoreClient
 from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.calls import fetch_status
 from airflow_provider_kore.api.erasure import ErasureStatus, decode_json, read_status, status_path
+from benchmarks.report import Report, arguments
 from benchmarks.triggerer import NO_LIMIT, bench
 
 TASKS, INTERVAL = 50, 0.5
@@ -123,11 +123,12 @@ def in_a_process(name: str, account: KoreAccount, request_id: str, seconds: floa
 
 
 def main() -> int:
-    """Measure, print the table, and tell whether ours costs more than httpx."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, print the table, and return 1 if ours costs more than httpx."""
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each client polls in a round (default 4)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the best counts (default 3)")
-    arguments = parser.parse_args()
+    parser.add_argument("--rounds", type=int, help="rounds, of which the best counts (default 3, or 1 in a quick run)")
+    options = parser.parse_args()
+    rounds = options.rounds or (1 if options.quick else 3)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that sandbox and children end with it
     for variable in [variable for variable in os.environ if variable.lower().endswith("_proxy")]:
@@ -138,22 +139,22 @@ def main() -> int:
         # So large that no poll of ours waits for its turn.
         per_minute, per_hour = NO_LIMIT["requests_per_minute"], NO_LIMIT["requests_per_hour"]
         account = replace(account, requests_per_minute=per_minute, requests_per_hour=per_hour)
-        for _ in range(arguments.rounds):
+        for _ in range(rounds):
             for name in CLIENTS:
                 with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                    cost = pool.submit(in_a_process, name, account, request_id, arguments.seconds).result()
+                    cost = pool.submit(in_a_process, name, account, request_id, options.seconds).result()
                 best[name] = min(cost, best.get(name, cost))
 
-    print(f"**{TASKS} tasks, each polling every {INTERVAL:g} s; the best of {arguments.rounds} rounds**\n")
-    print("| client | CPU a poll | polls | connections opened | ours takes, of that |")
-    print("|---|---|---|---|---|")
+    report = Report(quick=options.quick)
+    report.table(
+        f"{TASKS} tasks, each polling every {INTERVAL:g} s; the best of {rounds} rounds",
+        "client", "CPU a poll", "polls", "connections opened", "ours takes, of that",
+    )  # fmt: skip
     for name, cost in best.items():
         ratio = "" if name == OURS else f"**{best[OURS].cpu / cost.cpu:.2f}**"
-        print(f"| {name} | {cost.cpu * 1e3:.2f} ms | {cost.polls} | {cost.connections} | {ratio} |")
-    if best[OURS].cpu > best[HTTPX].cpu:
-        print("\nDoes not hold: a poll of ours costs at most one with httpx.")
-        return 1
-    return 0
+        report.row(name, f"{cost.cpu * 1e3:.2f} ms", str(cost.polls), str(cost.connections), ratio)
+    report.at_most("CPU a poll, of that with httpx", best[OURS].cpu / best[HTTPX].cpu, 1.0)
+    return report.end()
 
 
 if __name__ == "__main__":

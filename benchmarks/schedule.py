@@ -4,8 +4,8 @@ Simulate how long an account's budget takes to erase many batches, ours beside w
 A simulated Kore.ai enforces both rolling windows strictly, at the moment a call arrives. The clock is simulated; the
 budget, the schedule, the watch and the calls are the real ones of the package. Run it from the root of the project:
 
-    python benchmarks/schedule.py
-    python benchmarks/schedule.py --quick
+    python -m benchmarks.schedule
+    python -m benchmarks.schedule --quick
 
 It prints two tables in Markdown, and ends with status 1 if a claim does not hold.
 """
@@ -30,6 +30,7 @@ from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureRequest, Er
 from airflow_provider_kore.api.errors import Answer, NoAnswer
 from airflow_provider_kore.api.pacing import HOUR, MINUTE, PollSchedule, RateBudget
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, assess_by_count
+from benchmarks.report import BROKEN, HOLDS
 
 PER_MINUTE, PER_HOUR = 60, 1800
 LATENCY = (0.03, 0.25)
@@ -434,8 +435,8 @@ def main() -> int:
 
     print(f"\nMost pauses a call of ours: {most_pauses:.1f}")
     print(f"Took {time.monotonic() - begun:.0f} s.")
-    for text in failed:
-        print(f"DOES NOT HOLD: {text}")
+    for text in failed or ["all that must, see benchmarks/README.md"]:
+        print(f"{BROKEN if failed else HOLDS}: {text}")
     return 1 if failed else 0
 
 

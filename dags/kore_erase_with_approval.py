@@ -25,7 +25,7 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.statutory_deadline import announce_deadline
 
-RETENTION = timedelta(days=365)  # how long your Kore.ai keeps conversations
+RETENTION = timedelta(days=7 * 366)  # how long your Kore.ai keeps conversations: 7 years by default
 NOTICE = timedelta(days=7)
 A_MONTH_AT_LEAST = timedelta(days=28)
 

@@ -17,7 +17,7 @@ from airflow.sdk import Param, dag, task
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 
-RETENTION = timedelta(days=365)  # how long your Kore.ai keeps conversations
+RETENTION = timedelta(days=7 * 366)  # how long your Kore.ai keeps conversations: 7 years by default
 
 
 @dag(

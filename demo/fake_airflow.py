@@ -129,13 +129,15 @@ class FakeAirflow:
 
     :param erasures: what the API knows.
     :param delay: seconds before each answer of the API.
-    :ivar refusals: statuses with which some calls are answered instead: ``list``, ``value``, ``tasks``.
+    :ivar refusals: statuses with which some calls are answered instead: ``list``, ``value``, ``tasks``, ``task``.
+    :ivar garbled: what some calls are answered with instead, whether or not it is JSON.
     :ivar calls: how often each was called.
     """
 
     def __init__(self, erasures: Iterable[Erasure] = (), delay: float = 0.0) -> None:
         self.delay = delay
         self.refusals: dict[str, int] = {}
+        self.garbled: dict[str, str] = {}
         self.calls: Counter[str] = Counter()
         self.set(erasures)
 
@@ -179,6 +181,8 @@ class FakeAirflow:
                 await asyncio.sleep(self.delay)
             if name in self.refusals:
                 return JSONResponse({"detail": "refused"}, self.refusals[name])
+            if name in self.garbled:
+                return Response(self.garbled[name], media_type="application/json")
             body = give(request)
             return JSONResponse(body, 404 if body is None else 200)
 

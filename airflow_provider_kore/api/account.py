@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,7 +115,7 @@ def read_account(
     account = KoreAccount(
         base_url=_read_base_url(host, port),
         client_id=(login or "").strip(),
-        client_secret=password or "",
+        client_secret=_read_client_secret(password),
         subject=fields.take("subject", _text, "airflow"),
         algorithm=fields.take("algorithm", _choice(ALGORITHMS), "HS256"),
         private_key=fields.take("private_key", _pem, ""),
@@ -125,7 +127,7 @@ def read_account(
         allow_all_bots=fields.take("allow_all_bots", _flag, False),
         allowed_bot_ids=fields.take("allowed_bot_ids", _bot_ids, None),
         max_users=fields.take("max_users", _whole_number(1, 1_000_000_000), 10_000),
-        digest_key=fields.take("digest_key", _text, ""),
+        digest_key=fields.take("digest_key", secret_text, ""),
         receipt_key=fields.take("receipt_key", _pem, ""),
         receipt_key_variable=fields.take("receipt_key_variable", _name, ""),
     )
@@ -154,6 +156,13 @@ def _fault(problem: str, remedy: str) -> KoreConfigurationError:
     return KoreConfigurationError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
 
 
+def _read_client_secret(password: str | None) -> str:
+    try:
+        return secret_text(password or "")
+    except ValueError as error:
+        raise _fault(f"The connection's Client Secret {error}.", "Correct the field Client Secret.") from None
+
+
 def _read_base_url(host: str | None, port: int | None) -> str:
     remedy = "Set the field Base URL to something like https://platform.kore.ai."
     text = (host or "").strip()
@@ -164,11 +173,13 @@ def _read_base_url(host: str | None, port: int | None) -> str:
     try:
         parts = urlsplit(text)
         name, own_port = parts.hostname, parts.port
+        # As the resolver encodes it: refused here, since there it raises what no client of HTTP expects.
+        name = name if name is None or ":" in name else name.encode("idna").decode()
     except ValueError:
         raise _fault("The connection's base URL cannot be read.", remedy) from None
     if parts.scheme not in ("http", "https"):
         raise _fault(f"The connection's base URL has the scheme {parts.scheme}.", remedy)
-    if not name or any(character.isspace() for character in text):
+    if not name or any(character.isspace() for character in text) or _holds_hidden(text):
         raise _fault("The connection's base URL names no host.", remedy)
     if "@" in parts.netloc:
         raise _fault("The connection's base URL holds a user name or password.", remedy)
@@ -181,6 +192,8 @@ def _read_base_url(host: str | None, port: int | None) -> str:
         )
     if own_port is None:
         own_port = port
+    if own_port is not None and not 1 <= own_port <= 65535:
+        raise _fault("The connection's base URL has a port that does not exist.", remedy)
     shown_name = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{shown_name}" + (f":{own_port}" if own_port is not None else "")
 
@@ -220,6 +233,24 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text")
     return value
+
+
+def secret_text(value: object) -> str:
+    """
+    Read a secret, and refuse one that was pasted with more than itself: it would be another secret.
+
+    :raises ValueError: saying what is wrong, without the secret.
+    """
+    text = _text(value)
+    if text != text.strip():
+        raise ValueError("begins or ends with a space or a line break, which is not a part of it")
+    if _holds_hidden(text):
+        raise ValueError("holds a line break or another character that cannot be seen")
+    return text
+
+
+def _holds_hidden(text: str) -> bool:
+    return any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
 
 
 def _name(value: object) -> str:
@@ -279,13 +310,24 @@ def _flag(value: object) -> bool:
 
 
 def _bot_ids(value: object) -> tuple[str, ...] | None:
-    items = value.replace("\n", ",").split(",") if isinstance(value, str) else value
+    items = _split_list(value) if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError("must be a list of bot ids, or bot ids with commas between them")
     bot_ids = tuple(item.strip() for item in items if item.strip())
     if not bot_ids:
         raise ValueError("names no bot; leave it out to allow any")
+    if any(character in "[]{}\"'," or character.isspace() for bot_id in bot_ids for character in bot_id):
+        raise ValueError("has bot ids with quotes, brackets, commas or spaces in them; separate bot ids with commas")
     return bot_ids
+
+
+def _split_list(text: str) -> object:
+    if not text.lstrip().startswith("["):
+        return text.replace("\n", ",").split(",")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("begins like a JSON list and is none") from None
 
 
 def _existing_path(value: object) -> str | None:
@@ -295,5 +337,5 @@ def _existing_path(value: object) -> str | None:
     except (OSError, ValueError):  # whose text would show a certificate or key that was pasted in place of a path
         exists = False
     if not exists:
-        raise ValueError("names a file that does not exist on this machine")
+        raise ValueError("names a file that does not exist on this machine, or that may not be read")
     return path

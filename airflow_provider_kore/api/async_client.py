@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from typing import Self, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -15,9 +13,10 @@ from yarl import URL
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request
-from airflow_provider_kore.api.client import LARGEST_ANSWER, TOO_LARGE, tls_context
+from airflow_provider_kore.api.client import LARGEST_ANSWER, TOO_LARGE
 from airflow_provider_kore.api.errors import Answer, NoAnswer
 from airflow_provider_kore.api.pacing import shared_budget
+from airflow_provider_kore.api.route import Proxy, client_faults, find_route
 
 T = TypeVar("T")
 
@@ -27,16 +26,12 @@ MOST_CONNECTIONS = 10
 KEPT_FOR = 60.0
 """Seconds for which an idle connection is kept."""
 
-_NOT_RECEIVED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-
-
-def proxy_for(url: str) -> str | None:
-    """Give the proxy that the environment names for a URL; aiohttp by itself would look it up for each call."""
-    parts = urlsplit(url)
-    if proxy_bypass(parts.netloc):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+_NOT_RECEIVED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
 
 
 class AsyncKoreClient:
@@ -49,6 +44,7 @@ class AsyncKoreClient:
     :param account: whose calls they are.
     :param auth: signs each request.
     :param http: the session to use.
+    :param proxy: the proxy to use; ``None`` for none.
     :param sleep: waits for seconds.
     """
 
@@ -57,6 +53,7 @@ class AsyncKoreClient:
         account: KoreAccount,
         auth: KoreAuth,
         http: aiohttp.ClientSession,
+        proxy: Proxy | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -64,6 +61,7 @@ class AsyncKoreClient:
         self._base_url = account.base_url
         self._auth = auth
         self._http = http
+        self._proxy = proxy
         self._sleep = sleep
 
     @classmethod
@@ -71,22 +69,21 @@ class AsyncKoreClient:
         """
         Make a client.
 
-        :raises KoreConfigurationError: if key or certificates of the account cannot be used.
+        :raises KoreConfigurationError: if the account's key, or a proxy or certificates of the connection or the
+            environment, cannot be used.
         """
         # The TLS context alone takes 50 to 100 ms of CPU.
-        auth, tls, proxy = await asyncio.to_thread(
-            lambda: (KoreAuth(account), tls_context(account), proxy_for(account.base_url))
-        )
-        http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT_FOR, ssl=tls),
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=account.timeout, sock_connect=account.timeout, sock_read=account.timeout
-            ),
-            headers={"Accept": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=proxy,
-        )
-        return cls(account, auth, http, sleep=sleep)
+        auth, route = await asyncio.to_thread(lambda: (KoreAuth(account), find_route(account)))
+        with client_faults():
+            http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT_FOR, ssl=route.tls),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=account.timeout, sock_connect=account.timeout, sock_read=account.timeout
+                ),
+                headers={"Accept": "application/json"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return cls(account, auth, http, route.proxy, sleep=sleep)
 
     async def close(self) -> None:
         """Close what is open."""
@@ -118,9 +115,18 @@ class AsyncKoreClient:
         content = bytearray()
         headers = {"auth": await self._auth.sign_off_the_loop()}
         url = URL(self._base_url + request.path, encoded=True)
+        proxy = self._proxy
+        if proxy is not None and url.scheme == "http":
+            headers |= proxy.headers  # aiohttp gives them only to a proxy that makes a tunnel
         try:
             # A redirect is not followed, since the token would go along.
-            async with self._http.get(url, headers=headers, allow_redirects=False) as response:
+            async with self._http.get(
+                url,
+                headers=headers,
+                allow_redirects=False,
+                proxy=proxy.url if proxy else None,
+                proxy_headers=proxy.headers if proxy else None,
+            ) as response:
                 async for chunk in response.content.iter_any():
                     content += chunk
                     if len(content) > LARGEST_ANSWER:

@@ -33,18 +33,25 @@ class KoreAuth(httpx.Auth):
     def __init__(self, account: KoreAccount, clock: Callable[[], float] = time.time) -> None:
         self._account = account
         self._clock = clock
-        secret = account.private_key if account.algorithm.startswith("RS") else account.client_secret
+        has_private_key = account.algorithm.startswith("RS")
         try:
             # Parsed once: reading a PEM key costs more than signing with it.
-            self._key = get_default_algorithms()[account.algorithm].prepare_key(secret)
-            if account.algorithm.startswith("RS") and not isinstance(self._key, RSAPrivateKey):
+            self._key = get_default_algorithms()[account.algorithm].prepare_key(
+                account.private_key if has_private_key else account.client_secret
+            )
+            if has_private_key and not isinstance(self._key, RSAPrivateKey):
                 raise TypeError("a public key cannot sign")
-        except (ValueError, TypeError, jwt.PyJWTError):
+            jwt.encode({}, self._key, algorithm=account.algorithm)  # a key can be too short to sign with it
+        except Exception as error:  # noqa: BLE001 # cryptography and jwt have many, and their texts can hold the key
+            field = "private_key" if has_private_key else "Client Secret"
             raise KoreConfigurationError(
-                f"The connection's key cannot be used for {account.algorithm}.",
+                f"The connection's {field} cannot be used for {account.algorithm} ({type(error).__name__}).",
                 consequence=Consequence.NOT_SENT,
-                remedy="Put the whole PEM text of an unencrypted RSA private key, with its BEGIN and END lines, into "
-                "the field Private key.",
+                remedy="Put the whole PEM text of an unencrypted RSA private key of at least 2048 bits, with its BEGIN "
+                "and END lines, into the field Private key."
+                if has_private_key
+                else "Put the app's Client Secret as Kore.ai shows it into the field Client Secret. A key in PEM form "
+                "belongs into the field Private key, with the algorithm RS256 or RS512.",
             ) from None
 
     def __repr__(self) -> str:

@@ -31,12 +31,13 @@ from airflow_provider_kore.api.errors import (
     NoAnswer,
     error_message,
     is_throttle,
+    leaves_open,
     read_failure,
     throttle_pause,
     unreachable,
     unreadable,
 )
-from airflow_provider_kore.api.history import HistoryPage, HistoryQuery, read_page
+from airflow_provider_kore.api.history import HistoryPage, Query, read_page
 from airflow_provider_kore.api.members import MembersPage, members_path, read_members
 from airflow_provider_kore.api.pacing import RateBudget, Turn
 from airflow_provider_kore.exceptions import (
@@ -184,7 +185,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
             if request_id is None:
                 raise _ambiguous(f"HTTP {answer.status} without a request id that can be read")
             return request_id
-        if answer.status >= 500:
+        if leaves_open(answer.status):
             raise _ambiguous(f"HTTP {answer.status}")
         raise _failure(Call.ERASE, answer)
     raise AssertionError("the last attempt returns or raises")
@@ -221,10 +222,10 @@ def fetch_status(
 
 
 def fetch_history_page(
-    query: HistoryQuery, skip: int, pacing: Pacing, give_up_at: float | None = None
+    query: Query, skip: int, pacing: Pacing, give_up_at: float | None = None
 ) -> Conversation[HistoryPage]:
     """
-    Ask for one page of what Kore.ai has of a person.
+    Ask for one page of what Kore.ai has of a user.
 
     :param query: whose data, of what kind, bot and time.
     :param skip: how many items come before the page.
@@ -232,9 +233,41 @@ def fetch_history_page(
     :raises KoreRequestError: if Kore.ai refuses the query.
     :raises KoreError: on any other failure, see :func:`fetch_status`.
     """
-    turn = pacing.budget.turn(query.kind.call, pacing.clock())
+    turn = pacing.budget.turn(query.call, pacing.clock())
     http_request = Request("POST", query.path, query.body(skip))
     return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query)))
+
+
+def fetch_history(
+    query: Query, take: Callable[[dict[str, object]], bool], pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[str | None]:
+    """
+    Ask for all pages of what Kore.ai has of a user.
+
+    :param query: whose data, of what kind, bot and time.
+    :param take: is called with each item as it comes; returns ``True`` if that is enough, and no more is asked for.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :return: why the items cannot be all; ``None`` if they are, or ``take`` had enough.
+    :raises KoreError: see :func:`fetch_history_page`.
+    """
+    received: set[object] = set()
+    totals: set[int] = set()
+    skip, more_available = 0, True
+    while more_available:
+        page = yield from fetch_history_page(query, skip, pacing, give_up_at)
+        count = len(received)
+        for data in page.items:
+            received.add(data[query.kind.id_key])
+            if take(data):
+                return None
+        if page.more_available and len(received) == count:
+            return "a page brings nothing new, and is not the last"
+        totals.add(page.total)
+        skip += len(page.items)
+        more_available = page.more_available
+    if totals != {len(received)}:
+        return f"{len(received)} came, where Kore.ai speaks of {' and then '.join(map(str, sorted(totals)))}"
+    return None
 
 
 def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversation[tuple[frozenset[str], ...]]:
@@ -269,29 +302,37 @@ def _read(
     request: Request, turn: Turn, pacing: Pacing, give_up_at: float | None, read: Callable[[object], T]
 ) -> Conversation[T]:
     """
-    Make a call that only reads, and make it again after a passing fault.
+    Make a call that only reads, and make it again after a fault.
+
+    The answers are unreadable only if each attempt got a whole answer in a form that is not understood. One attempt
+    with a fault that passes, such as a gateway's error or JSON that is cut off, makes all of them such a fault.
 
     :param read: reads the decoded answer; raises :class:`KoreUnreadableAnswerError`.
+    :raises KoreUnavailableError: if an attempt got no answer, an answer that is not whole, or a fault of the server.
+    :raises KoreUnreadableAnswerError: if all attempts got answers that ``read`` does not understand.
     """
-    failure: KoreError
+    passing: KoreError | None = None
+    unreadable_answer: KoreUnreadableAnswerError | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
             yield _back_off(attempt - 1)
         answer = yield from _exchange(request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
-            failure = unreachable(turn.call, answer.reason)
+            passing = unreachable(turn.call, answer.reason)
         elif 200 <= answer.status < 300:
             try:
                 document = decode_json(answer.content)
             except NotJsonError:
-                failure = unreachable(turn.call, f"HTTP {answer.status} with a body that is not JSON")
+                passing = unreachable(turn.call, f"HTTP {answer.status} with a body that is not JSON")
                 continue
             try:
                 return read(document)
             except KoreUnreadableAnswerError as error:
-                failure = error
+                unreadable_answer = error
         elif answer.status >= 500:
-            failure = _failure(turn.call, answer)
+            passing = _failure(turn.call, answer)
         else:
             raise _failure(turn.call, answer)
+    failure = passing or unreadable_answer
+    assert failure is not None, "each attempt fails or returns"  # noqa: S101
     raise failure

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,7 +15,7 @@ from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request
 from airflow_provider_kore.api.errors import Answer, NoAnswer
 from airflow_provider_kore.api.pacing import shared_budget
-from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
+from airflow_provider_kore.api.route import client_faults, find_route
 
 T = TypeVar("T")
 
@@ -31,27 +29,6 @@ _NOT_RECEIVED = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-
-
-def tls_context(account: KoreAccount) -> ssl.SSLContext:
-    """
-    Make what verifies Kore.ai's certificate; there is no way to turn that off.
-
-    :raises KoreConfigurationError: if ``ca_bundle`` holds no certificates.
-    """
-    if account.ca_bundle is None:
-        return httpx.create_ssl_context()
-    folder = Path(account.ca_bundle).is_dir()
-    try:
-        return ssl.create_default_context(
-            cafile=None if folder else account.ca_bundle, capath=account.ca_bundle if folder else None
-        )
-    except (OSError, ssl.SSLError):
-        raise KoreConfigurationError(
-            "The connection's ca_bundle cannot be read as certificates.",
-            consequence=Consequence.NOT_SENT,
-            remedy="Point the field ca_bundle to a file of certificates in PEM form.",
-        ) from None
 
 
 def _no_answer(error: httpx.HTTPError) -> NoAnswer:
@@ -71,20 +48,29 @@ class KoreClient:
 
     :param account: whose calls they are.
     :param sleep: waits for seconds.
-    :raises KoreConfigurationError: if key or certificates of the account cannot be used.
+    :raises KoreConfigurationError: if the account's key, or a proxy or certificates of the connection or the
+        environment, cannot be used.
     """
 
     def __init__(self, account: KoreAccount, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.pacing = Pacing(shared_budget(account))
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=account.base_url,
-            auth=KoreAuth(account),
-            verify=tls_context(account),
-            timeout=account.timeout,
-            follow_redirects=False,  # the token would go along
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        auth, route = KoreAuth(account), find_route(account)
+        proxy = None
+        with client_faults():
+            if route.proxy is not None:
+                tls = route.tls if route.proxy.url.startswith("https:") else None
+                proxy = httpx.Proxy(route.proxy.url, headers=route.proxy.headers, ssl_context=tls)
+            self._http = httpx.Client(
+                base_url=account.base_url,
+                auth=auth,
+                verify=route.tls,
+                timeout=account.timeout,
+                follow_redirects=False,  # the token would go along
+                limits=httpx.Limits(max_keepalive_connections=0),
+                proxy=proxy,
+                trust_env=False,  # the route already says what the environment wants
+            )
 
     def __enter__(self) -> Self:
         return self

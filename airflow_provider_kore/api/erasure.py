@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.users import (
+    WRITE_AS_TEXT,
     UserId,
     fingerprint,
     folded_address,
@@ -117,7 +118,7 @@ def _check_bot_ids(value: object) -> tuple[str, ...]:
         else:
             fault = text_fault(bot_id)
         if fault:
-            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy="Correct bot_ids.")
+            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy=WRITE_AS_TEXT)
     return tuple(dict.fromkeys(value))
 
 
@@ -214,7 +215,8 @@ class ErasureStatus:
     An answer without entries is an erasure that is still open.
 
     :param request_id: whose status it is.
-    :param entries: at most one for each user id; of several for one user the worst was kept.
+    :param entries: at most one for each user; of several for one user the worst was kept. An e-mail address names the
+        same user in any case.
     :param created_on: when Kore.ai says that it was made, verbatim; ``None`` if that is not told as a time.
     :param updated_on: when Kore.ai says that it was last changed, likewise.
     """
@@ -352,9 +354,16 @@ def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureSt
     for entry in entries:
         if entry.user_id is None:
             nameless.append(entry)
-        elif (known := worst.get(entry.user_id)) is None or entry.verdict > known.verdict:
-            worst[entry.user_id] = entry
+            continue
+        name = _folded(entry.user_id)
+        if name not in worst or entry.verdict > worst[name].verdict:
+            worst[name] = entry
     return [*worst.values(), *nameless]
+
+
+def _folded(user_id: UserId) -> UserId:
+    """Give the one form of all spellings of a user id, by which counting and naming take the same users for one."""
+    return folded_address(user_id) or user_id
 
 
 # --- What the answers add up to ------------------------------------------------------------------------------
@@ -513,24 +522,10 @@ def _match_entries(
     """
     Find what is said of each user, and the entries that are about none of them.
 
-    An e-mail address in another case is the same person, so that the worst of all its entries decides, unless two
-    submitted addresses differ by case only: then each is found by its very id alone.
+    An e-mail address in another case is the same user. So one entry is about the first alone of two submitted addresses
+    that differ by case only, which are folded before they are submitted.
     """
-    submitted = set(user_ids)
-    alike = Counter(address for user_id in user_ids if (address := folded_address(user_id)) is not None)
-    about: dict[UserId | str, list[ErasureStatusEntry]] = {}
-    others: list[ErasureStatusEntry] = []
-    for entry in status.entries:
-        address = folded_address(entry.user_id)
-        if address is not None and alike[address] == 1:
-            about.setdefault(address, []).append(entry)
-        elif entry.user_id is not None and entry.user_id in submitted:
-            about.setdefault(entry.user_id, []).append(entry)
-        else:
-            others.append(entry)
-    verdicts: list[Verdict | None] = []
-    for user_id in user_ids:
-        address = folded_address(user_id)
-        entries = about.get(address if address is not None and alike[address] == 1 else user_id, ())
-        verdicts.append(max((entry.verdict for entry in entries), default=None))
-    return verdicts, others
+    about = {_folded(entry.user_id): entry for entry in status.entries if entry.user_id is not None}
+    nameless = [entry for entry in status.entries if entry.user_id is None]
+    entries = [about.pop(_folded(user_id), None) for user_id in user_ids]
+    return [None if entry is None else entry.verdict for entry in entries], [*about.values(), *nameless]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.listing import read_listing
+from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.exceptions import KoreInputError
 
 PAGE = 100
@@ -22,47 +23,26 @@ LONGEST_WINDOW = timedelta(days=6, hours=23)
 DEFAULT_CHANNEL_TYPE = "rtm"
 """Documented by Kore.ai: the channel whose messages are meant where none is named."""
 
-CHANNEL_TYPES = frozenset(
-    {
-        "skypeforbusiness",
-        "msteams",
-        "twitter",
-        "spark",
-        "rtm",
-        "facebook",
-        "slack",
-        "skype",
-        "kore",
-        "email",
-        "sms",
-        "wfacebook",
-        "ringcentral",
-        "jabber",
-        "yammer",
-        "alexa",
-        "twiliovoice",
-        "telegram",
-        "ivr",
-        "ivrVoice",
-        "smartassist",
-        "line",
-        "liveperson",
-        "googleactions",
-        "hangoutchat",
-        "mattermost",
-        "rcs",
-    }
-)
-"""Documented by Kore.ai: the channels by which messages can be asked for."""
+LITE_PAGE = 1000
+"""Messages a call of ``messages-lite``; the most that Kore.ai documents. Its own default is 5."""
+
+
+def channel_fault(value: object) -> str | None:
+    """Say what is wrong with the name of a channel, which is any text: Kore.ai's channels are an open set."""
+    if not isinstance(value, str):
+        return f"is of type {type(value).__name__}, not a text"
+    if fault := text_fault(value):
+        return fault
+    return None if value.isprintable() else "holds characters that are not printable"
 
 
 def check_channel_types(value: object, name: str = "channel_types") -> tuple[str, ...]:
     """
-    Accept channels that Kore.ai documents.
+    Accept a list of channels, of any name.
 
-    :param value: a list of them.
+    :param value: the list; not empty.
     :param name: how the task calls it.
-    :raises KoreInputError: if it is no such list.
+    :raises KoreInputError: if it is no list, or one of its names is not a text, blank or not printable.
     """
     if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
         raise KoreInputError(
@@ -70,10 +50,10 @@ def check_channel_types(value: object, name: str = "channel_types") -> tuple[str
             remedy="Pass a list, also for one channel; a template needs render_template_as_native_obj=True on the DAG.",
         )
     for position, channel_type in enumerate(value, start=1):
-        if not isinstance(channel_type, str) or channel_type not in CHANNEL_TYPES:
+        if fault := channel_fault(channel_type):
             raise KoreInputError(
-                f"The channel at position {position} of {name} is none that Kore.ai documents.",
-                remedy=f"Kore.ai documents {', '.join(sorted(CHANNEL_TYPES))}.",
+                f"The channel at position {position} of {name} {fault}.",
+                remedy="Name channels as Kore.ai's sessions do, such as rtm, whatsapp or korevg.",
             )
     return tuple(dict.fromkeys(value))
 
@@ -83,11 +63,6 @@ class HistoryKind(Enum):
 
     SESSIONS = "sessions"
     MESSAGES = "messages"
-
-    @property
-    def call(self) -> Call:
-        """The call by which they are asked for."""
-        return Call.SESSIONS if self is HistoryKind.SESSIONS else Call.MESSAGES
 
     @property
     def item_name(self) -> str:
@@ -111,7 +86,7 @@ class HistoryQuery:
     :param user_id: an e-mail address, an id assigned by the enterprise, or a ``u-…`` id.
     :param bot_id: the bot; ``None`` for all bots.
     :param since: begin of the window, with a time zone.
-    :param until: end of the window, with a time zone; less than seven days later.
+    :param until: end of the window, with a time zone; for messages less than seven days later.
     :param channel_type: the channel of messages, ``None`` for Kore.ai's default; sessions take none.
     """
 
@@ -121,6 +96,11 @@ class HistoryQuery:
     since: datetime
     until: datetime
     channel_type: str | None = None
+
+    @property
+    def call(self) -> Call:
+        """The call by which it is asked."""
+        return Call.SESSIONS if self.kind is HistoryKind.SESSIONS else Call.MESSAGES
 
     @property
     def path(self) -> str:
@@ -148,6 +128,83 @@ class HistoryQuery:
 
 def _milliseconds(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class LiteQuery:
+    """
+    Say what is asked of ``messages-lite``: all messages of a user at one bot in a span of any length, with few fields.
+
+    Kore.ai takes days of UTC there. Whether the last one belongs to the span is not documented: the day after it is
+    named, so that nothing is missed, and :meth:`covers` tells which messages are in the span. That a span may be of any
+    length is a guess too.
+
+    Its ``repr`` does not show the user.
+
+    :param user_id: an e-mail address, an id assigned by the enterprise, a ``u-…`` id; or a user's id in a channel.
+    :param bot_id: the bot, which the path must name.
+    :param since: begin of the span, with a time zone.
+    :param until: end of the span, with a time zone.
+    :param channel_type: the channel; ``None`` for all channels, which is a guess where ``by_channel`` is ``False``.
+    :param by_channel: whether ``user_id`` is asked for as ``channelUId``, and not as ``userId``.
+    """
+
+    user_id: str = field(repr=False)
+    bot_id: str
+    since: datetime
+    until: datetime
+    channel_type: str | None = None
+    by_channel: bool = False
+
+    kind = HistoryKind.MESSAGES
+    call = Call.MESSAGES_LITE
+
+    @property
+    def path(self) -> str:
+        """The path of the call."""
+        return f"/api/public/bot/{quote(self.bot_id, safe='')}/messages-lite"
+
+    def body(self, skip: int) -> bytes:
+        """
+        Write the JSON body.
+
+        A user's id in a channel is a text beside a channel, and an array without one: so Kore.ai documents it.
+
+        :param skip: how many items come before the page.
+        """
+        document: dict[str, object] = {
+            "channelUId" if self.by_channel else "userId": self.user_id,
+            "skip": skip,
+            "limit": LITE_PAGE,
+            "dateFrom": self.since.astimezone(UTC).date().isoformat(),
+            "dateTo": (self.until.astimezone(UTC).date() + timedelta(days=1)).isoformat(),
+        }
+        if self.channel_type is not None:
+            document["channelType"] = self.channel_type
+        elif self.by_channel:
+            document["channelUId"] = [self.user_id]
+        return json.dumps(document).encode()
+
+    def covers(self, message: Mapping[str, object]) -> bool:
+        """Tell whether a message is in the span, of which both ends are part; if it does not tell its time, it is."""
+        created = self._time_of(message)
+        return created is None or self.since <= created <= self.until
+
+    def ends_with(self, message: Mapping[str, object]) -> bool:
+        """Tell whether a message is of the very end of the span, which other calls may not list."""
+        created = self._time_of(message)
+        return created is not None and created >= self.until - timedelta(milliseconds=1)
+
+    @staticmethod
+    def _time_of(message: Mapping[str, object]) -> datetime | None:
+        try:
+            created = datetime.fromisoformat(str(message.get("createdOn")))
+        except ValueError:
+            return None
+        return created if created.tzinfo is not None else None
+
+
+Query = HistoryQuery | LiteQuery
 
 
 def windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -178,7 +235,7 @@ class HistoryPage:
     items: tuple[dict[str, object], ...] = field(repr=False)
 
 
-def read_page(document: object, query: HistoryQuery) -> HistoryPage:
+def read_page(document: object, query: Query) -> HistoryPage:
     """
     Read the answer to a query.
 
@@ -186,7 +243,7 @@ def read_page(document: object, query: HistoryQuery) -> HistoryPage:
     :param query: what was asked for.
     :raises KoreUnreadableAnswerError: if anything in it is not understood.
     """
-    call, key, id_key = query.kind.call, query.kind.value, query.kind.id_key
+    call, key, id_key = query.call, query.kind.value, query.kind.id_key
     listing = read_listing(document, call, more_key="moreAvailable", items_key=key)
     for item in listing.items:
         item_id = item.get(id_key)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
+from airflow_provider_kore.api.id_text import AS_TEXT, Fault, id_text_fault
 from airflow_provider_kore.exceptions import KoreInputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,6 +33,17 @@ class ChannelUserId:
 
     def __repr__(self) -> str:
         return "ChannelUserId(…)"
+
+    def serialize(self) -> NoReturn:
+        """
+        Keep this user out of Airflow's database; Airflow calls this to make an XCom.
+
+        :raises KoreInputError: always.
+        """
+        raise KoreInputError(
+            "A ChannelUserId does not go into an XCom: it names a person, and Airflow keeps XComs.",
+            remedy="Write the users to a file and return its URI, or use @task.kore_erase, whose result is no XCom.",
+        )
 
 
 UserId = str | ChannelUserId
@@ -58,14 +74,25 @@ def user_id_from_json(value: object) -> UserId | None:
 
 
 def folded_address(user_id: UserId | None) -> str | None:
-    """Give the one form of an e-mail address, which names the same person in any case; ``None`` for other ids."""
-    return user_id.casefold() if isinstance(user_id, str) and "@" in user_id else None
+    """
+    Give the one form of an e-mail address, which names the same person in any case; ``None`` for other ids.
+
+    No more than case is folded: ``straße@…`` and ``strasse@…`` can be two people.
+    """
+    return user_id.lower() if isinstance(user_id, str) and "@" in user_id else None
 
 
 # --- What may be asked for -----------------------------------------------------------------------------------
 
 _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
 _RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
+
+
+WRITE_AS_TEXT = (
+    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders "
+    "to a text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
+)
+"""What to do about a number in a list of ids."""
 
 
 def text_fault(text: str) -> str | None:
@@ -77,42 +104,55 @@ def text_fault(text: str) -> str | None:
     return None
 
 
-def _user_id_fault(value: object) -> str | None:
-    if isinstance(value, str):
-        return text_fault(value)
+def _part_fault(value: object) -> Fault | None:
+    if not isinstance(value, str):
+        return Fault(f"is of type {type(value).__name__}", AS_TEXT if isinstance(value, int | float) else _AS_STRING)
+    if fault := text_fault(value):
+        return Fault(fault)
+    return id_text_fault(value)
+
+
+_AS_STRING = (
+    "Give each user as a string, or as a ChannelUserId. Of a row, give the one field that is the user id, such as "
+    'row["email"].'
+)
+
+
+def _user_id_fault(value: object) -> Fault | None:
     if isinstance(value, ChannelUserId):
         parts: tuple[object, ...] = (value.channel_id, value.channel_user_id)
     elif isinstance(value, Mapping):
         if value.keys() != CHANNEL_KEYS:
-            return "is a mapping, but not one with exactly the keys channel_id and channel_user_id"
+            return Fault("is a mapping, but not one with exactly the keys channel_id and channel_user_id", _AS_STRING)
         parts = (value["channel_id"], value["channel_user_id"])
     else:
-        return f"is of type {type(value).__name__}, neither a string nor a channel id with a channel user id"
+        return _part_fault(value)
     for part in parts:
-        if not isinstance(part, str):
-            return f"holds a value of type {type(part).__name__} where a string must be"
-        if fault := text_fault(part):
-            return f"has a part that {fault}"
+        if fault := _part_fault(part):
+            return Fault(f"has a part that {fault.problem}", fault.remedy)
     return None
 
 
-def check_user_id(value: object, position: int) -> UserId:
+def check_user_id(value: object, place: int | str) -> UserId:
     """
-    Accept one user id as given, or refuse it by its position.
+    Accept one user id as given, or refuse it by its place.
+
+    This is the one check of a user id, wherever it comes from.
 
     :param value: a string, a :class:`ChannelUserId`, or a mapping with exactly the keys ``channel_id`` and
         ``channel_user_id``.
-    :param position: where it stands in its source, counted from 1; the only thing that the error shows.
-    :raises KoreInputError: if it is anything else, blank, or a leftover of templating.
+    :param place: its position in its source, counted from 1, or where else it stands, such as ``line 3``; the only
+        thing that the error shows.
+    :raises KoreInputError: if it is anything else, blank, a leftover of templating, or text that is no user id: see
+        :func:`~airflow_provider_kore.api.id_text.id_text_fault`.
     """
     if fault := _user_id_fault(value):
-        raise KoreInputError(
-            f"The user id at position {position} {fault}.",
-            remedy="Correct the source of the user ids and run the task again.",
-        )
-    user_id = user_id_from_json(value) if not isinstance(value, ChannelUserId) else value
-    assert user_id is not None, "what has no fault can be read"  # noqa: S101
-    return user_id
+        where = f"position {place}" if isinstance(place, int) else place
+        raise KoreInputError(f"The user id at {where} {fault.problem}.", remedy=fault.remedy)
+    if isinstance(value, Mapping):
+        return ChannelUserId(value["channel_id"], value["channel_user_id"])
+    assert isinstance(value, str | ChannelUserId), "all else has a fault"  # noqa: S101
+    return value
 
 
 def check_user_ids(value: object) -> tuple[UserId, ...]:
@@ -132,9 +172,41 @@ def check_user_ids(value: object) -> tuple[UserId, ...]:
     return tuple(check_user_id(item, position) for position, item in enumerate(value, start=1))
 
 
-def fold_duplicates(user_ids: Sequence[UserId]) -> tuple[UserId, ...]:
-    """Keep the first of each exact duplicate, in order."""
-    return tuple(dict.fromkeys(user_ids))
+def fold_duplicates(user_ids: Iterable[UserId]) -> tuple[UserId, ...]:
+    """
+    Keep the first of each user, in order, and log how many others there are.
+
+    E-mail addresses that differ in case alone are one user, as they are where an answer of Kore.ai is read.
+    """
+    kept: dict[bytes, UserId] = {}
+    duplicates = spellings = 0
+    for user_id in user_ids:
+        name = folded_name(user_id)
+        if name not in kept:
+            kept[name] = user_id
+        elif kept[name] == user_id:
+            duplicates += 1
+        else:
+            spellings += 1
+    log_folded(duplicates, spellings)
+    return tuple(kept.values())
+
+
+def log_folded(duplicates: int, spellings: int) -> None:
+    """
+    Log how many ids name a user who was named before.
+
+    :param duplicates: ids that are the same as an earlier one.
+    :param spellings: e-mail addresses that differ from an earlier one in case alone.
+    """
+    if duplicates:
+        log.info("%d exact duplicates among the user ids were folded.", duplicates)
+    if spellings:
+        log.info(
+            "%d e-mail addresses that differ from an earlier one in case alone were folded into it, since they name "
+            "the same user. The first spelling is sent.",
+            spellings,
+        )
 
 
 def check_user_count(user_count: int, max_users: int) -> None:
@@ -152,16 +224,26 @@ def check_user_count(user_count: int, max_users: int) -> None:
 
 def canonical_name(user_id: UserId) -> bytes:
     """Write a user id in the one form of which hashes are made; no line break is in it."""
-    return json.dumps(user_id_to_json(user_id), sort_keys=True).encode()
+    return _TO_JSON.encode(user_id_to_json(user_id)).encode()
+
+
+_TO_JSON = json.JSONEncoder(sort_keys=True)
+
+
+def folded_name(user_id: UserId) -> bytes:
+    """Write a user id in the one form of all spellings of a user: the case of an e-mail address does not count."""
+    return canonical_name(folded_address(user_id) or user_id)
 
 
 def digest(user_id: UserId, digest_key: str) -> str:
     """
     Give a short name that stands for a user in logs, and that only the holder of the key can match to the user.
 
+    An e-mail address has the same digest in any case.
+
     :param digest_key: the secret of the connection; whoever has it can make the digest of a user and look for it.
     """
-    return f"kd:{hmac.new(digest_key.encode(), canonical_name(user_id), hashlib.sha256).hexdigest()[:16]}"
+    return f"kd:{hmac.new(digest_key.encode(), folded_name(user_id), hashlib.sha256).hexdigest()[:16]}"
 
 
 def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:

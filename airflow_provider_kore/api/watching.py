@@ -32,6 +32,12 @@ log = logging.getLogger(__name__)
 UNKNOWN_ID_GRACE = 120.0
 """Seconds for which an unknown request id may be one that Kore.ai's own parts have not all heard of yet. A guess."""
 
+UNREADABLE_POLLS = 3
+"""How many polls in succession must find nothing but answers that are not understood before a wait ends by them."""
+
+UNREADABLE_GRACE = 120.0
+"""Seconds that must lie between the first and the last of them: as long as Kore.ai's parts may differ. A guess."""
+
 LAST_LOOKS = 1200.0
 """Seconds after the deadline for which last looks may still wait for their turns: enough for five hundred of them."""
 
@@ -152,6 +158,18 @@ class RequestOutcome:
         )
 
 
+@dataclass(slots=True)
+class _Unreadable:
+    """Count the polls in succession whose answers are not understood, whatever faults lie between them."""
+
+    since: float
+    polls: int = 0
+
+    def stays_so(self, now: float) -> bool:
+        self.polls += 1
+        return self.polls >= UNREADABLE_POLLS and now - self.since >= UNREADABLE_GRACE
+
+
 Assess = Callable[[AcceptedErasure, ErasureStatus], ErasureOutcome]
 
 
@@ -164,8 +182,10 @@ class ErasureWatch:
     """
     Watch erasure requests until each is settled.
 
-    Passing faults and a spent budget never settle anything: the request is looked at again later. An answer that
-    stays unreadable, or an id that stays unknown, settles its request as not proven erased.
+    Passing faults and a spent budget never settle anything: the request is polled again later. Answers that stay
+    unreadable for :data:`UNREADABLE_POLLS` polls of :meth:`wait` and :data:`UNREADABLE_GRACE` seconds, or an id that
+    stays unknown, settle their request as not proven erased. An answer that is understood begins that count anew, a
+    passing fault does neither.
 
     :param requests: what to watch.
     :param pacing: budget and clock.
@@ -196,6 +216,7 @@ class ErasureWatch:
         self._clock = clock
         self._outcomes = {request.request_id: RequestOutcome.unseen(request) for request in self._requests}
         self._open = set(self._outcomes)
+        self._unreadable: dict[str, _Unreadable] = {}
         self._counts = Counter(total(self.outcomes).counts())
         self._reported = self._counts.copy()
         self._reported_at = -math.inf
@@ -276,8 +297,15 @@ class ErasureWatch:
             else:
                 after = self._unproven(request, fault)
         except KoreUnreadableAnswerError as fault:
-            after = self._unproven(request, fault)
+            seen = self._unreadable.setdefault(request.request_id, _Unreadable(self._clock()))
+            if seen.stays_so(self._clock()):
+                after = self._unproven(request, fault)
+            else:
+                log.warning(
+                    "No readable answer about %s yet: %s It is asked for again.", request.request_id, fault.problem
+                )
         else:
+            self._unreadable.pop(request.request_id, None)
             after = RequestOutcome(
                 request.request_id,
                 self._assess(request, status),

@@ -46,6 +46,8 @@ class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *KoreEraseUserDataOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {**DecoratedOperator.template_fields_renderers}
+    # The function gets its arguments as any decorated function does.
+    rendered_by_airflow = DecoratedOperator.template_fields
     custom_operator_name = "@task.kore_erase"
 
     def __init__(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from airflow_provider_kore.api.erasure import (
     ErasureStatus,
     check_scope,
 )
+from airflow_provider_kore.api.route import client_faults
 from airflow_provider_kore.api.users import (
     check_user_count,
     check_user_ids,
@@ -35,6 +37,7 @@ from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
     KoreConfigurationError,
+    KoreConnectionUnreadableError,
     KoreError,
     KorePermissionError,
     KoreThrottledError,
@@ -71,14 +74,12 @@ class KoreHook(BaseHook):
         """
         Read the connection.
 
-        :raises KoreConfigurationError: if there is none of this id, or a field of it cannot be used.
+        :raises KoreConnectionUnreadableError: if there is none of this id, or it cannot be read.
+        :raises KoreConfigurationError: if a field of it cannot be used.
         """
-        try:
-            connection = self.get_connection(self.kore_conn_id)
-        except AirflowNotFoundException:
-            raise self._no_connection() from None
-        account = _account_of(connection)
-        mask_secret(_secrets(account))
+        with self._connection_faults():
+            account = _account_of(self.get_connection(self._require_conn_id()))
+            mask_secret(_secrets(account))
         return account
 
     async def aget_account(self) -> KoreAccount:
@@ -98,21 +99,52 @@ class KoreHook(BaseHook):
         return self.account
 
     async def _read_account(self) -> KoreAccount:
-        try:
-            connection = await get_async_connection(self.kore_conn_id, self)
-        except AirflowNotFoundException:
-            raise self._no_connection() from None
-        account = _account_of(connection)
-        # In a thread that knows this loop, since it asks the supervisor and would block the loop.
-        await sync_to_async(mask_secret)(_secrets(account))
+        with self._connection_faults():
+            account = _account_of(await get_async_connection(self._require_conn_id(), self))
+            # In a thread that knows this loop, since it asks the supervisor and would block the loop.
+            await sync_to_async(mask_secret)(_secrets(account))
         return account
 
-    def _no_connection(self) -> KoreConfigurationError:
-        return KoreConfigurationError(
-            f"There is no Airflow connection with the id {self.kore_conn_id}.",
+    def _require_conn_id(self) -> str:
+        conn_id: object = self.kore_conn_id  # of any type, where a template has rendered it
+        if isinstance(conn_id, str) and conn_id.strip():
+            return conn_id
+        raise KoreConfigurationError(
+            f"kore_conn_id is {'empty' if isinstance(conn_id, str) else f'of type {type(conn_id).__name__}'}.",
             consequence=Consequence.NOT_SENT,
-            remedy="Make one of type kore under Admin > Connections, or in the environment as "
-            f"AIRFLOW_CONN_{self.kore_conn_id.upper()}.",
+            remedy="Set kore_conn_id to the id of an Airflow connection of type kore.",
+        )
+
+    @contextmanager
+    def _connection_faults(self) -> Iterator[None]:
+        """Turn whatever the reading of the connection raises into an exception without its text, which can hold it."""
+        try:
+            yield
+        except KoreError:
+            raise
+        except AirflowNotFoundException:
+            raise self._not_found() from None
+        except Exception as error:  # noqa: BLE001 # each secrets backend has exceptions of its own
+            raise KoreConnectionUnreadableError(
+                f"The Airflow connection {self.kore_conn_id} cannot be read ({type(error).__name__}).",
+                consequence=Consequence.NOT_SENT,
+                remedy="Check that the task may read the connection, and the secrets backend that holds it.",
+            ) from None
+
+    def _not_found(self) -> KoreConnectionUnreadableError:
+        variable = f"AIRFLOW_CONN_{self.kore_conn_id.upper()}"
+        if variable in os.environ:
+            return KoreConnectionUnreadableError(
+                f"Airflow cannot read the environment variable {variable} as a connection.",
+                consequence=Consequence.NOT_SENT,
+                remedy="Correct it: a JSON object with conn_type, host, login, password and extra, or a URI.",
+            )
+        return KoreConnectionUnreadableError(
+            f"There is no Airflow connection with the id {self.kore_conn_id}, or its secrets backend failed, which "
+            "Airflow does not tell apart.",
+            consequence=Consequence.NOT_SENT,
+            remedy=f"Make one of type kore under Admin > Connections, or in the environment as {variable}. If there is "
+            "one, check the secrets backend that holds it.",
         )
 
     def get_conn(self) -> KoreClient:
@@ -126,8 +158,9 @@ class KoreHook(BaseHook):
     @asynccontextmanager
     async def aget_conn(self) -> AsyncIterator[AsyncKoreClient]:
         """Lend the client that all users of this account on the running event loop share."""
-        # No worker needs aiohttp, and a loop must not stand still while it is imported.
-        await asyncio.to_thread(import_module, "airflow_provider_kore.api.async_client")
+        # No worker needs aiohttp, and a loop must not stand still while it is imported. It makes a TLS context then.
+        with client_faults():
+            await asyncio.to_thread(import_module, "airflow_provider_kore.api.async_client")
         from airflow_provider_kore.api.async_client import shared_async_client
 
         async with shared_async_client(await self.aget_account()) as client:
@@ -186,7 +219,8 @@ class KoreHook(BaseHook):
         """
         Tell whether key and scope are good, by asking for the status of a made-up id; nothing is erased.
 
-        A guess of how Kore.ai answers: an unknown id with 400 or 404, a bad key with 401, a missing scope with 403.
+        It raises nothing, since Airflow shows only what is returned. A guess of how Kore.ai answers: an unknown id with
+        400 or 404, a bad key with 401, a missing scope with 403.
         """
         request_id = f"eud-connection-test-{uuid.uuid4().hex[:12]}"
         try:
@@ -203,6 +237,8 @@ class KoreHook(BaseHook):
             return False, f"{error.problem} {error.remedy}"
         except KoreError as error:
             return False, f"The key could not be tried. {error.problem} {error.remedy}"
+        except Exception as error:  # noqa: BLE001 # its text could hold a secret
+            return False, f"The key could not be tried: {type(error).__name__}. The log of the API server may say more."
         return True, "Kore.ai accepts the key and the scope."
 
 
@@ -219,8 +255,8 @@ def _account_of(connection: Connection) -> KoreAccount:
 def _extra_of(connection: Connection) -> dict[str, object]:
     # Airflow reads an extra that is no JSON as empty: the guards in it would be gone without a word.
     try:
-        extra = json.loads(connection.extra) if connection.extra else {}
-    except ValueError:
+        extra = json.loads(connection.extra, object_pairs_hook=_without_repetition) if connection.extra else {}
+    except (ValueError, RecursionError):
         extra = None
     if not isinstance(extra, dict):
         raise KoreConfigurationError(
@@ -229,6 +265,20 @@ def _extra_of(connection: Connection) -> dict[str, object]:
             remedy="Correct the field Extra.",
         )
     return extra
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Of a guard that is there twice, JSON's readers take the last, and people see the first.
+    fields: dict[str, object] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise KoreConfigurationError(
+                f"The connection's extra has the key {name} more than once.",
+                consequence=Consequence.NOT_SENT,
+                remedy="Keep one of them in the field Extra.",
+            )
+        fields[name] = value
+    return fields
 
 
 def _secrets(account: KoreAccount) -> list[JsonValue]:

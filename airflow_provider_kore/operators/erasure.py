@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kore.api.erasure import ErasureScope
-    from airflow_provider_kore.erasing_task import CarriedFields, ErasingTask, PauseFields
+    from airflow_provider_kore.erasing_task import ErasingTask
     from airflow_provider_kore.lineage import Lineage
-    from airflow_provider_kore.progress import ProgressFields
-    from airflow_provider_kore.verification import VerificationFields
-    from airflow_provider_kore.waiting import CallsFields
 
 
 class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
@@ -181,34 +178,15 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        return self._conduct(context, lambda task: task.start())
+        return self._run(context, lambda task: task.start(), resumes=False)
 
-    def execute_complete(
-        self, context: Context, event: object = None, *, carried: CarriedFields, progress: ProgressFields
-    ) -> dict[str, object]:
-        """Come back from the triggerer."""
-        return self._conduct(context, lambda task: task.come_back(event, progress), carried)
+    def resume(self, context: Context, event: object = None) -> dict[str, object]:
+        """
+        Resume where the task left its worker.
 
-    def submit_rest(
-        self, context: Context, event: object = None, *, carried: CarriedFields, pause: PauseFields
-    ) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and submit the rest."""
-        del event  # only says that it is time
-        return self._conduct(context, lambda task: task.submit_rest(pause), carried)
-
-    def verify_rest(
-        self,
-        context: Context,
-        event: object = None,
-        *,
-        carried: CarriedFields,
-        progress: ProgressFields,
-        verification: VerificationFields,
-        pause: CallsFields,
-    ) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and look for the rest of the people."""
-        del event  # only says that it is time
-        return self._conduct(context, lambda task: task.verify_rest(progress, verification, pause), carried)
+        :param event: what its trigger fired.
+        """
+        return self._run(context, lambda task: task.resume(event))
 
     def resume_execution(
         self,
@@ -216,13 +194,13 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         next_kwargs: dict[str, Any] | None,
         context: Context,
     ) -> Any:  # noqa: ANN401 # Airflow's own signature
-        """Come back from the triggerer, or from its failure."""
+        """Resume after the trigger has fired, or has failed."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            return self._conduct(context, lambda task: task.miss_deadline())
+            return self._run(context, lambda task: task.miss_deadline())
         except TaskDeferralError:
-            return self._conduct(context, lambda task: task.break_off())
+            return self._run(context, lambda task: task.break_off())
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
         """Tell OpenLineage host, bots and counts, and no person."""
@@ -235,12 +213,9 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         """Say what killing the task does not do."""
         self.log.warning("The task was killed. Kore.ai goes on with every erasure that it has accepted.")
 
-    def _conduct(
-        self,
-        context: Context,
-        step: Callable[[ErasingTask], dict[str, object]],
-        carried: CarriedFields | None = None,
+    def _run(
+        self, context: Context, step: Callable[[ErasingTask], dict[str, object]], *, resumes: bool = True
     ) -> dict[str, object]:
-        from airflow_provider_kore.erasing_task import conduct  # what erases is not needed to read a DAG
+        from airflow_provider_kore.erasing_task import run_erasing_task  # what erases is not needed to read a DAG
 
-        return conduct(self, context, step, carried)
+        return run_erasing_task(self, context, step, resumes=resumes)

@@ -16,8 +16,6 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.exporting import ExportPauseFields
-
 
 class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     """
@@ -29,15 +27,21 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     ``manifest.json`` about all files. Their names and what they say besides the data name nobody, so that only the
     holder of the connection's ``digest_key``, which is needed, can tell whose is whose.
 
-    Nobody is erased. A retry, or a run of the cleared task, goes on with those whose files are not whole yet; give each
-    export a destination of its own.
+    Sessions and messages come from Kore.ai's full calls, and are compared with ``messages-lite``: a message that only
+    this lists fails the task. Where it cannot be asked, as for all bots, ``compared`` beside the file is ``false`` and
+    the log says so. A user who is named by a channel id and a channel user id is exported by ``messages-lite`` alone:
+    all messages in all channels under this channel user id, with fewer fields, and no sessions.
+
+    Nobody is erased. A retry, or a run of the cleared task, goes on with those whose files are not whole yet. A
+    destination belongs to one task instance and its users: another task, mapped instance or DAG run, or other users,
+    are refused there, so give each export a destination of its own.
 
     Returns a dict: ``destination``, ``manifest`` (its URI), ``manifest_sha256``, ``user_count`` (exact duplicates
     folded), ``people_fingerprint``, ``sessions``, ``messages``, ``host``, ``client_id``, ``bot_ids``, ``all_bots``,
-    ``since`` and ``until``.
+    ``since``, ``until`` and ``channel_types`` (``None`` for all).
 
-    :param user_ids: as :class:`KoreEraseUserDataOperator` takes them, but channel user ids, which Kore.ai's history
-        calls do not take. Templated.
+    :param user_ids: as :class:`KoreEraseUserDataOperator` takes them; with ``all_bots`` nobody who is named by a
+        channel id and a channel user id. Templated.
     :param bot_ids: the bots whose data to export; templated.
     :param all_bots: ``True`` for all bots of the organisation instead; the connection must allow it with
         ``allow_all_bots``. A real bool; templated.
@@ -45,10 +49,11 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
         ``airflow.sdk.ObjectStoragePath`` writes. Put no person's name into it. Templated.
     :param since: begin of the period, which should be as long as you keep conversations: a ``datetime``, a ``date``,
         either of them as ISO 8601 text (UTC unless it says otherwise), or a ``timedelta`` before the start of the DAG
-        run. Each week takes calls of its own. Templated.
+        run. Each week takes calls of its own; Kore.ai keeps conversations for 7 years unless it is told otherwise.
+        Templated.
     :param until: end of the period, likewise; ``None`` for the start of the DAG run, the same for all tries. Templated.
-    :param channel_types: the channels whose messages to export; ``None`` for ``rtm`` and all that the person's own
-        sessions name. Templated.
+    :param channel_types: the channels whose messages to export, of any name; ``None`` for ``rtm`` and all that the
+        person's own sessions name. Templated.
     :param max_users: refuse more users than this; can only narrow the connection's limit. Templated.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
     :param deferrable: leave the worker while the account's budget of calls is spent for long.
@@ -106,20 +111,24 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, then export person after person."""
-        return self._export(context)
+        return self._export(context, resumes=False)
 
-    def export_rest(self, context: Context, event: object = None, *, pause: ExportPauseFields) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and export the rest."""
-        del event  # only says that it is time
-        return self._export(context, pause)
+    def resume(self, context: Context, event: object = None) -> dict[str, object]:
+        """
+        Resume where the task left its worker.
 
-    def _export(self, context: Context, pause: ExportPauseFields | None = None) -> dict[str, object]:
+        :param event: what its trigger fired; it only says that it is time.
+        """
+        del event
+        return self._export(context, resumes=True)
+
+    def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
         from airflow_provider_kore.erasure_summary import Stage, publish_refusal
-        from airflow_provider_kore.exporting import ExportingTask
+        from airflow_provider_kore.exporting import export
 
         try:
-            return ExportingTask(self, context, pause).export()
+            return export(self, context, resumes=resumes)
         except KoreError:
             # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
             publish_refusal(self, context, Stage.EXPORTING)

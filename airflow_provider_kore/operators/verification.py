@@ -15,9 +15,7 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.verification import VerificationFields
-    from airflow_provider_kore.verifying_task import CarriedFields, VerifyingTask
-    from airflow_provider_kore.waiting import CallsFields
+    from airflow_provider_kore.verifying_task import VerifyingTask
 
 
 class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
@@ -28,8 +26,12 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     checkable*, whatever it says. Gone means that Kore.ai's interfaces for reading show nothing under this very id in
     this period: neither backups nor other ids of the person are looked at.
 
-    One person takes a call for each week of the period, bot and kind of data: sessions, and messages of each channel.
-    All count in the account's rate limit, so choose a sample where there are many.
+    A user takes two or three calls for each bot, whatever the period: messages by ``messages-lite``, which is asked by
+    the user id and, unless that is a ``u-…`` id, by the user's id in a channel; and sessions. Each further channel
+    takes one more. Where Kore.ai refuses these calls, or for all bots, a user takes a call for each week of the period,
+    bot and kind of data. All count in the account's rate limit. A user who is named by a channel id and a channel user
+    id is searched for on all channels, by ``messages-lite`` alone: without it, or for all bots, such a user is *not
+    checkable*.
 
     Returns a dict: ``user_count``, ``gone``, ``found``, ``not_checkable`` and ``not_checked``, which add up to it; the
     period and the bots; and, unless there are none, the places of ``found_users`` and ``not_checkable_users``, at most
@@ -44,7 +46,8 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
     :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
         Templated.
     :param verify: ``"all"``, or ``"sample:N"`` people chosen by chance. Templated.
-    :param channel_types: of which channels to look for messages.
+    :param channel_types: of which channels to look for messages; any names, such as ``korevg`` for voice. By
+        ``messages-lite`` all others are looked at too.
     :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
     :param deferrable: leave the worker while the account's rate limit is spent for long.
@@ -101,18 +104,14 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         """Check everything, and look for one person after the other."""
         return self._verifying(context).start()
 
-    def verify_rest(
-        self,
-        context: Context,
-        event: object = None,
-        *,
-        carried: CarriedFields,
-        verification: VerificationFields,
-        pause: CallsFields,
-    ) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and go on."""
-        del event  # only says that it is time
-        return self._verifying(context).go_on(carried, verification, pause)
+    def resume(self, context: Context, event: object = None) -> dict[str, object]:
+        """
+        Resume where the task left its worker.
+
+        :param event: what its trigger fired; it only says that it is time.
+        """
+        del event
+        return self._verifying(context).resume()
 
     def _verifying(self, context: Context) -> VerifyingTask:
         from airflow_provider_kore.verifying_task import VerifyingTask  # what verifies is not needed to read a DAG

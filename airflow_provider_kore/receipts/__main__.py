@@ -53,9 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--persons",
         action="store_true",
-        help="look for the people whose user ids are on standard input: one id a line, or a JSON object with the keys "
-        "channel_id and channel_user_id. The key of digests is taken from the environment variable "
-        f"{DIGEST_KEY_VARIABLE}, or asked for. The status is 1 if one of them is not in the receipt",
+        help="look for the people whose user ids are on standard input: UTF-8 text with one id a line, or a JSON "
+        "object with the keys channel_id and channel_user_id. The key of digests is taken from the environment "
+        f"variable {DIGEST_KEY_VARIABLE}, or asked for. The status is 1 if one of them is not in the receipt",
     )
     make_key = commands.add_parser("make-key", help="make an Ed25519 key that signs receipts, and print its public key")
     make_key.add_argument(
@@ -75,7 +75,7 @@ def _verify(file: Path, key: Path, *, with_persons: bool) -> int:
         if not digest_key:
             print("There is no digest key.", file=sys.stderr)
             return NOT_USABLE
-        digests = list(read_digests(sys.stdin, digest_key))
+        digests = list(read_digests(sys.stdin.buffer, digest_key))
         if not digests:
             print("There are no user ids on standard input.", file=sys.stderr)
             return NOT_USABLE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_kore.api.account import KoreAccount, pem_text
-from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
+from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreConnectionUnreadableError
 from airflow_provider_kore.receipts.signing import ReceiptKey
 
 
@@ -15,6 +15,7 @@ def receipt_key_of(account: KoreAccount) -> ReceiptKey:
 
     :param account: the connection.
     :raises KoreConfigurationError: if there is none, or it cannot be used.
+    :raises KoreConnectionUnreadableError: if Airflow cannot read the Variable.
     """
     if account.receipt_key:
         return ReceiptKey.from_pem(account.receipt_key)
@@ -32,7 +33,15 @@ def _read_variable(name: str) -> str:
     from airflow.sdk import Variable
     from airflow.sdk.log import mask_secret
 
-    value = Variable.get(name, default=None)
+    try:
+        value = Variable.get(name, default=None)
+    except Exception as error:  # noqa: BLE001 # each secrets backend has exceptions of its own, and texts with secrets
+        raise KoreConnectionUnreadableError(
+            f"The Airflow Variable {name}, which the field receipt_key_variable names, cannot be read "
+            f"({type(error).__name__}).",
+            consequence=Consequence.NOT_SENT,
+            remedy="Check that the task may read the Variable, and the secrets backend that holds it.",
+        ) from None
     if not isinstance(value, str) or not value.strip():
         raise KoreConfigurationError(
             f"There is no Airflow Variable {name} that holds the receipt key.",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TypedDict
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
-from airflow_provider_kore.object_storage import write_whole
+from airflow_provider_kore.object_storage import StorageFolder
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
 from airflow_provider_kore.receipts.parts import Counts, Head
 from airflow_provider_kore.receipts.signing import ReceiptKey
@@ -20,6 +19,16 @@ class ReceiptFields(TypedDict):
     count: int
 
 
+class _ReceiptFolder(StorageFolder):
+    def _error(self, name: str, fault: str) -> KoreReceiptError:
+        return KoreReceiptError(
+            f"The file {name} {fault}.",
+            consequence=Consequence.SENT,
+            remedy="Check the folder, the rights of the worker to write there, and that the provider of its file "
+            "system is installed. Then clear the task: it writes its receipts again.",
+        )
+
+
 class ReceiptBook:
     """
     Write the receipts of one try into a folder, of which one at a time is in memory.
@@ -31,7 +40,7 @@ class ReceiptBook:
 
     def __init__(self, uri_of_folder: str, key: ReceiptKey, head: Head) -> None:
         self.head = head
-        self._folder = uri_of_folder
+        self._folder = _ReceiptFolder(uri_of_folder)
         self._key = key
         self._listed: list[ListedReceipt] = []
         self._vendor_reported = Counts()
@@ -52,7 +61,8 @@ class ReceiptBook:
                 remedy="This is a fault of the provider; report it.",
             )
         content = self._key.sign(receipt).encode()
-        self._uri = write_whole(self._folder, receipt.file_name, content)
+        self._folder.write(receipt.file_name, content)
+        self._uri = self._folder.uri_of(receipt.file_name)
         self._listed.append(ListedReceipt.of(receipt, content))
         self._vendor_reported += receipt.vendor_reported
         self._does_not_cover |= dict.fromkeys(receipt.does_not_cover)
@@ -79,5 +89,5 @@ class ReceiptBook:
             unclear=unclear,
         )
         content = self._key.sign(manifest).encode()
-        uri = write_whole(self._folder, manifest.file_name, content)
-        return {"uri": uri, "sha256": hashlib.sha256(content).hexdigest(), "count": len(self._listed)}
+        sha256 = self._folder.write(manifest.file_name, content)
+        return {"uri": self._folder.uri_of(manifest.file_name), "sha256": sha256, "count": len(self._listed)}

@@ -10,6 +10,11 @@ ATTESTS = (
 DOES_NOT_COVER = (
     "Kore.ai's backups and logs.",
     "Other systems, and exports or copies of the conversations.",
+    "Recordings of calls at Kore.ai, and voicemail.",
+    "Kore.ai's logs of LLM usage, and debug logs.",
+    "Feedback and answers to surveys at Kore.ai.",
+    "Contacts, cases and campaigns at Kore.ai.",
+    "Transcripts and summaries of conversations with human agents at Kore.ai.",
     "Data tables at Kore.ai.",
     "Data that are kept under other ids of the same person.",
     "Bots outside the scope.",

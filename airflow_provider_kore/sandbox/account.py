@@ -11,7 +11,7 @@ from airflow_provider_kore.sandbox.durations import read_duration
 from airflow_provider_kore.sandbox.erasures import Erasure, accept, accept_answer, status_answer
 from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
 from airflow_provider_kore.sandbox.history import History
-from airflow_provider_kore.sandbox.history_requests import read_history_request
+from airflow_provider_kore.sandbox.history_requests import read_history_request, read_lite_request
 from airflow_provider_kore.sandbox.rate_windows import RateWindows
 from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, RequestState, State, UserState
 from airflow_provider_kore.sandbox.requests import CallName, ReceivedRequest, Route, find_route, read_erase_request
@@ -134,7 +134,7 @@ class Account:
             self._used_token_ids.add(entry.jti)
 
     def _count(self, route: Route, entry: LogEntry) -> None:
-        by_bot = route.call in ("sessions", "messages") and not self.settings.history_counts
+        by_bot = route.call in ("sessions", "messages", "messages-lite") and not self.settings.history_counts
         windows = self._rate_windows_by_bot[route.bot_id] if by_bot else self._rate_windows
         try:
             windows.admit(self.settings, entry.time)
@@ -148,6 +148,7 @@ class Account:
             "status": self.settings.scope_granted,
             "sessions": self.settings.history_granted,
             "messages": self.settings.history_granted,
+            "messages-lite": self.settings.history_granted,
             "roles": self.settings.roles_granted,
         }
         if not granted[call]:
@@ -165,6 +166,9 @@ class Account:
             case "sessions" | "messages" as kind:
                 asked = read_history_request(kind, route.bot_id, request, self.settings, moment_at(entry.time))
                 return self._history.answer(asked, entry.time, self.settings)
+            case "messages-lite":
+                lite = read_lite_request(route.bot_id, request, self.settings, moment_at(entry.time))
+                return self._history.answer(lite, entry.time, self.settings)
 
     def _erase(self, request: ReceivedRequest, entry: LogEntry) -> Answer:
         erase_request = read_erase_request(request, self.settings)

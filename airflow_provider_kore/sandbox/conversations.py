@@ -59,11 +59,23 @@ class Session:
         }
         return Item(self.started, self.session_id, content)
 
-    def messages(self) -> list[Item]:
+    def messages(self, settings: Settings) -> list[Item]:
         """Return the messages of the session as Kore words them; each names the person."""
-        return [self._message(number, time) for number, time in enumerate(self.message_times)]
+        return [self._message(number, time, settings) for number, time in enumerate(self.message_times)]
 
-    def _message(self, number: int, time: datetime) -> Item:
+    def lite_messages(self, settings: Settings) -> list[Item]:
+        """Return the messages of the session as the call for few fields words them."""
+        kept = ("_id", "botId", "type", "createdBy", "createdOn", "sessionId", "components")
+        items = []
+        for item in self.messages(settings):
+            sender: dict[str, object] = {"from": self.person.user_id}
+            if item.content["type"] == "incoming":
+                sender["channelUId"] = self.person.name
+            content = {key: item.content[key] for key in kept if key in item.content}
+            items.append(Item(item.time, item.item_id, {**content, "chnl": self.channel, "channels": [sender]}))
+        return items
+
+    def _message(self, number: int, time: datetime, settings: Settings) -> Item:
         incoming = number % 2 == 0
         message_id = f"ms-{_identity(self.session_id, number)}"
         text = f"Hello, this is {self.person.name}" if incoming else f"What can I do for {self.person.name}?"
@@ -79,6 +91,8 @@ class Session:
             "components": [{"cT": "text", "data": {"text": text}}],
             "tags": {"userTags": [], "sessionTags": [], "messageTags": []},
         }
+        if settings.message_authors == "never":
+            del content["createdBy"]
         return Item(time, message_id, content)
 
 

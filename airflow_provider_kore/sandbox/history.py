@@ -9,7 +9,7 @@ from airflow_provider_kore.sandbox.erasures import Erasure
 from airflow_provider_kore.sandbox.history_requests import HistoryKind, HistoryRequest
 from airflow_provider_kore.sandbox.requests import UserId
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.users import matches, name_of, resolved_id
+from airflow_provider_kore.sandbox.users import matches, resolved_id
 
 _ONLY_BOT = "st-1"  # where people have data in an account that lists no bots
 _SOMEBODY_ELSE = "somebody.else@example.com"
@@ -49,21 +49,36 @@ class History:
             if not self._is_erased(person, bot_id, request.kind, now, settings)
             for session in sessions_of(person, bot_id, self._end, settings)
         ]
+        if request.lite:
+            return [
+                message
+                for session in sessions
+                if request.channel in (None, session.channel)
+                for message in session.lite_messages(settings)
+            ]
+        sessions = [session for session in sessions if session.channel not in settings.unlisted_channels]
         if request.kind == "sessions":
             return [session.item() for session in sessions]
-        return [message for session in sessions if session.channel == request.channel for message in session.messages()]
+        return [
+            message
+            for session in sessions
+            if session.channel == request.channel
+            for message in session.messages(settings)
+        ]
 
     def _people(self, request: HistoryRequest, now: float, settings: Settings) -> list[Person]:
-        if request.user_id is None:
+        if not request.user_ids:
             people = [self._person(user_id) for user_id in self._names]
         else:
-            self._hear_of(request.user_id)
-            asked = self._person(request.user_id)
+            for user_id in request.user_ids:
+                self._hear_of(user_id)
+            people = [self._person(user_id) for user_id in request.user_ids]
             if settings.erased_user_answer == "error" and all(
-                self._is_erased(asked, bot_id, request.kind, now, settings) for bot_id in _bots(request, settings)
+                self._is_erased(asked, bot_id, request.kind, now, settings)
+                for asked in people
+                for bot_id in _bots(request, settings)
             ):
                 raise RefusedError(400, "Invalid userId")
-            people = [asked]
             if settings.ignore_user_filter:
                 people.append(self._person(_SOMEBODY_ELSE))
         return [person for person in people if not matches(person.names, settings.unknown_users)]
@@ -82,7 +97,9 @@ class History:
         return Person(resolved, name, frozenset({name, user_id}))
 
     def _hear_of(self, user_id: UserId) -> str:
-        name, resolved = name_of(user_id), resolved_id(user_id)
+        # Whoever is named by a channel too is the person that the id in the channel names.
+        name = user_id if isinstance(user_id, str) else user_id["channel_user_id"]
+        resolved = resolved_id(name)
         if name != resolved or resolved not in self._names:
             self._names[resolved] = name
         return resolved

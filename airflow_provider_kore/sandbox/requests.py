@@ -9,13 +9,14 @@ from typing import Literal, TypedDict, TypeGuard
 from airflow_provider_kore.sandbox.answers import RefusedError
 from airflow_provider_kore.sandbox.settings import Settings
 
-CallName = Literal["erase", "status", "sessions", "messages", "roles"]
+CallName = Literal["erase", "status", "sessions", "messages", "messages-lite", "roles"]
 
 _ROUTES: tuple[tuple[CallName, str, re.Pattern[str]], ...] = (
     ("erase", "DELETE", re.compile(r"/api/public/bot/eraseUsersData")),
     ("status", "GET", re.compile(r"/api/public/bot/eraseUsersData/status/(?P<request_id>[^/]+)")),
     ("sessions", "POST", re.compile(r"/api/public/(?:bot/(?P<bot_id>[^/]+)/)?getSessions")),
     ("messages", "POST", re.compile(r"/api/public/(?:bot/(?P<bot_id>[^/]+)/)?getMessages")),
+    ("messages-lite", "POST", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/messages-lite")),
     ("roles", "GET", re.compile(r"/api/public/alluserroles")),
 )
 _ERASE_KEYS = {"userIds", "botIds", "RemoveDataFromAllBots"}

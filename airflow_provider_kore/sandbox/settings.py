@@ -8,35 +8,6 @@ from airflow_provider_kore.sandbox.durations import read_duration
 from airflow_provider_kore.sandbox.typed_fields import check_names, check_types
 
 Source = Literal["documented", "guessed", "sandbox"]
-ChannelType = Literal[
-    "skypeforbusiness",
-    "msteams",
-    "twitter",
-    "spark",
-    "rtm",
-    "facebook",
-    "slack",
-    "skype",
-    "kore",
-    "email",
-    "sms",
-    "wfacebook",
-    "ringcentral",
-    "jabber",
-    "yammer",
-    "alexa",
-    "twiliovoice",
-    "telegram",
-    "ivr",
-    "ivrVoice",
-    "smartassist",
-    "line",
-    "liveperson",
-    "googleactions",
-    "hangoutchat",
-    "mattermost",
-    "rcs",
-]
 Value = TypeVar("Value")
 
 
@@ -116,8 +87,11 @@ class Settings:
     history_days: float = setting(
         30.0, "sandbox", "Days before the start of the sandbox over which sessions are spread"
     )
-    history_channels: tuple[ChannelType, ...] = setting(
-        ("rtm",), "sandbox", "Channels of the sessions, taken in turn; at least one"
+    history_channels: tuple[str, ...] = setting(
+        ("rtm",), "sandbox", "Channels of the sessions, taken in turn; at least one, of any name"
+    )
+    message_authors: Literal["always", "never"] = setting(
+        "always", "documented", "Whether messages have `createdBy`; in Kore's newest sample they have none"
     )
     history_bots: tuple[str, ...] = setting(
         (),
@@ -127,6 +101,26 @@ class Settings:
     )
     history_window_ends: Literal["inclusive", "exclusive"] = setting(
         "inclusive", "guessed", "Whether what happened at `dateTo` itself belongs to the window"
+    )
+    sessions_span: Literal["any", "under-7-days"] = setting(
+        "any", "guessed", "Which spans a request for sessions may have; any other gets 400"
+    )
+    lite_served: bool = setting(True, "documented", "Whether there is `messages-lite`, or a 404 in its place")
+    lite_users: Literal["channel-array", "channel-with-type", "user-id"] = setting(
+        "channel-array",
+        "documented",
+        "Whom `messages-lite` takes beside `userId`: a `channelUId` or an array of them, of all channels without "
+        "`channelType`; one `channelUId` that needs a `channelType` (guessed); none (guessed)",
+    )
+    lite_default_channels: Literal["all", "rtm"] = setting(
+        "all", "guessed", "Which channels `messages-lite` lists for a `userId` without `channelType`"
+    )
+    lite_longest_days: int = setting(0, "guessed", "Most days that a request to `messages-lite` may span; 0: no limit")
+    lite_last_day: Literal["inclusive", "exclusive"] = setting(
+        "inclusive", "guessed", "Whether the day `dateTo` of `messages-lite` belongs to its span"
+    )
+    unlisted_channels: tuple[str, ...] = setting(
+        (), "sandbox", "Channels whose sessions and messages the full calls do not list, and `messages-lite` does"
     )
     erased_user_answer: Literal["empty", "error"] = setting(
         "empty", "guessed", "Whether a question about an erased user finds nothing, or gets 400"
@@ -166,6 +160,7 @@ class Settings:
             "clock_leeway",
             "sessions_per_user",
             "messages_per_session",
+            "lite_longest_days",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
@@ -176,6 +171,8 @@ class Settings:
             raise ValueError("history_days must be positive, and at most 36500")
         if not self.history_channels:
             raise ValueError("history_channels must not be empty")
+        if not all(channel.strip() for channel in self.history_channels):
+            raise ValueError("history_channels must not hold blank names")
         if not 400 <= self.missing_scope_status <= 599:
             raise ValueError("missing_scope_status must be an HTTP error status")
         if not self.client_id or not self.client_secret:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_kore.api.erasure import ErasureScope
     from airflow_provider_kore.lineage import Lineage
-    from airflow_provider_kore.verification import VerificationFields
-    from airflow_provider_kore.waiting import CallsFields
-    from airflow_provider_kore.waiting_task import CarriedFields, WaitingTask
+    from airflow_provider_kore.waiting_task import WaitingTask
 
 
 class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
@@ -144,22 +142,15 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         output = self._waiting(context).poke()
         return PokeReturnValue(is_done=output is not None, xcom_value=output)
 
-    def execute_complete(self, context: Context, event: object = None, *, carried: CarriedFields) -> dict[str, object]:
-        """Come back from the triggerer."""
-        return self._waiting(context, carried).come_back(event)
+    def resume(self, context: Context, event: object = None) -> dict[str, object]:
+        """
+        Resume where the task left its worker.
 
-    def verify_rest(
-        self,
-        context: Context,
-        event: object = None,
-        *,
-        carried: CarriedFields,
-        verification: VerificationFields,
-        pause: CallsFields,
-    ) -> dict[str, object]:
-        """Come back when the account's budget is no longer spent, and look for the rest of the people."""
-        del event  # only says that it is time
-        return self._waiting(context, carried).verify_rest(verification, pause)
+        :param event: what its trigger fired.
+        """
+        from airflow_provider_kore.waiting_task import resume_waiting
+
+        return resume_waiting(self, context, event)
 
     def resume_execution(
         self,
@@ -168,7 +159,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         context: Context,
     ) -> Any:  # noqa: ANN401 # Airflow's own signature
         """
-        Come back from the triggerer, or from its failure.
+        Resume after the trigger has fired, or has failed.
 
         Airflow's own way would show a failed trigger as skipped under ``soft_fail``.
         """
@@ -186,7 +177,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         del task_instance  # the task itself knows more
         return None if self.told is None else openlineage_facets(*self.told)
 
-    def _waiting(self, context: Context, carried: CarriedFields | None = None) -> WaitingTask:
+    def _waiting(self, context: Context) -> WaitingTask:
         from airflow_provider_kore.waiting_task import WaitingTask  # what waits is not needed to read a DAG
 
-        return WaitingTask(self, context, carried)
+        return WaitingTask(self, context)

@@ -9,7 +9,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
 from airflow_provider_kore.exceptions import KoreError
-from airflow_provider_kore.waiting import ErasureEvent, failure_to_json, log_progress
+from airflow_provider_kore.waiting import ErasureEvent, failure_to_json, log_progress, waiting_broke_off
 
 
 class KoreErasureTrigger(BaseTrigger):
@@ -80,6 +80,8 @@ class KoreErasureTrigger(BaseTrigger):
                 await client.hold(watch.wait(schedule, self.deadline, self.first_look))
         except KoreError as error:
             failure = error
+        except Exception as error:  # noqa: BLE001 # a trigger that crashes tells its task nothing of what it has seen
+            failure = waiting_broke_off(error)
         outcomes = watch.outcomes if watch is not None else [RequestOutcome.unseen(request) for request in requests]
         event: ErasureEvent = {
             "outcomes": [outcome.to_json() for outcome in outcomes],

@@ -21,20 +21,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "digest",
         help="print the digest of each user id on standard input",
-        description="Print the digest of each user id on standard input: one id a line, or a JSON object with the keys "
-        "channel_id and channel_user_id. The key is taken from the environment variable "
+        description="Print the digest of each user id on standard input: UTF-8 text with one id a line, or a JSON "
+        "object with the keys channel_id and channel_user_id. The key is taken from the environment variable "
         f"{DIGEST_KEY_VARIABLE}, or asked for.",
     )
     parser.parse_args(arguments)
-    key = ask_digest_key()
-    if not key:
-        print("There is no digest key.", file=sys.stderr)
-        return 1
     try:
-        for name in read_digests(sys.stdin, key):
+        key = ask_digest_key()
+        if not key:
+            print("There is no digest key.", file=sys.stderr)
+            return 1
+        for name in read_digests(sys.stdin.buffer, key):
             print(name)
     except KoreInputError as error:
-        print(error.problem, file=sys.stderr)
+        print(f"{error.problem} {error.remedy}", file=sys.stderr)
         return 1
     return 0
 

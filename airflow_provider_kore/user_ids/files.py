@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
-import json
+import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids.columns import Columns
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.storage_errors import describe_storage_error
+from airflow_provider_kore.text_lines import FaultMaker
+from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
+from airflow_provider_kore.user_ids.table_forms import read_excel, read_parquet
+from airflow_provider_kore.user_ids.text_forms import (
+    Placed,
+    read_csv,
+    read_json,
+    read_json_lines,
+    read_text,
+    read_tsv,
+)
 
-LONGEST_LINE = 1024 * 1024
-"""In bytes: what is longer is no line with a user id, and must not fill the memory."""
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from airflow.sdk import ObjectStoragePath
+
+Reader = Callable[[IO[bytes], "str | None", FaultMaker], Placed]
+
+TEXT_FORMS: dict[str, Reader] = {
+    ".txt": read_text,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+}
+"""By the end of a file's name; each may end in ``.gz`` besides."""
+
+TABLE_FORMS: dict[str, Reader] = {".parquet": read_parquet, ".xlsx": read_excel}
+
+BLOCK = 4 * 1024 * 1024
+"""Bytes of one request to an object store, whose own sizes are up to 50 MB."""
 
 
 class FileUserIds(UserIdSource):
     """
     Read user ids from a file, of which Airflow stores the URI and none of the ids.
 
-    The name tells the form: ``….csv`` is CSV with a header, ``….jsonl`` and ``….ndjson`` hold a JSON value a line,
-    anything else is text with one user id a line; each may end in ``.gz`` besides. All is UTF-8, read line by line.
+    The end of the name tells the form, and a name with another end is refused:
 
-    Without ``column``, CSV must have the columns ``channel_id`` and ``channel_user_id``, and a line of JSON must be a
+    - ``.txt``: one user id a line, without a header;
+    - ``.csv``, ``.tsv``: a table with a header, of which ``column`` is read; fields of CSV may be separated by
+      semicolons, as Excel writes them in Europe;
+    - ``.jsonl``, ``.ndjson``: a JSON value a line; ``.json``: an array of values, each of them a user id, or an object
+      with the key ``column``;
+    - ``.parquet``: needs ``airflow-provider-kore[parquet]``;
+    - ``.xlsx``: needs ``airflow-provider-kore[excel]``; the one worksheet that is not empty, with a header. Its user
+      ids must be cells of text.
+
+    All but the last two may end in ``.gz`` besides, and are UTF-8 with any line ends. A blank line is refused. The file
+    is read as a stream; only the texts of a workbook are in memory as a whole.
+
+    Without ``column``, a table must have the columns ``channel_id`` and ``channel_user_id``, and a JSON value must be a
     user id by itself: a string, or an object with exactly these two keys.
 
     :param uri: where the file is, such as ``s3://bucket/people.txt`` or ``file:///data/people.csv``; anything that
-        ``airflow.sdk.ObjectStoragePath`` reads. Templated.
-    :param column: the CSV column, or the key of each JSON object, that holds the user id. Templated.
+        ``airflow.sdk.ObjectStoragePath`` reads. A version of an object, as in ``?versionId=…``, is read as such.
+        Templated.
+    :param column: the column, or the key of each JSON object, that holds the user id. Templated.
     """
 
     template_fields: Sequence[str] = ("uri", "column")
@@ -43,83 +84,138 @@ class FileUserIds(UserIdSource):
     def __repr__(self) -> str:
         return f"user ids in {self.uri}" + (f", column {self.column}" if self.column is not None else "")
 
-    def read(self) -> Iterator[object]:
+    def read(self) -> Iterator[UserId]:
         """
-        Read the file, line by line.
+        Read the file, and check each user id by its line, row or item.
 
         :raises KoreSourceError: if it cannot be read just now, or is not there.
-        :raises KoreInputError: if it is not what its name says it is; the error names the line, never its content.
+        :raises KoreInputError: if it is not what its name says it is, or holds what is no user id; the error names the
+            place in the file, never its content.
         """
-        form = _form_of(self.uri)
-        if form == ".csv":
-            yield from self._read_csv()
-        elif form in (".jsonl", ".ndjson"):
-            for number, line in enumerate(self._lines(), start=1):
-                yield self._read_json(line, number)
-        elif self.column is not None:
-            raise self._fault("it is plain text by its name, which has no columns", remedy="Leave out column.")
-        else:
-            for line in self._lines():
-                yield line.removesuffix("\n").removesuffix("\r")
-
-    def _read_csv(self) -> Iterator[object]:
-        rows = csv.reader(self._lines(), strict=True)
+        check_texts(self)
+        form = form_of(self.uri)
+        place = ""
         try:
-            columns = Columns(next(rows, []), self.column, self._fault)
-            for row in rows:
-                yield columns.pick(row, f"line {rows.line_num}")
-        except csv.Error:
-            raise self._fault(f"line {rows.line_num} is not CSV") from None
-
-    def _read_json(self, line: str, number: int) -> object:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            raise self._fault(f"line {number} is not JSON") from None
-        if self.column is None:
-            return value
-        if not isinstance(value, dict) or self.column not in value:
-            raise self._fault(f"line {number} has no key {self.column}")
-        return value[self.column]
-
-    def _lines(self) -> Iterator[str]:
-        from airflow.sdk import ObjectStoragePath
-
-        number = 1
-        try:
-            with closing(ObjectStoragePath(self.uri).open("rb")) as raw:  # type: ignore[no-untyped-call]
-                file = gzip.GzipFile(fileobj=raw) if self.uri.lower().endswith(".gz") else io.BufferedReader(raw)
-                while line := file.readline(LONGEST_LINE + 1):
-                    if len(line) > LONGEST_LINE:
-                        raise self._fault(f"line {number} is longer than {LONGEST_LINE} bytes")
-                    if text := line.decode("utf-8-sig" if number == 1 else "utf-8"):
-                        yield text
-                    number += 1
-        except UnicodeDecodeError:
-            raise self._fault(f"line {number} is not UTF-8") from None
-        except FileNotFoundError:
-            raise self._unreadable("there is no such file") from None
-        except EOFError:
-            raise self._unreadable(f"it is not a whole gzip file; it breaks off at line {number}") from None
-        except (gzip.BadGzipFile, zlib.error):
-            raise self._fault(f"it is not a whole gzip file; it breaks off at line {number}") from None
+            with closing(_open(self.uri)) as file:
+                content = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if form.packed else file)
+                for place, value in form.read(content, self.column, _fault):
+                    yield check_user_id(value, place)
         except KoreInputError:
             raise
-        except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
-            raise self._unreadable(f"{type(error).__name__} at line {number}") from None
+        except _StorageError as error:
+            raise _unreadable(describe_storage_error(error.of_storage) + _after(place)) from None
+        except EOFError:
+            raise _unreadable(f"it is not a whole gzip file{_after(place)}") from None
+        except (gzip.BadGzipFile, zlib.error):
+            raise _fault(f"it is not a whole gzip file{_after(place)}") from None
+        except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
+            raise _fault(f"it is not what its name says it is ({type(error).__name__}){_after(place)}") from None
 
-    @staticmethod
-    def _fault(reason: str, remedy: str = "Check its URI and its form.") -> KoreInputError:
-        return KoreInputError(f"The file of user ids cannot be read: {reason}.", remedy=remedy)
 
-    @staticmethod
-    def _unreadable(reason: str) -> KoreSourceError:
-        return KoreSourceError(
-            f"The file of user ids cannot be read: {reason}.",
-            remedy="Check its URI, the rights of the worker to read it, and that the provider of its file system is "
-            "installed; then try again.",
+def _after(place: str) -> str:
+    return f", after {place}" if place else ""
+
+
+class Form(NamedTuple):
+    """How a file is read."""
+
+    read: Reader
+    packed: bool
+
+
+def form_of(uri: object) -> Form:
+    """
+    Tell the form of a file by the end of its name; a query string or a fragment is no part of the name.
+
+    :raises KoreInputError: if there is no such form.
+    """
+    if not isinstance(uri, str):
+        raise _fault(f"its URI is of type {type(uri).__name__}", "Pass the URI as text.")
+    name = PurePosixPath(re.split(r"[?#]", uri.rpartition("/")[2])[0].lower())
+    packed = name.suffix == ".gz"
+    suffix = (name.with_suffix("") if packed else name).suffix
+    reader = TEXT_FORMS.get(suffix) or (None if packed else TABLE_FORMS.get(suffix))
+    if reader is None:
+        ends = f"ends in {suffix}{'.gz' if packed else ''}" if suffix or packed else "has no end that tells its form"
+        raise _fault(
+            f"its name {ends}, and what is in it is not known",
+            f"Name it by its form: {', '.join(TEXT_FORMS)}, each also with .gz; or {', '.join(TABLE_FORMS)}.",
         )
+    return Form(reader, packed)
 
 
-def _form_of(uri: str) -> str:
-    return PurePosixPath(uri.lower().removesuffix(".gz")).suffix
+class _StorageError(Exception):
+    """An error of the file system, apart from those of what reads the file's form."""
+
+    def __init__(self, of_storage: Exception) -> None:
+        super().__init__()
+        self.of_storage = of_storage
+
+
+class _StoredFile(io.RawIOBase):
+    """A file of any file system, which may know no more than how to read, and to seek if it can."""
+
+    def __init__(self, uri: str) -> None:
+        from airflow.sdk import ObjectStoragePath
+
+        try:
+            path = ObjectStoragePath(uri)
+            self._file = _file_system(path).open(path.path, "rb", block_size=BLOCK)
+        except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
+            raise _StorageError(error) from None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        into = memoryview(buffer).cast("B")
+        try:
+            content = self._file.read(len(into))
+        except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
+            raise _StorageError(error) from None
+        into[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._file.seek(offset, whence)  # to before the start is an error of whoever asks for it
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._file.close()
+
+
+def _open(uri: str) -> io.BufferedReader:
+    # Files of object stores have no readline() with a size, and their read() may give less than it was asked for.
+    return io.BufferedReader(_StoredFile(uri))
+
+
+_VERSION = re.compile(r"\?versionId=[^/]+|#\d+", re.IGNORECASE)
+"""How object stores name one version of an object: S3 and Azure in a query string, GCS in a fragment."""
+
+
+def _file_system(path: ObjectStoragePath) -> Any:  # noqa: ANN401 # fsspec has no types
+    """Get the file system of a path, one that knows versions if the path names one; others read the newest instead."""
+    files = path.fs
+    if getattr(files, "version_aware", None) is False and _VERSION.search(path.path):
+        return type(files)(*files.storage_args, **{**files.storage_options, "version_aware": True})
+    return files
+
+
+def _fault(reason: str, remedy: str = "Check its URI and its form.", /) -> KoreInputError:
+    return KoreInputError(f"The file of user ids cannot be read: {reason}.", remedy=remedy)
+
+
+def _unreadable(reason: str) -> KoreSourceError:
+    return KoreSourceError(
+        f"The file of user ids cannot be read: {reason}.",
+        remedy="Check its URI, the rights of the worker to read it, and that the provider of its file system is "
+        "installed; then try again.",
+    )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.user_ids.columns import Columns
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 
 ROWS_AT_ONCE = 1000
+_REFUSALS = frozenset({"SQLITE_ERROR", "error 1054", "error 1142", "error 1143"})
+"""SQLite refuses a query; MySQL knows no such column, or does not let its user read a table or a column."""
+_CODE = re.compile(r"[0-9A-Z]{5}|SQLITE_[A-Z_]+|error [0-9]+")
 
 
 class SqlUserIds(UserIdSource):
@@ -20,7 +24,8 @@ class SqlUserIds(UserIdSource):
     each time, or a retry cannot go on where the try before it ended: end the query with ``ORDER BY``.
 
     :param conn_id: an Airflow connection to a database whose hook is a ``DbApiHook``. Templated.
-    :param sql: the query. Templated; put no person's name into it.
+    :param sql: the query, which the database gets as it is written: ``%`` needs no doubling. Templated; put no person's
+        name into it.
     :param column: the column that holds the user id. Without it the query must give that column alone, or the columns
         ``channel_id`` and ``channel_user_id``. Templated.
     """
@@ -39,20 +44,28 @@ class SqlUserIds(UserIdSource):
         """
         Run the query and read its rows.
 
-        :raises KoreSourceError: if the query fails; the error names the kind of failure, and not the database's own
-            text, which may hold a person's id.
-        :raises KoreInputError: if it gives other columns.
+        :raises KoreSourceError: if the database cannot be reached or breaks off; a retry may help.
+        :raises KoreInputError: if the database refuses the query, or it gives other columns; a retry does not help.
+            Both errors name the kind of failure, and not the database's own text, which may hold a person's id.
         """
+        check_texts(self)
         number = 0
         try:
-            for number, row in enumerate(self._rows(), start=1):  # noqa: B007 # told if the next row fails
+            for number, row in enumerate(self._rows(), start=1):  # noqa: B007 # said if the next row fails
                 yield row
         except KoreInputError:
             raise
         except Exception as error:  # noqa: BLE001 # each database has exceptions of its own
+            cause = f"{_cause_of(error)} after row {number}"
+            if _is_refusal(error):
+                raise self._fault(
+                    cause,
+                    remedy="Correct the query, or the rights of the connection's user, and clear the task. Run the "
+                    "query by itself to see the database's own text: it is withheld, since it may show people's ids.",
+                ) from None
             raise KoreSourceError(
-                f"The user ids cannot be queried: {type(error).__name__} after row {number}.",
-                remedy="Check the connection and the query, and that the database can be reached; then try again.",
+                f"The user ids cannot be queried: {cause}.",
+                remedy="Check the connection, and that the database can be reached; then run the task again.",
             ) from None
 
     def _rows(self) -> Iterator[object]:
@@ -64,7 +77,9 @@ class SqlUserIds(UserIdSource):
         engine = hook.get_sqlalchemy_engine()
         try:
             with engine.connect() as connection:
-                result = connection.execution_options(yield_per=ROWS_AT_ONCE, no_parameters=True).exec_driver_sql(self.sql)
+                # Without no_parameters many drivers read each % as a place for a parameter.
+                options = connection.execution_options(yield_per=ROWS_AT_ONCE, no_parameters=True)
+                result = options.exec_driver_sql(self.sql)
                 names = list(result.keys())
                 # A lone column is the one that is meant; of a file it could be a header that is missing.
                 column = names[0] if len(names) == 1 and self.column is None else self.column
@@ -77,3 +92,36 @@ class SqlUserIds(UserIdSource):
     @staticmethod
     def _fault(reason: str, remedy: str = "Check the connection and the query.") -> KoreInputError:
         return KoreInputError(f"The user ids cannot be queried: {reason}.", remedy=remedy)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether the database, or SQLAlchemy before it, would refuse the same query again."""
+    from sqlalchemy import exc
+
+    if isinstance(error, exc.DBAPIError):
+        if error.connection_invalidated:
+            return False
+        # Some drivers call an unknown table or column an OperationalError, as they call a lost connection.
+        codes = _codes_of(error.orig)
+        return isinstance(error, exc.ProgrammingError | exc.DataError | exc.NotSupportedError) or bool(
+            codes & _REFUSALS or any(code.startswith("42") and len(code) == 5 for code in codes)
+        )
+    return isinstance(error, exc.ArgumentError | exc.InvalidRequestError)
+
+
+def _codes_of(error: object) -> set[str]:
+    """List the codes that a database's driver gives: of SQLSTATE, of SQLite, of MySQL."""
+    codes = {getattr(error, name, None) for name in ("pgcode", "sqlstate", "sqlite_errorname")}
+    number = next(iter(getattr(error, "args", ())), None)
+    if type(number) is int and 0 < number < 100_000:
+        codes.add(f"error {number}")
+    return {code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)}
+
+
+def _cause_of(error: Exception) -> str:
+    """Name the kind of failure by classes and codes, which cannot hold an id."""
+    original = getattr(error, "orig", None)
+    details = [*sorted(_codes_of(original))]
+    if original is not None and type(original).__name__ != type(error).__name__:
+        details.insert(0, type(original).__name__)
+    return type(error).__name__ + (f" ({', '.join(details)})" if details else "")

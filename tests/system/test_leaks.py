@@ -78,7 +78,6 @@ AIRFLOWS_MESSAGES = (
 
 SHOWING_REQUEST_IDS = {
     "rendered_task_instance_fields.rendered_fields",
-    "task_instance.next_kwargs",
     "task_state_store.value",
     "trigger.kwargs",
     "xcom.value",

@@ -164,6 +164,132 @@ def test_a_report_that_is_not_understood_breaks_nothing(page, fake, value):
     assert not watched.messages
 
 
+GOOD = make_report()
+NOT_READABLE = {
+    "a path in place of the value": "s3://xcoms/kore_erase_daily/manual__1/erase_users/kore_erasure",
+    "a path as JSON": '"file:///xcoms/1"',
+    "cut JSON": json.dumps(GOOD)[:-1],
+    "nothing": None,
+    "an empty text": "",
+    "a list": [GOOD],
+    "a number": 100,
+    "another version": GOOD | {"version": 2},
+    "a version as text": GOOD | {"version": "1"},
+    "no version": {key: value for key, value in GOOD.items() if key != "version"},
+    "another stage": GOOD | {"stage": "finished"},
+    "a stage of no text": GOOD | {"stage": ["ended"]},
+    "no stage": {key: value for key, value in GOOD.items() if key != "stage"},
+    "counts as text": GOOD | {"erased": "100"},
+    "counts below zero": GOOD | {"not_erased": -1},
+    "counts in parts": GOOD | {"user_count": 99.5},
+    "no word of a dry run": {key: value for key, value in GOOD.items() if key != "dry_run"},
+    "a dry run as text": GOOD | {"dry_run": "true"},
+    "a verification of no counts": GOOD | {"verification": {"gone": 100}},
+    "a verification of text": GOOD | {"verification": {"found": "1", "not_checkable": 0}},
+    "a verification that is none": GOOD | {"verification": "all"},
+}
+NOT_PROVEN = {
+    "no number of users": GOOD | {"user_count": None},
+    "no users": GOOD | {"user_count": 0, "erased": 0},
+    "no number of the erased": GOOD | {"erased": None},
+    "fewer erased": GOOD | {"erased": 99},
+    "more erased": GOOD | {"erased": 101},
+    "no number of the open": {key: value for key, value in GOOD.items() if key != "open"},
+    "somebody open besides": GOOD | {"open": 1},
+}
+
+
+@pytest.mark.parametrize(
+    "state", ["success", "skipped", "removed", "running", "deferred", "up_for_retry", "failed", None]
+)
+def test_a_report_that_cannot_be_read_is_never_shown_as_done(page, fake, state):
+    fake.set([make_erasure(value, state=state, run_id=name) for name, value in NOT_READABLE.items()])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_text("Report not readable")).to_have_count(len(NOT_READABLE))
+    expect(page.locator("#rows .state.done")).to_have_count(0)
+    expect(page.locator("#rows")).not_to_contain_text("Erased")
+    expect(page.locator("#groups [data-group=done] .rows")).to_have_text("0")
+    if state in ("success", "skipped", "removed", "failed"):
+        expect(page.locator("#rows .state.not_erased")).to_have_count(len(NOT_READABLE))
+
+
+def test_a_report_that_proves_nothing_is_never_shown_as_done(page, fake):
+    fake.set([make_erasure(value, run_id=name) for name, value in NOT_PROVEN.items()])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#rows .number")).to_have_count(len(NOT_PROVEN))
+    expect(page.locator("#rows .state.done")).to_have_count(0)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 401, 503])
+def test_a_report_that_cannot_be_fetched_is_never_shown_as_done(page, fake, status):
+    fake.set([told("one"), told("other")])
+    fake.refusals = {"value": status}
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_text("Report not readable").or_(page.locator("#message-title"))).not_to_have_count(0)
+    page.wait_for_timeout(500)
+    expect(page.locator("#rows .state.done")).to_have_count(0)
+    expect(page.locator("#rows")).not_to_contain_text("Erased")
+    if status not in (401,):
+        expect(page.locator("#rows .state.not_erased", has_text="Unproven")).to_have_count(2)
+
+
+@pytest.mark.parametrize("answer", ["", "{", "null", "[]", "7", '"s3://xcoms/1"', "{}", '{"value": null}'])
+def test_an_answer_that_is_none_of_airflows_is_never_shown_as_done(page, fake, answer):
+    fake.set([told("one"), told("other")])
+    fake.garbled = {"value": answer}
+    watched = Watched(page)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    page.wait_for_timeout(700)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(2)
+    expect(page.locator("#rows .state.done")).to_have_count(0)
+    assert not watched.messages
+
+
+@pytest.mark.parametrize("call", ["list", "tasks"])
+@pytest.mark.parametrize(
+    "answer", ["", "null", "[]", "{}", '{"xcom_entries": {}, "task_instances": {}, "total_entries": 1}']
+)
+def test_a_list_that_is_none_of_airflows_is_told_and_nothing_is_done(page, fake, call, answer):
+    fake.garbled = {call: answer}
+    watched = Watched(page)
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_role("alert")).to_contain_text("Airflow does not answer")
+    expect(page.locator("#rows .state.done")).to_have_count(0)
+    assert not watched.messages
+
+
+def test_a_report_that_is_lost_on_the_way_is_never_shown_as_done(page, fake):
+    fake.set([told("one"), told("other")])
+    page.route("**/xcomEntries/kore_erasure*", lambda route: route.abort())
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.get_by_role("alert")).to_contain_text("Airflow does not answer")
+    expect(page.locator("#rows .state.done")).to_have_count(0)
+
+
+def test_among_more_failed_tasks_than_are_listed_none_is_shown_as_erased(page, fake):
+    many = [told(f"failed {number:04}", "failed", started=at(number), updated=at(number)) for number in range(1_150)]
+    for number, erasure in enumerate(many):
+        erasure["entry"]["timestamp"] = at(number)
+    fake.set([*many, told("done"), told("old", started=at(5_000))])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#range")).to_contain_text("1,152", timeout=30_000)
+    expect(page.locator("#loaded")).to_have_attribute("aria-busy", "false", timeout=60_000)
+    page.get_by_role("searchbox").fill("Erased")
+    expect(page.locator("#rows tr[data-key]")).to_have_count(2)
+    assert set(page.locator("#rows [data-part=run]").all_inner_texts()) == {"done", "old"}
+    page.get_by_role("searchbox").fill("failed 114")
+    expect(page.locator("#rows .state", has_text="Failed")).to_have_count(10)
+
+
+def test_whoever_may_not_see_tasks_sees_what_was_last_reported(page, fake):
+    fake.refusals = {"tasks": 403, "task": 403}
+    fake.set([told("done"), make_erasure("s3://xcoms/1", run_id="unreadable"), told("failed", "failed", erased=99)])
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/")
+    expect(page.locator("#loaded")).to_contain_text("You may not see how the tasks stand")
+    expect(page.locator("#rows .state.done")).to_have_count(1)
+    expect(page.locator("#rows tr", has=page.locator(".state.done"))).to_contain_text("done")
+
+
 def run_until_told(page, selector, words):
     """Let the page's clock run in small steps, since answers take their time by another clock."""
     for _ in range(50):

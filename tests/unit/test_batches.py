@@ -8,12 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.users import ChannelUserId
+from airflow_provider_kore.api.users import ChannelUserId, fold_duplicates
 from airflow_provider_kore.batches import UserBatches
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 
+PAIR = ChannelUserId("a", "b")
+
 users = st.lists(
-    st.sampled_from(["a", "A", "b", " a", "é", "e\u0301", ChannelUserId("a", "b"), ChannelUserId("b", "a"), '["a"]'])
+    st.sampled_from(
+        ["a", "A", "b", "é", "e\u0301", "a@x", "A@x", "a@X", ChannelUserId("a", "b"), ChannelUserId("b", "a")]
+    )
 )
 
 
@@ -29,18 +33,43 @@ def test_batches_hold_everybody_once_and_in_order(user_ids, batch_size):
     assert all(0 < len(batch) <= batch_size for batch in batches)
 
 
+def folded(user_ids):
+    """The users as they should be sent, and how many duplicates and other spellings there are."""
+    first, duplicates, spellings = {}, 0, 0
+    for user_id in user_ids:
+        sent = first.setdefault(user_id.lower() if isinstance(user_id, str) and "@" in user_id else user_id, [])
+        duplicates += bool(sent) and sent[0] == user_id
+        spellings += bool(sent) and sent[0] != user_id
+        sent.append(user_id)
+    return [sent[0] for sent in first.values()], duplicates, spellings
+
+
 @given(users, st.integers(1, 4))
-def test_of_exact_duplicates_the_first_stays_also_across_batches(user_ids, batch_size):
+def test_of_duplicates_and_of_addresses_in_another_case_the_first_stays_also_across_batches(user_ids, batch_size):
     batches = UserBatches(user_ids, batch_size, 1000)
-    assert everybody(batches) == list(dict.fromkeys(user_ids))
-    assert batches.duplicates == len(user_ids) - len(set(user_ids))
+    assert (everybody(batches), batches.duplicates, batches.spellings) == folded(user_ids)
 
 
 @given(users, st.integers(1, 4))
 def test_each_reading_gives_the_same(user_ids, batch_size):
     batches = UserBatches(lambda: iter(user_ids), batch_size, 1000)
     assert list(batches) == list(batches)
-    assert batches.duplicates == len(user_ids) - len(set(user_ids))
+    assert (batches.duplicates, batches.spellings) == folded(user_ids)[1:]
+
+
+@given(users)
+def test_the_list_of_the_hook_is_folded_as_batches_are(user_ids):
+    assert list(fold_duplicates(user_ids)) == folded(user_ids)[0]
+
+
+def test_a_plan_says_how_many_were_folded_and_counts_users_once(caplog):
+    caplog.set_level("INFO")
+    batches = UserBatches(["Ann@x.org", "b", "ann@x.org", "b", "ANN@X.ORG", "c"], 2, 3)
+    records = batches.plan(b"key")
+    assert [record.user_count for record in records] == [2, 1]
+    assert "1 exact duplicates" in caplog.text
+    assert "2 e-mail addresses that differ from an earlier one in case alone" in caplog.text
+    assert "x.org" not in caplog.text.lower()
 
 
 def test_a_batch_comes_before_the_rest_is_read():

@@ -1,63 +1,83 @@
-"""The folder of an export: what is in it is whole, and what its storage says is not told."""
+"""The folder of an export: its documents, and files whose content comes piece by piece."""
 
-import builtins
+import errno
 import hashlib
 import json
+import os
 import uuid
+from tempfile import SpooledTemporaryFile
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from airflow_provider_kore import export_files
 from airflow_provider_kore.exceptions import Consequence, KoreExportError
 from airflow_provider_kore.export_files import ExportFolder
+
+SECRET = "Xq7ZwK9 is not allowed"
 
 
 @pytest.fixture(params=["file", "memory"])
 def uri(request, tmp_path):
     """A folder on disk, and one in a storage that copies where a disk renames."""
     attach("memory", fs=MemoryFileSystem())
-    return f"file://{tmp_path}/a/b" if request.param == "file" else f"memory://{uuid.uuid4().hex}/b/"
+    return f"file://{tmp_path}/a/b" if request.param == "file" else f"memory://{uuid.uuid4().hex}/b"
 
 
 @pytest.fixture
 def folder(uri):
-    folder = ExportFolder(uri)
-    folder.create()
-    folder.create()
-    return folder
+    return ExportFolder(uri)
+
+
+@pytest.fixture(params=[export_files.IN_MEMORY, 3])
+def in_memory(request, monkeypatch):
+    """Content that fits into memory, and content that does not."""
+    monkeypatch.setattr(export_files, "IN_MEMORY", request.param)
 
 
 def names(uri):
-    return sorted(path.name for path in ObjectStoragePath(uri).iterdir())
+    path = ObjectStoragePath(uri)
+    return sorted(name.rpartition("/")[2] for name in path.fs.ls(path.path, detail=False)) if path.exists() else []
 
 
-def test_a_file_is_there_when_it_is_whole_and_not_before(folder, uri):
+def test_a_file_is_there_when_it_is_whole_and_nothing_of_it_before(folder, uri, in_memory):
     file = folder.begin("kd-1.jsonl")
     file.write(b"one\n")
     file.write(b"two\n")
-    assert folder.read("kd-1.jsonl") is None
+    assert names(uri) == []
     assert file.finish() == hashlib.sha256(b"one\ntwo\n").hexdigest() == folder.sha256("kd-1.jsonl")
-    assert folder.read("kd-1.jsonl") == b"one\ntwo\n"
     assert list(folder.lines("kd-1.jsonl")) == [b"one\n", b"two\n"]
-    assert (file.size, folder.size("kd-1.jsonl")) == (8, 8)
+    assert file.size == 8
     assert names(uri) == ["kd-1.jsonl"]
 
 
 def test_an_empty_file_is_a_file(folder, uri):
-    assert folder.write("empty", b"") == hashlib.sha256(b"").hexdigest() == folder.sha256("empty")
+    assert folder.begin("empty").finish() == hashlib.sha256(b"").hexdigest() == folder.sha256("empty")
     assert names(uri) == ["empty"]
 
 
-def test_a_file_that_is_given_up_leaves_nothing(folder, uri):
+def test_content_that_waits_on_the_disk_of_the_worker_has_no_name_there(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(export_files, "IN_MEMORY", 3)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    file = folder.begin("kd-1.jsonl")
+    file.write(b"ann@example.com")
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert os.fstat(file._content.fileno()).st_nlink == 0
+    file.discard()
+
+
+def test_a_file_that_is_discarded_leaves_nothing(folder, uri, in_memory):
     file = folder.begin("kd-1.jsonl")
     file.write(b"one\n")
     file.discard()
     assert names(uri) == []
 
 
-def test_a_file_that_is_set_aside_is_not_taken_for_a_whole_one(folder, uri):
+def test_a_file_that_is_set_aside_is_not_a_whole_one(folder, uri, in_memory):
     file = folder.begin("kd-1.jsonl")
     file.write(b"one\n")
     sha256 = file.set_aside()
@@ -73,11 +93,13 @@ def test_a_file_that_is_set_aside_is_not_taken_for_a_whole_one(folder, uri):
     assert names(uri) == []
 
 
-def test_a_file_replaces_another_of_its_name(folder, uri):
-    folder.write("manifest.json", b"old")
-    folder.write("manifest.json", b"new")
-    assert folder.read("manifest.json") == b"new"
-    assert names(uri) == ["manifest.json"]
+def test_an_attempt_that_discards_its_file_leaves_that_of_another_attempt(folder, uri):
+    files = [folder.begin("kd-1.jsonl") for _ in range(2)]
+    for number, file in enumerate(files):
+        file.write(b"%d" % number)
+    files[0].finish()
+    files[1].discard()
+    assert folder.read("kd-1.jsonl") == b"0"
 
 
 def test_a_document_has_one_form(folder):
@@ -92,87 +114,46 @@ def test_what_is_no_document_is_none(folder, content):
     assert folder.read_document("missing.json") is None
 
 
-def test_what_is_missing_is_none_and_can_be_removed(folder):
-    assert folder.read("missing") is None
-    assert folder.sha256("missing") is None
-    folder.remove("missing", "also missing")
+def test_documents_can_be_read_by_anybody(folder):
+    folder.write_document("a.json", {"a": "é"})
+    assert json.loads(folder.read("a.json")) == {"a": "é"}
 
 
 def test_the_uri_of_a_file_is_below_that_of_the_folder():
     assert ExportFolder("s3://conn@bucket/a/").uri_of("manifest.json") == "s3://conn@bucket/a/manifest.json"
 
 
-SECRET = "Xq7ZwK9 is not allowed"
+@pytest.mark.parametrize("method", ["makedirs", "open", "mv"])
+def test_a_storage_that_fails_leaves_no_file_and_is_named_by_its_cause(tmp_path, monkeypatch, method):
+    def fail(*_, **__):
+        raise OSError(errno.EDQUOT, SECRET)
 
-
-class FailingFile:
-    """Fails in one of its methods, like any file system, with a text that must not be told."""
-
-    def __init__(self, file, fails):
-        self._file, self._fails = file, fails
-
-    def __getattr__(self, name):
-        if name == self._fails:
-
-            def fail(*arguments):
-                self._fails = None
-                raise builtins.PermissionError(SECRET)
-
-            return fail
-        return getattr(self._file, name)
-
-
-@pytest.mark.parametrize("fails", ["write", "close", "move", "stat", "unlink", "open"])
-def test_a_storage_that_fails_leaves_no_whole_file_and_is_named_by_kind(folder, uri, monkeypatch, fails):
-    if fails in ("write", "close"):
-        real = ObjectStoragePath.open
-        monkeypatch.setattr(
-            ObjectStoragePath, "open", lambda self, mode: FailingFile(real(self, mode), fails if "w" in mode else None)
-        )
-    else:
-
-        def fail(*arguments, **more):
-            raise PermissionError(SECRET)
-
-        monkeypatch.setattr(ObjectStoragePath, fails, fail)
-    with pytest.raises(KoreExportError) as caught:
-        folder.write("kd-1.json", b"{}")
-    monkeypatch.undo()
-    assert "PermissionError" in caught.value.problem
-    assert caught.value.consequence is Consequence.NOTHING_ERASED
-    assert "Xq7ZwK9" not in f"{caught.value}{caught.value!r}"
-    assert caught.value.__suppress_context__
-    if fails != "stat":  # what cannot be looked at may be whole, and nothing beside it says so
-        assert folder.read("kd-1.json") is None
-
-
-def test_a_file_that_was_cut_short_is_removed(folder, monkeypatch):
+    folder = ExportFolder(tmp_path.as_uri())
     file = folder.begin("kd-1.jsonl")
     file.write(b"one\n")
-    monkeypatch.setattr(ExportFolder, "size", lambda self, name: 3)
-    with pytest.raises(KoreExportError, match="not as long"):
-        file.finish()
-    assert folder.read("kd-1.jsonl") is None
-
-
-@pytest.mark.parametrize("deed", ["create", "read", "sha256", "lines", "remove", "size"])
-def test_each_deed_names_the_kind_of_failure_alone(folder, monkeypatch, deed):
-    def fail(*arguments, **more):
-        raise ValueError(SECRET)
-
-    for name in ("open", "mkdir", "unlink", "stat"):
-        monkeypatch.setattr(ObjectStoragePath, name, fail)
-    with pytest.raises(KoreExportError, match="ValueError") as caught:
-        list(getattr(folder, deed)(*([] if deed == "create" else ["kd-1.json"])))
-    assert "Xq7ZwK9" not in str(caught.value)
-
-
-def test_a_storage_that_airflow_does_not_know_is_told_by_kind():
+    monkeypatch.setattr(LocalFileSystem, method, fail)
     with pytest.raises(KoreExportError) as caught:
-        ExportFolder("nosuchstorage://a/b").create()
+        file.finish()
+    monkeypatch.undo()
+    assert caught.value.problem == "The export cannot be written: OSError: EDQUOT, Disk quota exceeded."
+    assert caught.value.consequence is Consequence.NOTHING_ERASED
+    assert SECRET not in f"{caught.value}{caught.value!r}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_without_room_is_named_by_its_cause(folder, uri, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, SECRET)
+
+    monkeypatch.setattr(SpooledTemporaryFile, "write", fail)
+    file = folder.begin("kd-1.jsonl")
+    with pytest.raises(KoreExportError, match="cannot be collected on the worker: OSError: ENOSPC, No space left"):
+        file.write(b"one\n")
+    file.discard()
+    assert names(uri) == []
+
+
+def test_a_storage_that_airflow_does_not_know_is_refused():
+    with pytest.raises(KoreExportError) as caught:
+        ExportFolder("nosuchstorage://a/b").write("x", b"")
     assert "provider of its file system" in caught.value.remedy
-
-
-def test_documents_can_be_read_by_anybody(folder):
-    folder.write_document("a.json", {"a": "é"})
-    assert json.loads(folder.read("a.json")) == {"a": "é"}

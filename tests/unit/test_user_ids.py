@@ -31,96 +31,7 @@ def refused(value, most=1000):
     return str(caught.value)
 
 
-@pytest.fixture
-def people(tmp_path):
-    """Write a file and give its URI."""
-
-    def people(content):
-        path = tmp_path / "people.txt"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path.as_uri()
-
-    return people
-
-
-# --- Files ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("content", "user_ids"),
-    [
-        pytest.param("u-1\nu-2\n", ["u-1", "u-2"], id="plain"),
-        pytest.param("u-1\nu-2", ["u-1", "u-2"], id="no final newline"),
-        pytest.param("u-1\r\nu-2\r\n", ["u-1", "u-2"], id="CRLF"),
-        pytest.param("\ufeffu-1\nu-2\n", ["u-1", "u-2"], id="BOM"),
-        pytest.param("\ufeffu-1\r\nu-2", ["u-1", "u-2"], id="BOM and CRLF"),
-        pytest.param(" u-1 \n\tu-2\n", [" u-1 ", "\tu-2"], id="spaces"),
-        pytest.param('a,b\n"q"\n;x\n# y\n', ["a,b", '"q"', ";x", "# y"], id="commas, quotes, comments"),
-        pytest.param("ünï@exämple.com\n用户\n🙂\n", ["ünï@exämple.com", "用户", "🙂"], id="unicode"),
-        pytest.param("a\u2028b\na\x0bb\na\x85b\n", ["a\u2028b", "a\x0bb", "a\x85b"], id="other line breaks"),
-        pytest.param("e\u0301\né\n", ["e\u0301", "é"], id="not normalised"),
-        pytest.param("a\nA\n", ["a", "A"], id="case kept"),
-        pytest.param("", [], id="empty"),
-        pytest.param("\ufeff", [], id="BOM alone"),
-    ],
-)
-def test_a_file_is_read_line_by_line_as_given(people, content, user_ids):
-    assert read_user_ids(FileUserIds(people(content)), 1000) == (user_ids, 0)
-    assert read_user_ids(people(content), 1000) == (user_ids, 0)
-
-
-lines = st.text(st.characters(exclude_characters="\r\n\ufeff{}%", exclude_categories=["Cs"]), min_size=1).filter(
-    lambda line: line.strip() and line.strip().lower() not in {"none", "null", "nan", "undefined"}
-)
-
-
-@given(st.lists(lines, unique=True), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-def test_every_id_comes_out_of_a_file_as_it_went_in(tmp_path_factory, user_ids, newline, bom, final):
-    path = tmp_path_factory.getbasetemp() / "property.txt"
-    text = newline.join(user_ids) + (newline if final and user_ids else "")
-    path.write_bytes(text.encode("utf-8-sig" if bom else "utf-8"))
-    assert read_user_ids(path.as_uri(), 1000) == (user_ids, 0)
-
-
-@pytest.mark.parametrize(
-    ("content", "position"),
-    [
-        (f"{PERSON}\n\n{PERSON}\n", 2),
-        (f"{PERSON}\n{PERSON}\n \n", 3),
-        (f"{PERSON}\n\n", 2),
-        ("\n", 1),
-        (f"{PERSON}\r\n\r\n{PERSON}", 2),
-        (f"u-1\n{{{{ {PERSON} }}}}\n", 2),
-        ("u-1\nNone\n", 2),
-    ],
-)
-def test_a_line_that_names_nobody_is_refused_by_its_number(people, content, position):
-    assert f"position {position} " in refused(people(content))
-
-
-@pytest.mark.parametrize("content", [b"\xff", PERSON.encode() + b"\n\xe4\n", PERSON.encode("utf-16")])
-def test_a_file_that_is_not_utf_8_is_refused(people, content):
-    assert "not UTF-8" in refused(people(content))
-
-
-def test_a_missing_file_is_refused(tmp_path):
-    assert "no such file" in refused((tmp_path / "nobody.txt").as_uri())
-
-
-@pytest.mark.parametrize("uri", ["nosuchscheme://bucket/people.txt", "file:///"])
-def test_a_place_that_cannot_be_read_is_refused(uri):
-    assert "cannot be read" in refused(uri)
-
-
-def test_the_first_lines_of_a_bad_file_are_not_returned(people):
-    uri = people("u-1\n\nu-3\n")
-    with pytest.raises(KoreInputError):
-        read_user_ids(uri, 1000)
-
-
-def test_reading_stops_at_one_more_than_allowed(people):
-    uri = people("u-1\nu-2\nu-3\n\n")
-    assert "more users to erase than the 2" in refused(uri, most=2)
+# --- Sources ----------------------------------------------------------------------------------------------------
 
 
 def test_a_source_is_not_read_beyond_the_limit():
@@ -132,14 +43,8 @@ def test_a_source_is_not_read_beyond_the_limit():
                 taken.append(number)
                 yield f"u-{number}"
 
-    refused(Source(), most=10)
+    assert "more users to erase than the 10" in refused(Source(), most=10)
     assert len(taken) == 11
-
-
-def test_a_file_names_its_uri_only(people):
-    uri = people(PERSON)
-    assert repr(FileUserIds(uri)) == f"user ids in {uri}"
-    assert FileUserIds.template_fields == ("uri", "column")
 
 
 # --- Values -----------------------------------------------------------------------------------------------------

@@ -11,21 +11,24 @@ from hypothesis import strategies as st
 from airflow_provider_kore import verification as verification_module
 from airflow_provider_kore.api.calls import Pacing
 from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.history import LONGEST_WINDOW, LiteQuery
+from airflow_provider_kore.api.user_search import CHANNEL, LITE, SPAN
 from airflow_provider_kore.exceptions import KoreFoundError, KoreInputError, KoreVerificationError
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.verification import Finding, Person, Verification, judge, read_extent
 
 PERIOD = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 12, tzinfo=UTC))
 SCOPE = ErasureScope(("st-1", "st-2"), all_bots=False)
-QUERIES = 2 * 2 * 2  # bots, weeks, kinds of data
+QUERIES = 2 * 3  # bots; messages by user id and by the id in a channel, and sessions
 FAR = 4_000_000_000.0
 
 
 class Kore:
     """Answer about people as it is told; ``breaks`` after so many calls by having no turn for a minute."""
 
-    def __init__(self, people, breaks=None):
+    def __init__(self, people, breaks=None, refuses=()):
         self.people = people
+        self.refuses = refuses
         self.calls = []
         self.breaks = breaks
         self.rested = False
@@ -39,7 +42,12 @@ class Kore:
         return 0.0
 
     def hold(self, query):
-        self.calls.append((query.user_id, query.kind, query.bot_id, query.since, query.channel_type))
+        lite = isinstance(query, LiteQuery)
+        by_channel = lite and query.by_channel
+        self.calls.append((query.user_id, query.kind, query.bot_id, query.since, query.channel_type, lite, by_channel))
+        span = not lite and query.until - query.since > LONGEST_WINDOW
+        if (CHANNEL if by_channel else LITE if lite else SPAN if span else None) in self.refuses:
+            return Finding.NOT_CHECKABLE
         return self.people[query.user_id]
 
 
@@ -64,9 +72,9 @@ def told_of_each(verification, findings):
     ]
 
 
-def look_for_all(verification, findings, breaks=None):
+def look_for_all(verification, findings, breaks=None, refuses=()):
     """Look until all are done, through JSON after each break, and return the calls."""
-    kore = Kore({f"user-{number}": finding for number, finding in enumerate(findings)}, breaks)
+    kore = Kore({f"user-{number}": finding for number, finding in enumerate(findings)}, breaks, refuses)
     while verification.go_on(kore, persons(findings), "key", patience=1.0, deadline=FAR) > 0:
         verification = Verification.from_json(json.loads(json.dumps(verification.to_json())))
     return verification, kore.calls
@@ -93,13 +101,18 @@ def test_the_counts_add_up_and_each_person_is_told_as_found(findings, mode, brea
         assert counts["not_checked"] == max(len(findings) - int(mode.partition(":")[2]), 0)
 
 
-@given(findings, st.integers(1, 9))
-def test_a_break_changes_neither_what_is_found_nor_what_is_asked(findings, breaks):
-    whole, calls = look_for_all(begin("all", len(findings)), findings)
-    broken, broken_calls = look_for_all(begin("all", len(findings)), findings, breaks)
+@given(findings, st.integers(1, 9), st.sets(st.sampled_from([LITE, CHANNEL, SPAN])))
+def test_a_break_changes_neither_what_is_found_nor_what_is_asked(findings, breaks, refuses):
+    whole, calls = look_for_all(begin("all", len(findings)), findings, None, refuses)
+    broken, broken_calls = look_for_all(begin("all", len(findings)), findings, breaks, refuses)
     assert broken.to_json() == whole.to_json()
     assert broken_calls == calls
-    assert len(calls) == sum(QUERIES if finding is Finding.GONE else 1 for finding in findings)
+    assert told_of_each(whole, findings) == findings
+    if not refuses:
+        gone, found = findings.count(Finding.GONE), findings.count(Finding.FOUND)
+        assert len(calls) == QUERIES * gone + found + sum(
+            1 for call in calls if findings[int(call[0].removeprefix("user-"))] is Finding.NOT_CHECKABLE
+        )
 
 
 @given(findings, st.integers(0, 12))

@@ -25,13 +25,14 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.waiting import (
     SHOWN_IDS,
     TRIGGERER_GRACE,
-    defer,
     failure_from_json,
     failure_to_json,
+    kept_state,
     log_remarks,
     push_outcome,
     read_event,
     require_erased,
+    resume_when_done,
     waiting_broke_off,
 )
 
@@ -242,23 +243,42 @@ class Operator:
         self.deferred = arguments
 
 
-def test_what_is_handed_over_is_the_requests_and_when_to_end():
-    operator = Operator()
-    deadline = time.time() + 100
-    defer(
+class TaskInstance:
+    """What an attempt keeps: XComs, of which those of other tasks and mapped instances are not its own."""
+
+    task_id, map_index = "wait", 3
+
+    def __init__(self):
+        self.pushed = []
+
+    def xcom_push(self, **arguments):
+        self.pushed.append(arguments)
+
+    def xcom_pull(self, *, task_ids, key, map_indexes):
+        assert (task_ids, map_indexes) == (self.task_id, self.map_index)
+        return next((through_the_database(xcom["value"]) for xcom in self.pushed if xcom["key"] == key), None)
+
+
+def hand_over(requests=(), deadline=1.0, state=None):
+    operator, context = Operator(), {"ti": TaskInstance()}
+    resume_when_done(
         operator,
-        [AcceptedErasure("eud-1", 2), AcceptedErasure("eud-2", None)],
+        context,
+        requests,
+        state or {},
         kore_conn_id="kore_other",
         started=1.0,
         first_look=2.0,
         round_ends=3.0,
         deadline=deadline,
         poll_interval=30.0,
-        kwargs={"a": 1},
     )
-    deferred = operator.deferred
-    assert deferred["method_name"] == "execute_complete"
-    assert deferred["kwargs"] == {"a": 1}
+    return operator.deferred, context
+
+
+def test_what_is_handed_over_is_the_requests_and_when_to_end():
+    requests = [AcceptedErasure("eud-1", 2), AcceptedErasure("eud-2", None)]
+    deferred, _ = hand_over(requests, time.time() + 100)
     assert timedelta(seconds=95) <= deferred["timeout"] - TRIGGERER_GRACE <= timedelta(seconds=100)
     _, arguments = deferred["trigger"].serialize()
     assert through_the_database(arguments) == {
@@ -271,28 +291,28 @@ def test_what_is_handed_over_is_the_requests_and_when_to_end():
     }
 
 
+def test_what_a_task_needs_to_resume_does_not_travel_by_keyword_arguments_which_dag_test_drops():
+    deferred, context = hand_over(state={"a": 1})
+    assert (deferred["method_name"], deferred.get("kwargs")) == ("resume", None)
+    assert kept_state(context, lambda state: state["a"]) == 1
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda state: state["b"], lambda state: state + 1, lambda state: int(state["text"]), lambda state: state.b],
+)
+def test_a_state_of_another_form_counts_as_lost(read):
+    _, context = hand_over(state={"text": "x"})
+    assert kept_state(context, read) is None
+
+
+def test_a_state_that_was_never_kept_counts_as_lost():
+    assert kept_state({"ti": TaskInstance()}, lambda state: state["a"]) is None
+
+
 def test_a_deadline_in_the_past_leaves_the_grace():
-    operator = Operator()
-    defer(
-        operator,
-        [],
-        kore_conn_id="k",
-        started=0.0,
-        first_look=0.0,
-        round_ends=1.0,
-        deadline=1.0,
-        poll_interval=1.0,
-        kwargs={},
-    )
-    assert operator.deferred["timeout"] == TRIGGERER_GRACE
-
-
-class TaskInstance:
-    def __init__(self):
-        self.pushed = []
-
-    def xcom_push(self, **arguments):
-        self.pushed.append(arguments)
+    deferred, _ = hand_over(deadline=1.0)
+    assert deferred["timeout"] == TRIGGERER_GRACE
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -6,7 +6,7 @@
  * what is on the screen, then what has failed, is open or is new. A value stays the same as long as its timestamp does.
  */
 
-import { isActive, judge, keyOf, makeRow, readReport } from "./erasure.js";
+import { HIDDEN, isActive, keyOf, makeRow, readReport } from "./erasure.js";
 
 const XCOM_KEY = "kore_erasure";
 const PAGE_SIZE = 100;
@@ -31,6 +31,8 @@ const OTHER_STATES = [
   "skipped",
   "removed",
 ];
+/** In these a task stays unless somebody clears it, and then it is among the other states for a while. */
+const FINAL_STATES = new Set(["success", "failed", "upstream_failed", "skipped", "removed"]);
 /** In these a task that has reported nothing tells nothing. */
 const SILENT_STATES = new Set(["success", "skipped", "removed"]);
 const CACHE_KEY = "kore-erasures-ended-1";
@@ -58,6 +60,12 @@ async function get(path, parameters = []) {
     throw new ApiError(0);
   }
   throw new ApiError(answer.status);
+}
+
+/** Read a list from an answer; one without is none of Airflow's. */
+function listIn(answer, name) {
+  if (!Array.isArray(answer?.[name]) || !Number.isSafeInteger(answer.total_entries)) throw new ApiError(0);
+  return answer[name];
 }
 
 const segment = (text) => encodeURIComponent(text);
@@ -184,6 +192,13 @@ export class Erasures {
     return missing;
   }
 
+  /** How many rows have a report that may say too much, since it is not known how their tasks ended. */
+  get missingTasks() {
+    let missing = 0;
+    for (const row of this.rows.values()) missing += row.report?.stage === "ended" && row.task === undefined;
+    return missing;
+  }
+
   get isFetching() {
     return this.#fetching !== undefined;
   }
@@ -207,6 +222,7 @@ export class Erasures {
       underWay.add(row.key);
       return () => this.#fetchReport(row);
     });
+    await this.#findUnclear([...this.wanted].map((key) => this.rows.get(key)).filter(Boolean));
   }
 
   #mostUrgent(underWay) {
@@ -214,7 +230,7 @@ export class Erasures {
     for (const key of this.wanted) if (isDue(this.rows.get(key))) return this.rows.get(key);
     this.#queue ??= [...this.rows.values()]
       .filter(isDue)
-      .map((row) => [judge(row, 0).group === "done" ? 1 : 0, row.moment, row])
+      .map((row) => [row.task === "success" ? 1 : 0, row.moment, row])
       .sort((one, other) => other[0] - one[0] || one[1] - other[1]);
     while (this.#queue.length > 0) {
       const [isDone, , row] = this.#queue.at(-1);
@@ -232,16 +248,16 @@ export class Erasures {
     try {
       entry = await get(`${pathOf(row)}/xcomEntries/${XCOM_KEY}`, { map_index: row.mapIndex });
     } catch (error) {
-      if (error.status === 404) await this.#forget(row);
+      if (error.status === 404 && (row.isUnlisted || isActive(row))) await this.#forget(row);
       else if (error.status === 0 || error.status === 401 || this.#isBroken(error)) throw error;
       else row.report = null;
       this.#onChange();
       return;
     }
     this.#failures = 0;
-    if (typeof entry.timestamp === "string") row.timestamp = entry.timestamp;
-    row.report = readReport(entry.value);
-    this.#ended.keep(row, entry.value);
+    if (typeof entry?.timestamp === "string") row.timestamp = entry.timestamp;
+    row.report = readReport(entry?.value);
+    this.#ended.keep(row, entry?.value);
     // Whoever is in no list of other states has succeeded, unless it began or ended between two answers.
     if (row.task === "success" && row.report?.stage !== "ended") await this.#findTask(row);
     this.#onChange();
@@ -255,12 +271,10 @@ export class Erasures {
 
   async #list(offset) {
     const { dagId = "~", runId = "~", taskId = "~" } = this.#scope;
-    return get(`dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances/${segment(taskId)}/xcomEntries`, {
-      xcom_key: XCOM_KEY,
-      order_by: "-timestamp",
-      limit: PAGE_SIZE,
-      offset,
-    });
+    const path = `dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances/${segment(taskId)}/xcomEntries`;
+    const page = await get(path, { xcom_key: XCOM_KEY, order_by: "-timestamp", limit: PAGE_SIZE, offset });
+    listIn(page, "xcom_entries");
+    return page;
   }
 
   /** List what comes after the first page; of news only as far as it goes. */
@@ -310,6 +324,7 @@ export class Erasures {
       const value = this.#ended.find(row);
       if (value !== undefined) row.report = readReport(value);
       row.task = known?.task;
+      row.isTaskOld = true;
       this.rows.set(row.key, row);
       this.#queue = undefined;
     }
@@ -318,7 +333,10 @@ export class Erasures {
 
   /** Find out which tasks have not succeeded. */
   async #findTasks() {
-    if (!this.seesTasks) return;
+    if (!this.seesTasks) {
+      this.#hideTasks();
+      return;
+    }
     const { dagId = "~", runId = "~" } = this.#scope;
     const states = new Map();
     let isComplete = true;
@@ -334,15 +352,31 @@ export class Erasures {
     } catch (error) {
       if (error.status !== 403) throw error;
       this.seesTasks = false;
+      this.#hideTasks();
       return;
     }
     this.#queue = undefined;
     for (const row of this.rows.values()) {
-      row.task = states.get(row.key) ?? (isComplete ? "success" : undefined);
+      // Beyond what is listed a task can have failed long ago, so it is asked for by itself, and once.
+      const found = !row.isTaskOld && FINAL_STATES.has(row.task) ? row.task : undefined;
+      row.task = states.get(row.key) ?? (isComplete ? "success" : found);
+      row.isTaskOld = false;
       if (row.task === "success" && row.report && row.report.stage !== "ended") row.task = undefined;
     }
-    const unclear = [...this.rows.values()].filter((row) => row.task === undefined && row.report?.stage !== "ended");
-    const due = unclear.slice(0, PAGE_SIZE);
+    const unclear = [...this.rows.values()].filter((row) => row.task === undefined);
+    const isSaidToEnd = (row) => Number(row.report?.stage === "ended");
+    unclear.sort((one, other) => isSaidToEnd(one) - isSaidToEnd(other) || other.moment - one.moment);
+    await this.#findUnclear(unclear.slice(0, PAGE_SIZE));
+  }
+
+  #hideTasks() {
+    for (const row of this.rows.values()) row.task = HIDDEN;
+  }
+
+  /** Find out how each of these tasks stands, as far as that is not known. */
+  async #findUnclear(rows) {
+    if (!this.seesTasks) return;
+    const due = rows.filter((row) => row.task === undefined);
     await inParallel(REPORTS_AT_ONCE, () => {
       const row = due.pop();
       return row && (() => this.#findTask(row));
@@ -357,14 +391,18 @@ export class Erasures {
       ...OTHER_STATES.map((state) => ["state", state]),
     ];
     let offset = 0;
+    let total;
     for (let pages = 0; pages < TASK_PAGES; pages += 1) {
       const path = `dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances`;
       const page = await get(path, [...parameters, ["offset", offset]]);
-      for (const entry of page.task_instances) {
+      for (const entry of listIn(page, "task_instances")) {
         states.set(keyOf({ ...entry, run_id: entry.dag_run_id }), entry.state ?? "none");
       }
+      total ??= page.total_entries;
+      if (total !== page.total_entries) return false; // it grew or shrank, so that some may be on no page
       offset += page.task_instances.length;
-      if (offset >= page.total_entries || page.task_instances.length === 0) return true;
+      if (offset >= total) return true;
+      if (page.task_instances.length === 0) return false;
     }
     return false;
   }

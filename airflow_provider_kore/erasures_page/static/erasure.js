@@ -2,8 +2,11 @@
  * What is known of an erasure, and what follows from it. Knows neither the page nor the network.
  *
  * A row stands for the task instance of an erase task or a sensor. Its report is the XCom that the task sets at each
- * stage. A report may come from an older or a newer version, so whatever is not understood of it counts as not said.
+ * stage. Absence of a report is never success: what cannot be read, or only in part, proves nothing.
  */
+
+/** The form of reports that this page understands; a task of a newer version may mean something else by the same words. */
+const VERSION = 1;
 
 export const DAY = 86_400_000; // milliseconds
 
@@ -12,6 +15,12 @@ const NEAR_DAYS = 7;
 
 /** The groups in the order in which they need a person. */
 export const GROUPS = ["not_erased", "near", "open", "done"];
+
+/** The group of rows of which too little is loaded to say; they are counted nowhere. */
+const UNKNOWN = "unknown";
+
+/** The state of a task instance whose state the viewer may not see. */
+export const HIDDEN = "hidden";
 
 const FAILED = new Set(["failed", "upstream_failed"]);
 const STARTING = new Set(["scheduled", "queued", "restarting", "none"]);
@@ -31,7 +40,9 @@ const UNSENT = new Map([
 /** Nobody of this task waits for what it submitted. */
 const SUBMITTED = "Submitted";
 
-const countOf = (value) => (Number.isSafeInteger(value) && value >= 0 ? value : null);
+const isAbsent = (value) => value === undefined || value === null;
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const countOf = (value) => (isCount(value) ? value : null);
 const textOf = (value) => (typeof value === "string" && value !== "" ? value : null);
 const objectOf = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : null);
 
@@ -41,7 +52,21 @@ function momentOf(value) {
   return Number.isNaN(moment) ? null : moment;
 }
 
-/** Read the value of an XCom; null if nothing of it is understood. */
+/** Whether all of a report that can make it a success is there, and is what it should be. */
+function isUnderstood(fields) {
+  const counts = [fields.user_count, fields.erased, fields.open, fields.not_erased];
+  const { stage, verification } = fields;
+  return (
+    fields.version === VERSION &&
+    (STAGES.has(stage) || UNSENT.has(stage)) &&
+    typeof fields.dry_run === "boolean" &&
+    (isAbsent(fields.submits) || typeof fields.submits === "boolean") &&
+    counts.every((count) => isAbsent(count) || isCount(count)) &&
+    (isAbsent(verification) || (isCount(verification.found) && isCount(verification.not_checkable)))
+  );
+}
+
+/** Read the value of an XCom; null if it is not understood. Some stores of XComs give a path in place of the value. */
 export function readReport(value) {
   if (typeof value === "string") {
     try {
@@ -51,12 +76,12 @@ export function readReport(value) {
     }
   }
   const fields = objectOf(value);
-  if (fields === null) return null;
+  if (fields === null || !isUnderstood(fields)) return null;
   const verification = objectOf(fields.verification);
   const deadline = objectOf(fields.deadline);
   const endsAt = momentOf(deadline?.ends_at);
-  const report = {
-    stage: textOf(fields.stage),
+  return {
+    stage: fields.stage,
     host: textOf(fields.host),
     bots: Array.isArray(fields.bot_ids) ? fields.bot_ids.filter((bot) => textOf(bot) !== null) : [],
     people: countOf(fields.user_count),
@@ -72,8 +97,6 @@ export function readReport(value) {
     found: countOf(verification?.found),
     notCheckable: countOf(verification?.not_checkable),
   };
-  const isUnderstood = report.stage !== null || report.people !== null || report.erased !== null;
-  return isUnderstood ? report : null;
 }
 
 /** Name a task instance, as a key. */
@@ -91,7 +114,7 @@ export function makeRow(entry) {
     mapIndex: Number.isInteger(entry.map_index) ? entry.map_index : -1,
     timestamp: String(entry.timestamp),
     moment: momentOf(entry.timestamp) ?? 0,
-    report: undefined, // not fetched yet; null if it was and is not understood
+    report: undefined, // not fetched yet; null if it cannot be read
     task: undefined, // the state of the task instance, as far as it is known
   };
 }
@@ -107,7 +130,7 @@ export const daysLeft = ({ endsAt }, now) => Math.floor((endsAt - now) / DAY);
 
 export const isNear = (left) => left < NEAR_DAYS;
 
-const isProven = (report) => report.people !== null && report.erased !== null && report.erased >= report.people;
+const isProven = ({ people, erased, open, notErased }) => people > 0 && erased === people && open === 0 && notErased === 0;
 
 /**
  * Tell in which group a row belongs, and how its state is called.
@@ -124,10 +147,11 @@ export function judge(row, now, isTakenOver = false) {
 }
 
 function verdict({ report, task }, isTakenOver) {
-  if (!report) return verdictOfTask(task);
-  const hasEnded = report.stage === "ended" && (task === undefined || task === "success");
+  if (!report) return verdictOfTask(task, report === null);
+  const isTaskUnknown = task === undefined || task === HIDDEN;
+  const hasEnded = report.stage === "ended" && (task === HIDDEN || task === "success");
   const unsent = UNSENT.get(report.stage);
-  if (unsent && (task === undefined || FAILED.has(task))) return { group: "not_erased", label: unsent };
+  if (unsent && (isTaskUnknown || FAILED.has(task))) return { group: "not_erased", label: unsent };
   if (FAILED.has(task)) return { group: "not_erased", label: report.notErased > 0 ? "Not erased" : "Failed" };
   if (report.dryRun && (hasEnded || task === "success")) return { group: "done", label: "Dry run" };
   if (report.found > 0) return { group: "not_erased", label: "Still found" };
@@ -136,6 +160,7 @@ function verdict({ report, task }, isTakenOver) {
     if (isProven(report)) return { group: "done", label: "Erased" };
     return { group: isTakenOver ? "done" : "open", label: SUBMITTED };
   }
+  if (task === undefined && report.stage === "ended") return { group: UNKNOWN, label: "Not loaded" }; // it may have failed
   if (task === "success" || task === "skipped" || task === "removed") {
     if (isProven(report)) return { group: "done", label: "Erased" };
     return { group: "not_erased", label: { success: "Unproven", skipped: "Skipped", removed: "Removed" }[task] };
@@ -143,12 +168,13 @@ function verdict({ report, task }, isTakenOver) {
   return { group: "open", label: runningLabel(task, STAGES.get(report.stage) ?? "Running") };
 }
 
-function verdictOfTask(task) {
+function verdictOfTask(task, isUnreadable) {
   if (FAILED.has(task)) return { group: "not_erased", label: "Failed" };
   if (task === "skipped") return { group: "not_erased", label: "Skipped" };
   if (task === "removed") return { group: "not_erased", label: "Removed" };
-  if (task === "success") return { group: "done", label: "Ended" };
-  if (task === undefined) return { group: "open", label: "Unknown" };
+  if (!isUnreadable && (task === "success" || task === HIDDEN)) return { group: UNKNOWN, label: "Not loaded" };
+  if (task === "success") return { group: "not_erased", label: "Unproven" };
+  if (task === undefined || task === HIDDEN) return { group: "open", label: "Unknown" };
   return { group: "open", label: runningLabel(task, "Running") };
 }
 
@@ -159,7 +185,10 @@ function runningLabel(task, label) {
 
 /** Whether the row's task may still report something. */
 export const isActive = (row) =>
-  row.group !== "done" && !FAILED.has(row.task) && !(row.report?.stage === "ended" && row.task === "success");
+  row.group !== "done" &&
+  row.group !== UNKNOWN &&
+  !FAILED.has(row.task) &&
+  !(row.task === "success" && (!row.report || row.report.stage === "ended"));
 
 /** Judge all rows, once what is known of them or the day has changed. */
 export function judgeAll(rows, now) {
@@ -183,14 +212,15 @@ function isTakenOver(row, submitted, sensors) {
   const [waitedFor, all] = [begun, submitted].map((rows) =>
     rows.reduce((sum, { report }) => sum + (report.host === row.report.host ? report.people : 0), 0),
   );
-  return begun.length > 0 && waitedFor >= all;
+  const isCounted = submitted.every(({ report }) => report.people !== null);
+  return begun.length > 0 && isCounted && waitedFor >= all;
 }
 
 /** Order rows by what needs a person first: not erased, near its deadline, open, done; then by deadline, then newest. */
 export function compareRows(one, other) {
-  const byGroup = GROUPS.indexOf(one.group) - GROUPS.indexOf(other.group);
-  if (byGroup !== 0) return byGroup;
-  if (one.group !== "done") {
+  const [oneRank, otherRank] = [one, other].map(({ group }) => GROUPS.indexOf(group === UNKNOWN ? "done" : group));
+  if (oneRank !== otherRank) return oneRank - otherRank;
+  if (oneRank !== GROUPS.indexOf("done")) {
     const [oneDue, otherDue] = [one, other].map((row) => row.report?.deadline?.endsAt ?? Infinity);
     if (oneDue !== otherDue) return oneDue - otherDue;
   }
@@ -212,6 +242,7 @@ export function matches(row, { group, dagId, text }) {
 export function countGroups(rows) {
   const counts = Object.fromEntries(GROUPS.map((group) => [group, { rows: 0, people: 0 }]));
   for (const row of rows) {
+    if (row.group === UNKNOWN) continue;
     counts[row.group].rows += 1;
     if (!row.isTakenOver) counts[row.group].people += row.report?.people ?? 0;
   }

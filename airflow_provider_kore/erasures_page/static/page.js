@@ -348,7 +348,7 @@ function renderDags() {
 
 /** Say what is not loaded, since counts, search and order go by what is. */
 function renderLoaded() {
-  const { total, missingReports, isFetching } = erasures;
+  const { total, missingReports, missingTasks, isFetching } = erasures;
   const listed = erasures.rows.size;
   const parts = [];
   if (total !== undefined && found.length !== listed) parts.push(`${count.format(found.length)} match`);
@@ -357,6 +357,7 @@ function renderLoaded() {
     const reports = `details of ${count.format(listed - missingReports)} of ${count.format(listed)}`;
     parts.push(isFetching ? `loading ${reports}` : `${reports} are loaded; counts and search know those only`);
   }
+  if (missingTasks > 0) parts.push(`how ${count.format(missingTasks)} tasks ended is not loaded, nor counted`);
   if (!erasures.seesTasks) parts.push("you may not see how the tasks stand, so states are as last reported");
   const text = parts.join("; ");
   const shown = text && `${text[0].toUpperCase()}${text.slice(1)}.`;

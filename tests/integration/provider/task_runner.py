@@ -1,4 +1,8 @@
-"""Run an operator as Airflow's task runner does, without the rest of Airflow."""
+"""
+Run an operator as Airflow's task runner does, without the rest of Airflow.
+
+A task resumes as in ``dag.test()``, which gives it the event of its trigger and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,14 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.compatibility import AirflowRescheduleException, AirflowSkipException
+from airflow_provider_kore.waiting import STATE_KEY
 
 
 class FakeStore:
@@ -45,6 +51,10 @@ class FakeTaskInstance:
 
     def xcom_push(self, key, value):
         self.xcoms[key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, task_ids, key, map_indexes):
+        assert (task_ids, map_indexes) == (self.task_id, self.map_index)
+        return json.loads(json.dumps(self.xcoms.get(key)))
 
     def get_first_reschedule_date(self, context):
         return self.first_reschedule
@@ -91,17 +101,20 @@ class TaskRunner:
         """Let the task run again, as a person does in the UI."""
         self.max_tries = self.try_number + self.retries
 
-    def run(self):
-        """Run one try to its end, through every deferral and rescheduling."""
-        return self._run(lambda operator, context: operator.execute(context))
+    def run(self, *, trigger_error=None, meanwhile=lambda xcoms: None):
+        """
+        Run one try to its end, through every deferral and rescheduling.
+
+        :param trigger_error: how each trigger ends instead of firing, in Airflow's words.
+        :param meanwhile: changes the task's XComs while it is deferred.
+        """
+        return self._run(lambda operator, context: operator.execute(context), trigger_error, meanwhile)
 
     def run_failed_trigger(self, error):
-        """Come back as Airflow lets a task come back when its trigger failed or was too late."""
-        return self._run(
-            lambda operator, context: operator.resume_execution("__fail__", {"error": error, "traceback": []}, context)
-        )
+        """Resume as Airflow does after a trigger failed or was too late, when all that the try kept is gone."""
+        return self._run(partial(_resume_without_event, error=error))
 
-    def _run(self, step):
+    def _run(self, step, trigger_error=None, meanwhile=lambda xcoms: None):
         self.try_number += 1
         instance = FakeTaskInstance(self.try_number, self.max_tries)
         context = {"ti": instance, "dag_run": self.dag_run, "outlet_events": {}}
@@ -117,13 +130,15 @@ class TaskRunner:
                 output = step(operator, context)
             except TaskDeferred as deferred:
                 class_path, trigger_kwargs = deferred.trigger.serialize()
-                kept = {"method": deferred.method_name, "trigger": trigger_kwargs, "kwargs": deferred.kwargs}
+                assert (deferred.method_name, deferred.kwargs) == ("resume", None)  # noqa: PT017 # else it is lost
+                kept = {"trigger": trigger_kwargs, "state": instance.xcoms[STATE_KEY]}
                 deferrals.append(json.loads(json.dumps(kept, default=datetime.isoformat)))
+                meanwhile(instance.xcoms)
+                if trigger_error is not None:
+                    step = partial(_resume_without_event, error=trigger_error)
+                    continue
                 event = asyncio.run(_first_event(class_path, trigger_kwargs))
-                next_kwargs = {**deferrals[-1]["kwargs"], "event": event}
-                step = lambda operator, context, method=deferred.method_name, kwargs=next_kwargs: (  # noqa: E731
-                    operator.resume_execution(method, kwargs, context)
-                )
+                step = partial(_resume, event=event)
             except AirflowRescheduleException as rescheduled:
                 instance.first_reschedule = instance.first_reschedule or datetime.now(UTC)
                 reschedules += 1
@@ -144,6 +159,14 @@ class TaskRunner:
     def _end(state, instance, error, deferrals, reschedules):
         output = instance.xcoms.get("return_value")
         return TaskEnd(state, output, error, deferrals, reschedules, instance.xcoms)
+
+
+def _resume(operator, context, *, event):
+    return operator.resume_execution("resume", {"event": event}, context)
+
+
+def _resume_without_event(operator, context, *, error):
+    return operator.resume_execution("__fail__", {"error": error, "traceback": []}, context)
 
 
 async def _first_event(class_path, kwargs):

@@ -248,6 +248,13 @@ def test_a_request_id_that_kore_gives_twice_is_ambiguous(erase, sandbox):
     [
         ("status", {"status": 500}, KoreAmbiguousSubmitError),
         ("status", {"status": 503, "page": "html"}, KoreAmbiguousSubmitError),
+        ("status", {"status": 408, "page": "html"}, KoreAmbiguousSubmitError),
+        ("status", {"status": 499, "page": "html"}, KoreAmbiguousSubmitError),
+        (
+            "body",
+            {"status": 400, "body": {"errors": [{"msg": "Unauthorized to perform this activity", "code": 400}]}},
+            KorePermissionError,
+        ),
         ("reset-before", {}, KoreAmbiguousSubmitError),
         ("reset-after", {}, KoreAmbiguousSubmitError),
         ("truncated-json", {}, KoreAmbiguousSubmitError),

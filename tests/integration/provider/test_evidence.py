@@ -175,6 +175,7 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
         "all_bots": False,
         "since": "2026-01-01T00:00:00.5Z",
         "until": "2026-02-01T00:00:00Z",
+        "channel_types": None,
     }
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
     end = erase(

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.async_client import MOST_CONNECTIONS, AsyncKoreClient, proxy_for
+from airflow_provider_kore.api.async_client import MOST_CONNECTIONS, AsyncKoreClient
 from airflow_provider_kore.api.calls import Request
 from airflow_provider_kore.api.client import LARGEST_ANSWER, KoreClient
 from airflow_provider_kore.api.errors import Answer, NoAnswer
@@ -187,37 +187,3 @@ async def test_a_cancelled_exchange_leaves_no_connection_behind():
             await asyncio.wait_for(exchange(LOOK), 0.1)
         assert (await exchange(LOOK)).content == b"{}"
         assert server.connections == 2
-
-
-@pytest.mark.parametrize(
-    ("environment", "proxy"),
-    [
-        ({}, None),
-        ({"HTTPS_PROXY": "http://proxy:1"}, "http://proxy:1"),
-        ({"ALL_PROXY": "http://proxy:2"}, "http://proxy:2"),
-        ({"HTTP_PROXY": "http://proxy:3"}, None),
-        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "kore.example"}, None),
-        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "other.example"}, "http://proxy:1"),
-    ],
-)
-def test_the_environment_names_the_proxy(monkeypatch, environment, proxy):
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert proxy_for("https://kore.example") == proxy
-
-
-async def test_a_loop_goes_through_the_proxy_of_the_environment(monkeypatch):
-    script = Server()
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    monkeypatch.delenv("no_proxy", raising=False)
-    client = await AsyncKoreClient.create(KoreAccount("http://127.0.0.1:1", "cs-1", client_secret="s" * 64))
-    try:
-        assert (await client.hold(asking(LOOK))).content == b"{}"
-    finally:
-        await client.close()
-        server.close()
-    assert script.heads[0].startswith("GET http://127.0.0.1:1/status/eud-1%3A2 HTTP/1.1\r\n")

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -14,7 +15,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_kore import exporting, waiting
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.api.users import ChannelUserId, digest
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -34,8 +35,8 @@ from tests.integration.provider.task_runner import TaskRunner
 
 KEY = "held apart"
 PEOPLE = [f"person{number}@example.com" for number in range(1, 4)]
-CALLS = 10
-"""For each person: 31 days are 5 windows, each asked for sessions and for messages."""
+CALLS = 12
+"""For each person: 31 days are 5 windows, each asked for sessions and for messages; and messages-lite twice."""
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def lines(folder, person):
 
 
 def calls(sandbox):
-    return [entry for entry in sandbox.log() if entry.call in ("sessions", "messages")]
+    return [entry for entry in sandbox.log() if entry.call in ("sessions", "messages", "messages-lite")]
 
 
 def files_of(*people):
@@ -122,6 +123,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
             "period": {"since": end.output["since"], "until": end.output["until"]},
             "channel_types": None,
             "channels": ["rtm"],
+            "compared": True,
             "file": f"{name_of(person)}.jsonl",
             "named_in_data": digest(resolved_id(person), KEY),
             "sessions": 2,
@@ -143,6 +145,7 @@ def test_everybody_has_a_file_with_all_data_and_the_manifest_sums_them_up(export
         "client_id": "cs-sandbox",
         "bot_ids": ["st-1"],
         "all_bots": False,
+        "channel_types": None,
         "since": (task.dag_run.start_date - timedelta(days=31)).isoformat().replace("+00:00", "Z"),
         "until": task.dag_run.start_date.isoformat().replace("+00:00", "Z"),
     }
@@ -167,7 +170,7 @@ def test_nobody_is_named_but_in_the_data(export, sandbox, folder, caplog):
 
 def test_the_windows_of_a_person_are_short_and_share_their_edges(export, sandbox):
     export(PEOPLE[:1]).run()
-    assert [entry.call for entry in calls(sandbox)] == ["sessions"] * 5 + ["messages"] * 5
+    assert [entry.call for entry in calls(sandbox)] == ["sessions"] * 5 + ["messages"] * 5 + ["messages-lite"] * 2
     for kind in ("sessions", "messages"):
         bodies = [entry.body for entry in calls(sandbox) if entry.call == kind]
         edges = [(datetime.fromisoformat(body["dateFrom"]), datetime.fromisoformat(body["dateTo"])) for body in bodies]
@@ -205,6 +208,77 @@ def test_messages_are_exported_in_the_channels_that_are_asked_for(export, sandbo
     assert (end.output["sessions"], end.output["messages"]) == (2, 3)
     assert {entry.body["channelType"] for entry in calls(sandbox) if entry.call == "messages"} == {"sms"}
     assert document(folder, "manifest.json")["channel_types"] == ["sms"]
+
+
+@pytest.mark.parametrize("channel_types", [None, ["korevg"]])
+def test_voice_callers_are_exported_by_whatever_channel_their_sessions_name(export, sandbox, folder, channel_types):
+    sandbox.configure(history_channels=["korevg"])
+    end = export(PEOPLE[:1], channel_types=channel_types).run()
+    assert end.state == "success", end.text
+    assert (end.output["sessions"], end.output["messages"]) == (2, 6)
+    asked = {entry.body["channelType"] for entry in calls(sandbox) if entry.call == "messages"}
+    assert asked == ({"korevg"} if channel_types else {"korevg", "rtm"})
+
+
+@pytest.mark.parametrize("user", [{"channel_id": "whatsapp", "channel_user_id": "491701234567"}, "491701234567"])
+@pytest.mark.parametrize("authors", ["always", "never"])
+def test_channel_users_are_exported_by_messages_lite(export, sandbox, folder, user, authors):
+    sandbox.configure(history_channels=["whatsapp", "korevg"], message_authors=authors)
+    end = export([user]).run()
+    assert end.state == "success", end.text
+    assert end.output["messages"] == 6
+    name = name_of(ChannelUserId(**user) if isinstance(user, dict) else user)
+    assert set(names(folder)) == {f"{name}.json", f"{name}.jsonl", "export.json", "manifest.json"}
+    summary = document(folder, f"{name}.json")
+    assert {"whatsapp", "korevg"} <= set(summary["channels"])
+    assert "491701234567" not in end.text + json.dumps(end.output) + "".join(names(folder))
+    if isinstance(user, dict):
+        assert {entry.call for entry in calls(sandbox)} == {"messages-lite"}
+        assert [item["data"]["chnl"] for item in lines(folder, ChannelUserId(**user))].count("korevg") == 3
+
+
+def test_a_channel_user_cannot_be_exported_from_all_bots(export, sandbox, settings):
+    settings(allow_all_bots=True)
+    end = export([{"channel_id": "rtm", "channel_user_id": "x"}], bot_ids=None, all_bots=True).run()
+    assert isinstance(end.error, KoreInputError)
+    assert "batch 1 position 1" in end.text
+    assert sandbox.log() == []
+
+
+@pytest.mark.parametrize(
+    "settings_of_lite", [{"lite_served": False}, {"lite_users": "user-id"}, {"lite_users": "channel-with-type"}]
+)
+def test_a_channel_user_without_messages_lite_fails_and_others_are_exported(export, sandbox, folder, settings_of_lite):
+    sandbox.configure(**settings_of_lite)
+    end = export([{"channel_id": "rtm", "channel_user_id": "x"}], destination=f"file://{folder}/2").run()
+    assert isinstance(end.error, KoreRequestError)
+    end = export().run()
+    assert end.state == "success", end.text
+    assert document(folder, f"{name_of(PEOPLE[0])}.json")["compared"] is False
+    assert end.output["messages"] == 18
+
+
+def test_messages_that_the_full_calls_leave_out_fail_an_export(export, sandbox, folder):
+    sandbox.configure(history_channels=["rtm", "korevg"], unlisted_channels=["korevg"])
+    end = export(PEOPLE[:1]).run()
+    assert isinstance(end.error, KoreExportError)
+    assert "messages-lite lists 3 that they do not" in end.text
+    assert names(folder) == ["export.json"]
+
+
+def test_messages_without_an_author_are_exported_by_their_sessions(export, sandbox, folder):
+    sandbox.configure(message_authors="never", history_channels=["rtm", "korevg"])
+    end = export().run()
+    assert end.state == "success", end.text
+    assert end.output["messages"] == 18
+
+
+@pytest.mark.parametrize("last_day", ["inclusive", "exclusive"])
+def test_the_last_day_of_messages_lite_does_not_change_what_is_exported(export, sandbox, last_day):
+    sandbox.configure(lite_last_day=last_day, history_days=2)
+    end = export([*PEOPLE, {"channel_id": "rtm", "channel_user_id": "491701234567"}]).run()
+    assert end.state == "success", end.text
+    assert (end.output["sessions"], end.output["messages"]) == (6, 24)
 
 
 def test_several_bots_are_counted_one_by_one(export, sandbox, folder):
@@ -267,7 +341,6 @@ def test_exact_duplicates_are_folded(export, sandbox):
     [
         ({"user_ids": []}, "no users to export"),
         ({"user_ids": [*PEOPLE, " "]}, "position 4 is blank"),
-        ({"user_ids": [*PEOPLE, {"channel_id": "rtm", "channel_user_id": "x"}]}, "batch 1 position 4"),
         ({"bot_ids": None}, "Neither bot_ids nor all_bots=True"),
         ({"all_bots": True}, "Both bot_ids and all_bots=True"),
         ({"all_bots": "False"}, "all_bots must be True or False"),
@@ -281,7 +354,7 @@ def test_exact_duplicates_are_folded(export, sandbox):
         ({"until": "None"}, "until is what is left of a template"),
         ({"channel_types": []}, "channel_types must be a list"),
         ({"channel_types": "rtm"}, "channel_types must be a list"),
-        ({"channel_types": ["rtm", "nonsense"]}, "channel at position 2"),
+        ({"channel_types": ["rtm", "a\nb"]}, "channel at position 2"),
         ({"max_users": 2}, "more users"),
     ],
 )
@@ -492,27 +565,22 @@ def test_a_storage_that_fails_is_named_by_kind(export, folder, monkeypatch):
     class FullError(OSError):
         pass
 
-    class FullDisk:
-        def __init__(self, file):
-            self.file = file
-
+    class FullDisk(SpooledTemporaryFile):
         def write(self, content):
             raise FullError(f"no room for {PEOPLE[1]}")
-
-        def close(self):
-            self.file.close()
 
     def fill(self, content):
         written.append(content)
         if len(written) == 12:
-            self._file = FullDisk(self._file)
+            self._content = FullDisk()
         write(self, content)
 
     monkeypatch.setattr(GrowingFile, "write", fill)
     task = export()
     end = task.run()
     assert isinstance(end.error, KoreExportError)
-    assert end.text.startswith(f"{place(2)}The export cannot be written: FullError.")
+    assert end.text.startswith(f"{place(2)}The export cannot be collected on the worker: ")
+    assert "FullError." in end.text
     assert PEOPLE[1] not in end.text
     assert set(names(folder)) == files_of(PEOPLE[0]) | {"export.json"}
     assert task.run().state == "success"
@@ -559,6 +627,79 @@ def test_a_destination_of_another_export_is_refused(export, sandbox, folder, arg
     assert "a folder of its own" in end.text
     assert len(sandbox.log()) == before
     assert {name: (folder / name).read_bytes() for name in names(folder)} == written
+
+
+def test_the_same_task_with_other_users_needs_a_destination_of_its_own(export, sandbox, folder):
+    export(PEOPLE[:2]).run()
+    written = {name: (folder / name).read_bytes() for name in names(folder)}
+    before = len(sandbox.log())
+    for others in (PEOPLE[1:], PEOPLE, PEOPLE[:1], PEOPLE[1::-1]):
+        end = export(others).run()
+        assert isinstance(end.error, KoreInputError)
+        assert "another set of users." in end.text
+    assert len(sandbox.log()) == before
+    assert {name: (folder / name).read_bytes() for name in names(folder)} == written
+
+
+@pytest.mark.parametrize("changes", [{"map_index": 1}, {"task_id": "other"}, {"dag_id": "other"}, {"run_id": "other"}])
+def test_another_task_instance_needs_a_destination_of_its_own(export, monkeypatch, sandbox, folder, changes):
+    fixed = {"since": "2026-01-01", "until": "2026-01-08"}
+    assert export(PEOPLE[:1], **fixed).run().state == "success"
+    before = len(sandbox.log())
+    task = export(PEOPLE[:1], **fixed)
+    run_of = exporting.ExportingTask._run
+
+    def another_run(self):
+        place = self._context["dag_run"] if {"dag_id", "run_id"} & set(changes) else self._context["ti"]
+        place = self._operator if "task_id" in changes else place
+        for name, value in changes.items():
+            monkeypatch.setattr(place, name, value)
+        return run_of(self)
+
+    monkeypatch.setattr(exporting.ExportingTask, "_run", another_run)
+    assert "another run." in task.run().text
+    assert len(sandbox.log()) == before
+
+
+def test_of_two_exports_that_begin_at_once_in_one_folder_the_one_that_comes_too_late_says_so(
+    export, monkeypatch, folder
+):
+    """Both find an empty folder, and then both write what it is for."""
+    first, second = export(PEOPLE[:1]), export(PEOPLE[1:2])
+    second.dag_run.run_id = "another"
+    write = ExportFolder.write_document
+
+    def write_and_be_overtaken(self, name, content):
+        monkeypatch.setattr(ExportFolder, "write_document", write)
+        write(self, name, content)
+        (folder / exporting.BEGUN).unlink()  # as the other saw the folder
+        assert second.run().state == "success"
+
+    monkeypatch.setattr(ExportFolder, "write_document", write_and_be_overtaken)
+    end = first.run()
+    assert isinstance(end.error, KoreInputError)
+    assert "another" in end.text
+    assert set(names(folder)) == files_of(PEOPLE[1]) | {"export.json", "manifest.json"}
+
+
+def test_an_export_whose_folder_another_has_taken_meanwhile_sums_up_nothing(export, monkeypatch, folder):
+    other = export(PEOPLE[1:2])
+    other.dag_run.run_id = "another"
+    task = export(PEOPLE[:1])
+    write_all = exporting.ExportingTask._write_all
+
+    def take_the_folder(self, *arguments):
+        write_all(self, *arguments)
+        if self._context["dag_run"].run_id != "another":
+            (folder / "export.json").unlink()
+            end = other.run()
+            assert end.state == "success", end.text
+
+    monkeypatch.setattr(exporting.ExportingTask, "_write_all", take_the_folder)
+    end = task.run()
+    assert isinstance(end.error, KoreInputError)
+    assert end.error.consequence is Consequence.NOT_SENT
+    assert [file["file"] for file in document(folder, "manifest.json")["files"]] == [f"{name_of(PEOPLE[1])}.jsonl"]
 
 
 def test_a_destination_that_says_nothing_sensible_is_refused(export, sandbox, folder):
@@ -619,8 +760,7 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_goes_on_where_it
     end = export(deferrable=True).run()
     assert end.state == "success", end.text
     assert len(end.deferrals) >= 3
-    assert {deferral["method"] for deferral in end.deferrals} == {"export_rest"}
-    left_within_a_person = [deferral for deferral in end.deferrals if deferral["kwargs"]["pause"]["query"] not in (0,)]
+    left_within_a_person = [deferral for deferral in end.deferrals if deferral["state"]["query"] > 0]
     assert left_within_a_person
     assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
     assert '"u-' not in json.dumps(end.deferrals)
@@ -632,15 +772,15 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_goes_on_where_it
 
 
 def test_what_was_begun_and_is_not_as_it_was_left_is_begun_anew(export, sandbox, folder, scarce, monkeypatch):
-    leave_worker, spoiled = exporting.leave_worker, []
+    resume_after, spoiled = exporting.resume_after, []
 
     def spoil(*arguments, **more):
         if not spoiled:
             spoiled.extend(folder.glob("*.begun"))
             spoiled[0].write_bytes(b"{}\n")
-        leave_worker(*arguments, **more)
+        resume_after(*arguments, **more)
 
-    monkeypatch.setattr(exporting, "leave_worker", spoil)
+    monkeypatch.setattr(exporting, "resume_after", spoil)
     end = export(PEOPLE[:1], deferrable=True).run()
     assert end.state == "success", end.text
     assert (end.output["sessions"], end.output["messages"]) == (2, 6)

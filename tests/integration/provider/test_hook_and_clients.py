@@ -392,7 +392,7 @@ def test_a_trigger_only_reads(hook, sandbox):
 
 def test_a_trigger_without_a_connection_says_so_in_its_event():
     event = asyncio.run(first_event(trigger("eud-1", kore_conn_id="nowhere")))
-    assert event["failure"]["type"] == "KoreConfigurationError"
+    assert event["failure"]["type"] == "KoreConnectionUnreadableError"
     assert event["outcomes"][0]["open"] == 1
 
 

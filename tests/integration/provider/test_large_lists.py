@@ -163,9 +163,9 @@ def test_requests_that_are_not_those_of_the_round_are_refused(erase, sandbox, sm
     make = task._make_operator
 
     class Forgetful(type(make())):
-        def execute_complete(self, context, event=None, **carried):
+        def resume(self, context, event=None):
             event["outcomes"].pop()
-            return super().execute_complete(context, event, **carried)
+            return super().resume(context, event)
 
     def forgetful():
         operator = make()
@@ -233,7 +233,7 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_keeps_to_it_when
     assert erasures(sandbox) == [[person] for person in PEOPLE]
     assert len(end.output["requests"]) == 11
     assert len(end.deferrals) >= 2
-    assert {deferral["method"] for deferral in end.deferrals} == {"submit_rest"}
+    assert {deferral["state"]["stage"] for deferral in end.deferrals} == {"submitting"}
     assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
     assert most_calls_in(2.0, sandbox) <= 4
     assert most_calls_in(4.0, sandbox) <= 6

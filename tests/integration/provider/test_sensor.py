@@ -125,13 +125,39 @@ def test_an_outage_of_kore_is_ridden_out(wait, submitted, sandbox, no_back_off, 
 
 
 @ALL_MODES
-def test_an_answer_that_stays_unreadable_is_no_proof(wait, submitted, sandbox, no_back_off, mode):
+def test_answers_that_stay_unreadable_are_no_proof(wait, submitted, sandbox, no_back_off, monkeypatch, mode):
+    """A poke that is rescheduled has no memory of those before it: there the wait lasts until its timeout."""
+    monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_GRACE", 0.2)
     output = submitted(PEOPLE)
     sandbox.fail("wrong-json", call="status", times=None, body={"response": {"all": "SUCCESS"}})
+    forgets = mode.get("mode") == "reschedule"
+    end = wait(output, **mode, **({"timeout": 1} if forgets else {})).run()
+    assert isinstance(end.error, Exception)
+    assert type(end.error).__name__ == ("AirflowSensorTimeout" if forgets else "KoreNotErasedError")
+    assert forgets or "not understood" in end.text
+    assert end.output["open" if forgets else "not_erased"] == 7
+
+
+@ALL_MODES
+def test_gateway_errors_before_an_unreadable_answer_do_not_end_a_wait(wait, submitted, sandbox, no_back_off, mode):
+    output = submitted(PEOPLE)
+    sandbox.fail("status", call="status", status=500)
+    sandbox.fail("status", call="status", status=502, page="html")
+    sandbox.fail("truncated-json", call="status")
+    sandbox.fail("wrong-json", call="status", body=None)
     end = wait(output, **mode).run()
-    assert isinstance(end.error, KoreNotErasedError)
-    assert "not understood" in end.text
-    assert end.output["not_erased"] == 7
+    assert end.state == "success", end.text
+    assert end.output["erased"] == 7
+
+
+@ALL_MODES
+def test_one_address_in_two_spellings_is_one_user(wait, submitted, sandbox, mode):
+    output = submitted(["ann@x.org", "bob@x.org"])
+    entries = [{"userId": user, "status": "SUCCESS"} for user in ("ann@x.org", "ANN@x.org")]
+    sandbox.fail("body", call="status", times=None, status=200, body={"response": entries})
+    end = wait(output, **mode, timeout=0.5).run()
+    assert type(end.error).__name__ == "AirflowSensorTimeout"
+    assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (1, 1, 0)
 
 
 @ALL_MODES

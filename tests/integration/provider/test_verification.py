@@ -42,7 +42,11 @@ def of(verification):
 
 
 def looked_for(sandbox):
-    return {entry.body["userId"] for entry in sandbox.log() if entry.call in ("sessions", "messages")}
+    return {entry.body["userId"] for entry in asked(sandbox) if "userId" in entry.body}
+
+
+def asked(sandbox):
+    return [entry for entry in sandbox.log() if entry.call in ("sessions", "messages", "messages-lite")]
 
 
 def test_who_is_erased_is_gone(verify, erased, sandbox):
@@ -54,13 +58,102 @@ def test_who_is_erased_is_gone(verify, erased, sandbox):
     assert looked_for(sandbox) == set(PEOPLE)
 
 
-def test_every_week_bot_and_kind_of_data_is_asked_for(verify, erased, sandbox):
+def test_without_messages_lite_every_week_bot_and_kind_of_data_is_asked_for(verify, erased, sandbox):
+    sandbox.configure(lite_served=False, sessions_span="under-7-days")
     erased(PEOPLE[:1])
     end = verify(PEOPLE[:1], bot_ids=["st-1"], channel_types=["rtm", "slack"], since=timedelta(days=20)).run()
     assert end.state == "success", end.text
-    asked = [entry for entry in sandbox.log() if entry.call in ("sessions", "messages")]
-    assert len(asked) == 3 * 3  # weeks; sessions, and messages of two channels
-    assert {entry.body.get("channelType") for entry in asked} == {None, "rtm", "slack"}
+    calls = [entry for entry in asked(sandbox) if entry.call != "messages-lite"]
+    assert len(calls) == 1 + 3 * 3  # a long span, which is refused; weeks: sessions, and messages of two channels
+    assert {entry.body.get("channelType") for entry in calls} == {None, "rtm", "slack"}
+
+
+YEARS = {"since": timedelta(days=7 * 365), "bot_ids": ["st-1", "st-2"], "channel_types": ["rtm", "korevg"]}
+
+
+@pytest.mark.parametrize(("user", "calls"), [("u-1", 2 * 3), ("ann@example.com", 2 * 4), ("491701234567", 2 * 4)])
+def test_seven_years_of_a_user_take_a_few_calls(verify, sandbox, user, calls):
+    sandbox.configure(unknown_users=["*"])
+    end = verify([user], **YEARS).run()
+    assert end.state == "success", end.text
+    assert len(asked(sandbox)) == calls
+
+
+CHANNEL_USER = {"channel_id": "whatsapp", "channel_user_id": "491701234567"}
+
+
+@pytest.mark.parametrize("user", [CHANNEL_USER, "491701234567"])
+def test_a_channel_user_is_found_before_and_gone_after_the_erasure(verify, erased, sandbox, user):
+    sandbox.configure(history_channels=["whatsapp", "korevg"])
+    end = verify([user]).run()
+    assert isinstance(end.error, KoreFoundError)
+    assert "491701234567" not in end.text
+    erased([user])
+    end = verify([user]).run()
+    assert end.state == "success", end.text
+    assert counts(end)["gone"] == 1
+
+
+def test_a_channel_user_who_is_left_behind_is_found(verify, erased, sandbox):
+    sandbox.configure(history_channels=["korevg"], leave_behind=["491701234567"])
+    erased([CHANNEL_USER])
+    assert isinstance(verify([CHANNEL_USER]).run().error, KoreFoundError)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lite_served": False},
+        {"lite_users": "user-id"},
+        {"lite_users": "channel-with-type"},
+        {"lite_longest_days": 5},
+        {"erased_user_answer": "error"},
+    ],
+    ids=str,
+)
+def test_a_channel_user_for_whom_messages_lite_does_not_answer_is_not_checkable(verify, erased, sandbox, settings):
+    sandbox.configure(**settings)
+    erased([CHANNEL_USER])
+    end = verify([CHANNEL_USER]).run()
+    assert isinstance(end.error, KoreVerificationError)
+    assert counts(end)["not_checkable"] == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lite_served": False},
+        {"lite_users": "user-id"},
+        {"lite_users": "channel-with-type"},
+        {"lite_longest_days": 5},
+        {"lite_default_channels": "rtm"},
+        {"lite_last_day": "exclusive"},
+        {"sessions_span": "under-7-days"},
+        {"sessions_span": "under-7-days", "lite_served": False},
+        {"message_authors": "never"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("left", ["nothing", "sessions", "messages"])
+def test_whatever_is_guessed_wrongly_who_is_left_is_found_and_who_is_not_is_gone(
+    verify, erased, sandbox, settings, left
+):
+    sandbox.configure(history_channels=["korevg"], history_days=2, **settings)
+    if left != "nothing":
+        sandbox.configure(leave_behind=[PEOPLE[1]], leave_behind_kind=left)
+    erased(PEOPLE[:2])
+    end = verify(PEOPLE[:2], channel_types=["rtm", "korevg"], since=timedelta(days=20)).run()
+    assert counts(end) == {"gone": 1, "found": 1, "not_checkable": 0, "not_checked": 0} | (
+        {} if left != "nothing" else {"gone": 2, "found": 0}
+    )
+
+
+def test_for_all_bots_the_full_calls_are_asked(verify, erased, sandbox):
+    erased([*PEOPLE[:2], CHANNEL_USER], bot_ids=["st-1"])
+    end = verify([*PEOPLE[:2], CHANNEL_USER], bot_ids=None, all_bots=True).run()
+    assert isinstance(end.error, KoreVerificationError)
+    assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 1, "not_checked": 0}
+    assert {entry.call for entry in asked(sandbox)} == {"sessions", "messages"}
 
 
 def test_who_was_never_erased_is_found(verify, sandbox, connection):
@@ -107,8 +200,8 @@ def test_somebody_found_fails_also_where_others_cannot_be_checked(verify, erased
     assert counts(end) == {"gone": 0, "found": 1, "not_checkable": 4, "not_checked": 0}
 
 
-def test_a_channel_user_cannot_be_looked_for(verify, sandbox):
-    end = verify([ChannelUserId("rtm", "one")]).run()
+def test_a_channel_user_cannot_be_looked_for_at_all_bots(verify, sandbox):
+    end = verify([ChannelUserId("rtm", "one")], bot_ids=None, all_bots=True).run()
     assert isinstance(end.error, KoreVerificationError)
     assert not sandbox.log()
 
@@ -116,7 +209,8 @@ def test_a_channel_user_cannot_be_looked_for(verify, sandbox):
 @pytest.mark.parametrize("fault", ["wrong-json", "echo"])
 def test_an_answer_that_is_not_understood_proves_nothing(verify, erased, sandbox, no_back_off, fault):
     erased(PEOPLE[:1])
-    sandbox.fail(fault, call="messages", times=None, body={"total": 0})
+    for call in ("messages-lite", "messages"):
+        sandbox.fail(fault, call=call, times=None, body={"total": 0})
     end = verify(PEOPLE[:1]).run()
     assert isinstance(end.error, KoreVerificationError)
     assert counts(end)["not_checkable"] == 1
@@ -131,7 +225,7 @@ def test_a_passing_fault_is_waited_out(verify, erased, sandbox, no_back_off):
 
 def test_what_concerns_everybody_breaks_the_looking_off(verify, erased, sandbox, no_back_off):
     erased()
-    sandbox.fail("status", call="sessions", times=None, after=12)
+    sandbox.fail("status", call="sessions", times=None, after=2)
     end = verify(PEOPLE).run()
     assert isinstance(end.error, KoreUnavailableError)
     assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 3, "not_checked": 0}
@@ -141,7 +235,7 @@ def test_a_missing_scope_is_told(verify, sandbox):
     sandbox.configure(history_granted=False)
     end = verify(PEOPLE).run()
     assert isinstance(end.error, KorePermissionError)
-    assert "Bot Analytics > Bot Sessions" in end.text
+    assert "Bot Analytics > Chat History" in end.text
 
 
 def test_a_sample_looks_for_as_many_as_it_says(verify, erased, sandbox):
@@ -153,14 +247,14 @@ def test_a_sample_looks_for_as_many_as_it_says(verify, erased, sandbox):
 
 
 def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_asks_nothing_twice(verify, erased, sandbox, scarce):
+    sandbox.configure(lite_served=False, sessions_span="under-7-days")
     erased(PEOPLE[:2])
     before = len(sandbox.log())
     end = verify(PEOPLE[:2], since=timedelta(days=20), deferrable=True).run()
     assert end.state == "success", end.text
     assert len(end.deferrals) >= 1
-    assert {deferral["method"] for deferral in end.deferrals} == {"verify_rest"}
     assert not any(person in str(end.deferrals) for person in PEOPLE)
-    assert len(sandbox.log()) - before == 2 * 2 * 3  # people, kinds of data, weeks
+    assert len(sandbox.log()) - before == 2 * (3 + 2 * 3)  # people, what is refused, kinds of data, weeks
     assert most_calls_in(2.0, sandbox, since=before) <= 4
 
 
@@ -185,7 +279,7 @@ def test_what_came_in_after_the_period_is_not_looked_for(verify, sandbox):
         {"bot_ids": None},
         {"bot_ids": "st-1"},
         {"channel_types": "rtm"},
-        {"channel_types": ["carrier-pigeon"]},
+        {"channel_types": ["carrier\npigeon"]},
         {"channel_types": []},
     ],
 )
@@ -275,7 +369,7 @@ def test_what_went_wrong_before_a_break_still_fails_a_sensor_after_it(wait, subm
     arguments = {"verify": "all", "verify_since": timedelta(days=20), "deferrable": True, "timeout": 60}
     end = wait(output, user_ids=PEOPLE[:3], **arguments).run()
     assert end.state == "failed"
-    assert "verify_rest" in {deferral["method"] for deferral in end.deferrals}
+    assert "verifying" in {deferral["state"]["stage"] for deferral in end.deferrals}
     assert end.output["not_erased_users"] == [{"batch": 1, "position": 1}]
     assert of(end.output["verification"]) == {"gone": 2, "found": 0, "not_checkable": 0, "not_checked": 0}
 

@@ -240,12 +240,14 @@ def test_a_receipt_tells_what_the_task_returned_also_after_a_break(erase, sandbo
     monkeypatch.setattr(Verification, "go_on", leave_once)
     monkeypatch.setattr(ledger, "BATCHES_TOGETHER", 1)  # or fifty batches, and one more
     sandbox.configure(duration=0.0)
+    monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_POLLS", 1)
+    monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_GRACE", 0.0)
     sandbox.fail(
         "wrong-json", call="status", times=4, body={"response": 1}
     )  # of one request, each time it is asked for
     arguments = {"verify": "all", "verify_since": SINCE, "receipt_path": folder.as_uri(), "deferrable": True}
     end = erase(PEOPLE[:2], batch_size=1, **arguments).run()
-    assert [deferral["method"] for deferral in end.deferrals] == ["verify_rest"]
+    assert [deferral["state"]["stage"] for deferral in end.deferrals] == ["verifying"]
     assert (end.output["erased"], end.output["not_erased"]) == (1, 1)
     outcomes = [receipt["outcome"] for receipt in read_receipts(folder)]
     assert sum(outcome["not_erased"] for outcome in outcomes) == 1, outcomes

@@ -142,7 +142,9 @@ def test_faults_arrive_over_http(sandbox, caller, fault, status, content_type):
 def test_the_control_api_shows_and_changes_everything(sandbox, caller):
     control = httpx.Client(base_url=f"{sandbox.url}/sandbox")
     assert control.get("/health").json() == {"status": "ok"}
-    assert control.put("/settings", json={"erased_word": "done", "bots": ["st-1"]}).json()["bots"] == ["st-1"]
+    assert control.put("/settings", json={"erased_word": "done", "bots": ["st-1"], "duration": 60}).json()["bots"] == [
+        "st-1"
+    ]
     assert control.get("/settings").json()["erased_word"] == sandbox.settings.erased_word == "done"
     faults = [{"kind": "html", "call": "status"}, {"kind": "echo", "after": 5}]
     assert control.post("/faults", json=faults).status_code == 201

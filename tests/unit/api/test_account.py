@@ -51,6 +51,7 @@ def test_a_connection_with_the_least_is_read_with_safe_defaults():
         ("http://[::1]:8765", None, "http://[::1]:8765"),
         ("http://[::1]", 8765, "http://[::1]:8765"),
         ("https://[2001:db8::1]/", None, "https://[2001:db8::1]"),
+        ("https://k\u00f6re.example", None, "https://xn--kre-sna.example"),
     ],
 )
 def test_a_good_base_url_is_read(host, port, base_url):
@@ -72,6 +73,11 @@ def test_a_good_base_url_is_read(host, port, base_url):
         ("https:///path", "names no host"),
         ("https://platform kore.ai", "names no host"),
         ("https://platform.kore.ai\n.evil.example", "names no host"),
+        ("https://ko\u200bre.ai", "names no host"),
+        ("https://kore\x00.ai", "names no host"),
+        ("https://kore..ai", "cannot be read"),
+        (f"https://{'k' * 64}.ai", "cannot be read"),
+        ("https://kore.ai:0", "a port that does not exist"),
         (f"https://user:{SECRET}@platform.kore.ai", "user name or password"),
         (f"https://{SECRET}@platform.kore.ai", "user name or password"),
         ("https://@platform.kore.ai", "user name or password"),
@@ -101,6 +107,16 @@ def test_a_connection_without_a_client_id_is_refused(login):
 @pytest.mark.parametrize("password", [None, ""])
 def test_a_shared_secret_is_needed_to_sign_with_one(algorithm, password):
     assert "no Client Secret" in refused(algorithm=algorithm, password=password, private_key="key")
+
+
+@pytest.mark.parametrize("password", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\n", f"{SECRET}\u200b", f"a\n{SECRET}"])
+def test_a_client_secret_that_was_pasted_with_more_than_itself_is_refused(password):
+    assert "Client Secret" in refused(password=password)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_a_port_that_does_not_exist_is_refused(port):
+    assert "a port that does not exist" in refused(port=port)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS512"])
@@ -133,6 +149,8 @@ def test_a_private_key_is_needed_to_sign_with_one(algorithm):
         ("allowed_bot_ids", ["st-1", "st-2"], ("st-1", "st-2")),
         ("allowed_bot_ids", "st-1, st-2", ("st-1", "st-2")),
         ("allowed_bot_ids", "st-1\nst-2,\n", ("st-1", "st-2")),
+        ("allowed_bot_ids", '["st-1", "st-2"]', ("st-1", "st-2")),
+        ("allowed_bot_ids", ' [\n"st-1"\n] ', ("st-1",)),
         ("allowed_bot_ids", [" st-1 ", ""], ("st-1",)),
         ("digest_key", SECRET, SECRET),
         ("receipt_key_variable", " kore_receipts ", "kore_receipts"),
@@ -224,9 +242,25 @@ def test_an_empty_field_is_as_if_left_out(name, value):
         ("allowed_bot_ids", {"st-1": True}),
         ("allowed_bot_ids", 7),
         ("allowed_bot_ids", True),
+        ("allowed_bot_ids", "[]"),
+        ("allowed_bot_ids", "[st-1, st-2]"),
+        ("allowed_bot_ids", '["st-1", 7]'),
+        ("allowed_bot_ids", '["st-1"'),
+        ("allowed_bot_ids", '{"st-1": true}'),
+        ("allowed_bot_ids", '"st-1", "st-2"'),
+        ("allowed_bot_ids", "st-1 st-2"),
+        ("allowed_bot_ids", ["st-1,st-2"]),
+        pytest.param("allowed_bot_ids", "[" * 100_000, id="allowed_bot_ids-deep"),
         ("max_users", 0),
         ("max_users", "all"),
         ("digest_key", 7),
+        ("digest_key", f" {SECRET}"),
+        ("digest_key", f"{SECRET}\n"),
+        ("digest_key", f"{SECRET}\u00a0"),
+        ("digest_key", " "),
+        ("digest_key", f"{SECRET}\n{SECRET}"),
+        ("digest_key", f"\ufeff{SECRET}"),
+        ("digest_key", f"{SECRET}\ud800"),
         ("receipt_key", 7),
         ("receipt_key_variable", 7),
         ("receipt_key_variable", " "),

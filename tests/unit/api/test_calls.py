@@ -250,7 +250,7 @@ def test_who_stays_unreachable_is_given_up():
 
 
 REPLIES = [ACCEPTED, LOST, REFUSED_CONNECTION, THROTTLE, BAD_TOKEN, error(400, PERSON), error(403, PERSON), http(500)]
-REPLIES += [http(502, b"rate limit"), http(200), http(302), http(408), error(400, "rate limit")]
+REPLIES += [http(502, b"rate limit"), http(200), http(302), http(408), http(499), http(303), error(400, "rate limit")]
 SAFE_TO_REPEAT = [REFUSED_CONNECTION, THROTTLE, BAD_TOKEN, error(400, "rate limit")]
 
 
@@ -269,7 +269,7 @@ def test_no_delete_follows_one_that_kore_may_have_accepted(replies):
     last = used[-1]
     if outcome is None:
         assert last == ACCEPTED
-    elif last in (LOST, http(500), http(502, b"rate limit"), http(200)):
+    elif last in (LOST, http(500), http(502, b"rate limit"), http(200), http(408), http(499), http(303)):
         assert type(outcome) is KoreAmbiguousSubmitError
         assert outcome.consequence is Consequence.UNKNOWN
     else:
@@ -439,9 +439,22 @@ def test_an_answer_in_a_wrong_form_is_unreadable_if_it_stays_so(reply):
 
 
 @given(st.lists(st.sampled_from(PASSING + UNREADABLE), min_size=ATTEMPTS, max_size=ATTEMPTS))
-def test_the_last_fault_decides_how_asking_ends(replies):
-    expected = KoreUnreadableAnswerError if replies[-1] in UNREADABLE else KoreUnavailableError
+def test_asking_ends_as_unreadable_only_if_no_attempt_met_a_passing_fault(replies):
+    expected = KoreUnreadableAnswerError if all(reply in UNREADABLE for reply in replies) else KoreUnavailableError
     failed(ask, replies, expected, Consequence.SENT)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [http(500), http(502, b"<html>"), http(200, b'{"_id": "eud-1", "resp'), http(200, b"null")],
+        [http(200, b"null"), http(200, b"null"), http(200, b"null"), http(503)],
+        [http(200, b"null"), LOST, http(200, b"null"), http(200, b"null")],
+    ],
+)
+def test_a_passing_fault_is_told_as_one_whatever_is_answered_before_or_after_it(replies):
+    problem, _ = failed(ask, replies, KoreUnavailableError, Consequence.SENT)
+    assert "not understood" not in problem.problem
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections import UserString
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kinds_of_ids import USUAL_IDS
 
 from airflow_provider_kore.api.erasure import (
     ErasureRequest,
@@ -27,14 +28,6 @@ from airflow_provider_kore.exceptions import Consequence, KoreInputError
 MARK = "Xq7ZwK9"
 """Stands in each id that is refused; no error text would hold it by chance."""
 
-words = st.text(min_size=1, max_size=12).filter(
-    lambda text: (
-        text.strip()
-        and text.strip().lower() not in {"none", "null", "nan", "undefined"}
-        and not any(mark in text for mark in ("{{", "}}", "{%", "%}"))
-    )
-)
-good_ids = words | st.builds(ChannelUserId, words, words)
 ONE_BOT = ErasureScope(("st-1",), all_bots=False)
 
 
@@ -98,7 +91,7 @@ def test_what_names_nobody_is_refused_by_its_position(value):
     assert MARK not in f"{error}{error!r}"
 
 
-@given(st.lists(good_ids, max_size=4), st.sampled_from(BAD_IDS), st.lists(good_ids, max_size=4))
+@given(st.lists(USUAL_IDS, max_size=4), st.sampled_from(BAD_IDS), st.lists(USUAL_IDS, max_size=4))
 def test_the_position_is_counted_from_one(before, bad, after):
     error = refused(check_user_ids, [*before, bad, *after])
     assert f"position {len(before) + 1} " in error.problem
@@ -141,12 +134,12 @@ def test_a_sequence_that_is_no_list_of_ids_is_refused(value):
     refused(check_user_ids, value)
 
 
-@given(st.lists(good_ids))
+@given(st.lists(USUAL_IDS))
 def test_good_ids_are_accepted_as_given_and_in_order(user_ids):
     assert check_user_ids(user_ids) == check_user_ids(tuple(user_ids)) == tuple(user_ids)
 
 
-@given(st.lists(good_ids, min_size=1))
+@given(st.lists(USUAL_IDS, min_size=1))
 def test_ids_reach_the_body_as_given(user_ids):
     body = json.loads(ErasureRequest(check_user_ids(user_ids), ONE_BOT).body())
     assert [user_id_from_json(item) for item in body["userIds"]] == user_ids
@@ -156,7 +149,7 @@ def test_ids_reach_the_body_as_given(user_ids):
 
 
 @pytest.mark.parametrize(
-    "user_id", [" u-1 ", "ANNA@Example.com", "0151 2345", "007", "é", "e\u0301", "null@x", "a,b", '"q"', "1_0", "u-1\n"]
+    "user_id", ["ANNA@Example.com", "0151 2345", "007", "é", "e\u0301", "null@x", "O'Brien@x.org", "1_0", "auth0|5f7c"]
 )
 def test_an_odd_id_is_not_made_tidy(user_id):
     assert json.loads(ErasureRequest(check_user_ids([user_id]), ONE_BOT).body())["userIds"] == [user_id]
@@ -168,7 +161,7 @@ def test_a_mapping_of_channel_and_user_is_the_same_as_a_channel_user_id():
     assert user_id_to_json(ChannelUserId("rtm", "4711")) == mapping
 
 
-@given(st.lists(st.sampled_from(["a", "A", "b", " a", ChannelUserId("a", "b"), ChannelUserId("b", "a")])))
+@given(st.lists(st.sampled_from(["a", "A", "b", "a b", ChannelUserId("a", "b"), ChannelUserId("b", "a")])))
 def test_exact_duplicates_are_folded_in_order(user_ids):
     folded = fold_duplicates(user_ids)
     assert list(folded) == [user_id for position, user_id in enumerate(user_ids) if user_id not in user_ids[:position]]
@@ -247,7 +240,7 @@ def test_more_users_than_allowed_are_refused(user_count, max_users):
         check_user_count(user_count, max_users)
 
 
-@given(st.lists(good_ids, unique=True), st.lists(good_ids, unique=True), st.binary(min_size=1), st.randoms())
+@given(st.lists(USUAL_IDS, unique=True), st.lists(USUAL_IDS, unique=True), st.binary(min_size=1), st.randoms())
 def test_fingerprints_are_equal_for_the_same_users_and_key_only(one, other, key, random):
     shuffled = random.sample(one, len(one))
     assert fingerprint(shuffled, key) == fingerprint(one, key)

@@ -15,6 +15,7 @@ from airflow_provider_kore.api.errors import (
     describe,
     error_message,
     is_throttle,
+    leaves_open,
     read_failure,
     throttle_pause,
     unreachable,
@@ -33,6 +34,7 @@ from airflow_provider_kore.exceptions import (
 
 READING = (Call.SESSIONS, Call.MESSAGES, Call.ROLES)
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
+UNAUTHORIZED = "Unauthorized to perform this activity"
 ECHO = "No such user Xq7ZwK9@example.com"
 
 
@@ -62,7 +64,10 @@ def answer(status, retry_after=None):
         (Call.ERASE, 405, "Method Not Allowed", KoreConfigurationError, "method not allowed"),
         (Call.STATUS, 405, None, KoreConfigurationError, "proxy"),
         (Call.STATUS, 408, None, KoreUnavailableError, "passes"),
-        (Call.ERASE, 408, None, KoreRequestError, "refused the request"),
+        *((call, 400, UNAUTHORIZED, KorePermissionError, "does not let it") for call in Call),
+        (Call.STATUS, 404, UNAUTHORIZED, KorePermissionError, "not authorized for this"),
+        (Call.ERASE, 401, UNAUTHORIZED, KorePermissionError, "Profile Management"),
+        (Call.MESSAGES, 401, "Unauthorized", KoreAuthenticationError, "Client ID"),
         (Call.ERASE, 413, None, KoreRequestError, "refused the request"),
         (Call.ERASE, 422, ECHO, KoreRequestError, "refused the request"),
         (Call.STATUS, 422, ECHO, KoreRequestError, "refused the request"),
@@ -103,6 +108,26 @@ def test_each_failure_has_its_exception_and_words(call, status, text, error_type
     expected = {Call.ERASE: Consequence.NOT_ACCEPTED, Call.STATUS: Consequence.SENT}
     assert error.consequence is expected.get(call, Consequence.ONLY_READ)
     assert not {"{", "}"} & set(str(error))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "open_"),
+    [
+        pytest.param([400, 402, 422], False, id="the request itself is refused"),
+        pytest.param([401, 403, 407], False, id="nobody is let in"),
+        pytest.param([404, 405, 410, 501], False, id="nothing is there that could do it"),
+        pytest.param([409, 412, 417, 423, 428], False, id="a condition is not met"),
+        pytest.param([411, 413, 414, 415, 431], False, id="its form is refused"),
+        pytest.param([421, 425, 426], False, id="not for this server, moment or protocol"),
+        pytest.param([300, 301, 302, 304, 305, 307, 308], False, id="somewhere else"),
+        pytest.param([429, 451], False, id="not now, or never"),
+        pytest.param([408, 499, 460, 494], True, id="a proxy that no longer waits"),
+        pytest.param([500, 502, 503, 504, 507, 511, 520, 524, 598, 599], True, id="a fault behind it"),
+        pytest.param([303, 306, 406, 418, 424, 440], True, id="it may have been done before this was answered"),
+    ],
+)
+def test_only_what_proves_that_nothing_was_done_settles_an_erase_call(statuses, open_):
+    assert [leaves_open(status) for status in statuses] == [open_] * len(statuses)
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import (
-    CHANNEL_TYPES,
     DEFAULT_CHANNEL_TYPE,
+    LITE_PAGE,
     LONGEST_WINDOW,
     PAGE,
     HistoryKind,
     HistoryQuery,
+    LiteQuery,
+    check_channel_types,
     read_page,
     windows,
 )
-from airflow_provider_kore.exceptions import Consequence, KoreUnreadableAnswerError
+from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreUnreadableAnswerError
 
 PERSON = "Xq7ZwK9@example.com"
 SINCE = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -142,7 +144,84 @@ def test_what_is_not_understood_is_no_page(document):
     assert "Xq7ZwK9" not in str(caught.value)
 
 
-def test_the_default_channel_is_one_of_the_documented():
-    assert DEFAULT_CHANNEL_TYPE in CHANNEL_TYPES
-    assert len(CHANNEL_TYPES) == 27
-    assert PAGE == 100
+def lite(**changes):
+    return LiteQuery(
+        **{"user_id": PERSON, "bot_id": "st-1", "since": SINCE, "until": SINCE + timedelta(days=400)} | changes
+    )
+
+
+def test_messages_lite_is_asked_for_days_and_for_long_pages():
+    assert lite().path == "/api/public/bot/st-1/messages-lite"
+    assert lite(bot_id="../x").path == "/api/public/bot/..%2Fx/messages-lite"
+    days = {"skip": 20, "limit": 1000, "dateFrom": "2026-09-01", "dateTo": "2027-10-07"}
+    assert json.loads(lite().body(20)) == {"userId": PERSON, **days}
+    assert json.loads(lite(by_channel=True).body(20)) == {"channelUId": [PERSON], **days}
+    by_both = lite(by_channel=True, channel_type="sms")
+    assert json.loads(by_both.body(20)) == {"channelUId": PERSON, "channelType": "sms", **days}
+    assert json.loads(lite(channel_type="korevg").body(20)) == {"userId": PERSON, "channelType": "korevg", **days}
+    assert lite().call is Call.MESSAGES_LITE
+    assert "Xq7ZwK9" not in repr(lite())
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),
+    st.timedeltas(timedelta(0), timedelta(days=3000)),
+    st.integers(-14, 14),
+)
+def test_the_days_cover_the_span_whether_the_last_one_belongs_to_it_or_not(since, length, hours):
+    since = since.replace(tzinfo=timezone(timedelta(hours=hours)))
+    body = json.loads(lite(since=since, until=since + length).body(0))
+    begin, end = (datetime.fromisoformat(body[key]).replace(tzinfo=UTC) for key in ("dateFrom", "dateTo"))
+    assert since - timedelta(days=1) < begin <= since
+    assert since + length < end <= since + length + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("created", "covered"),
+    [
+        ("2026-09-01T11:59:59.999Z", False),
+        ("2026-09-01T12:00:00.000Z", True),
+        ("2026-09-01T14:00:00.000+02:00", True),
+        ("2027-10-06T12:00:00.000Z", True),
+        ("2027-10-06T12:00:00.001Z", False),
+        ("2026-09-01", True),
+        ("yesterday", True),
+        (None, True),
+        (7, True),
+    ],
+)
+def test_a_message_is_in_the_span_unless_its_time_says_otherwise(created, covered):
+    assert lite().covers({"createdOn": created}) is covered
+
+
+@pytest.mark.parametrize("channel", ["rtm", "korevg", "audiocodes", "RTM", "an ivrInstID", "Ünit/7", "a" * 300])
+def test_any_text_can_name_a_channel(channel):
+    assert check_channel_types([channel, "sms", channel]) == (channel, "sms")
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        "rtm",
+        [],
+        None,
+        {"rtm"},
+        ["rtm", ""],
+        [" "],
+        [None],
+        [7],
+        ["a\x00"],
+        ["a\nb"],
+        ["{{ x }}"],
+        ["a\u200bb"],
+        ["None"],
+    ],
+)
+def test_what_names_no_channel_is_refused(channels):
+    with pytest.raises(KoreInputError, match=r"list of channels|The channel at position \d"):
+        check_channel_types(channels)
+
+
+def test_the_default_channel_and_page():
+    assert check_channel_types([DEFAULT_CHANNEL_TYPE]) == ("rtm",)
+    assert (PAGE, LITE_PAGE) == (100, 1000)

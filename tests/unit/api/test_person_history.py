@@ -10,9 +10,11 @@ from playing_kore import Clock, error, http, pacing, play
 
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory
+from airflow_provider_kore.api.users import ChannelUserId
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreExportError,
+    KorePermissionError,
     KoreRequestError,
     KoreThrottledError,
     KoreUnreadableAnswerError,
@@ -28,16 +30,40 @@ def moment(text):
     return datetime.fromisoformat(text)
 
 
+def within(moment, day_from, day_to):
+    return day_from <= moment.date().isoformat() <= day_to
+
+
 class Kore:
     """Answers the history calls from lists of items, newest first, in pages of any size."""
 
-    def __init__(self, items=(), *, ends="inclusive", page=100, change=lambda answer: answer):
+    def __init__(self, items=(), *, ends="inclusive", page=100, change=lambda answer: answer, lite=None, unlisted=()):
         self.items = list(items)
-        self.ends, self.page, self.change = ends, page, change
+        self.ends, self.page, self.change, self.lite, self.unlisted = ends, page, change, lite, unlisted
         self.asked = []
+        self.asked_lite = []
+
+    def list_lite(self, request):
+        bot_id, asked = request.path.split("/")[4], json.loads(request.body)
+        self.asked_lite.append((bot_id, asked))
+        if self.lite is not None:
+            return self.lite
+        found = [
+            item
+            for item in sorted(self.items, key=lambda item: item["at"], reverse=True)
+            if item["kind"] is MESSAGES
+            and item["bot"] == bot_id
+            and within(item["at"], asked["dateFrom"], asked["dateTo"])
+            and asked.get("channelType") in (None, item["channel"])
+        ]
+        end = asked["skip"] + min(asked["limit"], self.page)
+        shown = [item["data"] for item in found[asked["skip"] : end]]
+        return http(200, {"total": len(found), "moreAvailable": end < len(found), "messages": shown})
 
     def __call__(self, request):
         assert request.method == "POST"
+        if request.path.endswith("/messages-lite"):
+            return self.list_lite(request)
         *place, name = request.path.removeprefix("/api/public/").split("/")
         kind, bot_id = {"getSessions": SESSIONS, "getMessages": MESSAGES}[name], place[1] if place else None
         asked = json.loads(request.body)
@@ -48,6 +74,7 @@ class Kore:
             item
             for item in sorted(self.items, key=lambda item: item["at"], reverse=True)
             if item["kind"] is kind
+            and item["data"].get(kind.id_key) not in self.unlisted
             and bot_id in (None, item["bot"])
             and since <= item["at"] <= until
             and (self.ends == "inclusive" or item["at"] < until)
@@ -62,7 +89,7 @@ def item(kind, number, at, bot="st-1", channel="rtm", owner=OWN_ID, **more):
     if kind is SESSIONS:
         data = {"sessionId": f"s-{number}", "userId": owner, "channel": channel}
     else:
-        data = {"_id": f"ms-{number}", "type": "incoming", "createdBy": owner}
+        data = {"_id": f"ms-{number}", "type": "incoming", "createdBy": owner, "createdOn": at.isoformat()}
     return {"kind": kind, "at": at, "bot": bot, "channel": channel, "data": data | more}
 
 
@@ -134,10 +161,19 @@ def test_messages_are_asked_for_in_every_channel_that_sessions_of_any_bot_name()
     assert history.channel_types == ["email", "rtm", "sms"]
 
 
-def test_messages_are_asked_for_in_the_given_channels_only():
+def test_messages_are_asked_for_in_the_listed_channels_only():
     kore = Kore([item(SESSIONS, 1, SINCE, channel="a channel of tomorrow")])
-    read(kore, days=1, channel_types=("sms",))
-    assert [body["channelType"] for kind, _, body in kore.asked if kind is MESSAGES] == ["sms"]
+    read(kore, days=1, channel_types=("sms", "korevg"))
+    assert {body["channelType"] for kind, _, body in kore.asked if kind is MESSAGES} == {"korevg", "sms"}
+    by_user = [body["channelType"] for _, body in kore.asked_lite if "userId" in body]
+    assert by_user == ["sms", "korevg"]
+
+
+@pytest.mark.parametrize("channel", ["korevg", "a channel of tomorrow", "RTM", "ivr-Ünit 7", "u-ivr@inst"])
+def test_messages_are_asked_for_by_whatever_channel_a_session_names(channel):
+    kore = Kore([item(SESSIONS, 1, SINCE, channel=channel), item(MESSAGES, 2, SINCE, channel=channel)])
+    written, _ = read(kore)
+    assert len(written) == 2
 
 
 def failed(kore, error_type=KoreExportError, **more):
@@ -148,7 +184,7 @@ def failed(kore, error_type=KoreExportError, **more):
     return caught.value
 
 
-@pytest.mark.parametrize("channel", ["a channel of tomorrow", "RTM", "", None, 7])
+@pytest.mark.parametrize("channel", ["", " ", None, 7, ["rtm"], "rtm\x00", "a\nb", "null"])
 def test_a_channel_that_cannot_be_asked_for_fails_rather_than_leave_messages_out(channel):
     assert "channel_types" in failed(Kore([item(SESSIONS, 1, SINCE, channel=channel)])).remedy
 
@@ -166,7 +202,8 @@ MESSAGE = item(MESSAGES, 1, SINCE)
         [item(SESSIONS, 1, SINCE, owner=None)],
         [item(SESSIONS, 1, SINCE, owner=" ")],
         [item(SESSIONS, 1, SINCE, owner=7)],
-        [item(MESSAGES, 1, SINCE, owner=None)],
+        [item(MESSAGES, 1, SINCE, owner=" ")],
+        [item(MESSAGES, 1, SINCE, owner=7)],
         [ONE, item(MESSAGES, 2, SINCE, owner="u-2", type="something new")],
         [ONE, item(MESSAGES, 2, SINCE, owner="u-2", type=None)],
     ],
@@ -191,6 +228,146 @@ def test_what_the_bot_says_in_a_session_of_the_person_may_be_in_its_own_name():
     assert len(read(Kore([ONE, item(MESSAGES, 2, SINCE, sessionId="s-1", **said)]))[0]) == 2
     for elsewhere in ({"sessionId": "s-9"}, {}):
         assert "another user" in failed(Kore([ONE, item(MESSAGES, 2, SINCE, **said, **elsewhere)])).problem
+
+
+NO_AUTHOR = {"owner": None}
+OWN_CHANNEL = {"channels": [{"type": "rtm"}, {"channelUId": PERSON}]}
+
+
+@pytest.mark.parametrize(
+    ("items", "is_own"),
+    [
+        pytest.param([ONE, item(MESSAGES, 2, SINCE, sessionId="s-1", **NO_AUTHOR)], True, id="a session of the user"),
+        pytest.param(
+            [ONE, item(MESSAGES, 2, SINCE, sessionId="s-1", type="outgoing", **NO_AUTHOR)], True, id="answered in it"
+        ),
+        pytest.param([item(MESSAGES, 2, SINCE, **NO_AUTHOR, **OWN_CHANNEL)], True, id="the user's id in the channel"),
+        pytest.param(
+            [
+                item(MESSAGES, 2, SINCE, sessionId="s-7", type="outgoing", **NO_AUTHOR),
+                item(MESSAGES, 3, SINCE - timedelta(0), sessionId="s-7", **NO_AUTHOR, **OWN_CHANNEL),
+            ],
+            True,
+            id="a session in which the user wrote",
+        ),
+        pytest.param([ONE, item(MESSAGES, 2, SINCE, sessionId="s-9", **NO_AUTHOR)], False, id="another session"),
+        pytest.param([ONE, item(MESSAGES, 2, SINCE, **NO_AUTHOR)], False, id="no session"),
+        pytest.param(
+            [ONE, item(MESSAGES, 2, SINCE, channels=[{"channelUId": "other"}], **NO_AUTHOR)], False, id="another id"
+        ),
+        pytest.param([ONE, item(MESSAGES, 2, SINCE, channels="?", **NO_AUTHOR)], False, id="channels of another form"),
+    ],
+)
+@pytest.mark.parametrize("has_key", [True, False])
+def test_a_message_without_an_author_is_judged_by_its_session_or_channel(items, is_own, has_key):
+    if not has_key:
+        items = [thing | {"data": {k: v for k, v in thing["data"].items() if v is not None}} for thing in items]
+    kore = Kore(items)
+    if is_own:
+        assert len(read(kore)[0]) == len(items)
+    else:
+        problem = failed(kore)
+        assert "ALARM" not in problem.problem
+        assert "since be earlier" in problem.remedy
+
+
+@given(st.permutations(range(6)))
+@settings(max_examples=40)
+def test_the_order_of_messages_does_not_decide_whose_they_are(order):
+    said = {"type": "outgoing", "sessionId": "s-1"}
+    messages = [
+        {"owner": "u-bot", **said},
+        {"owner": None, **said},
+        {"owner": OWN_ID, "sessionId": "s-1"},
+        {"owner": None, "sessionId": "s-1"},
+        {"owner": OWN_ID, **said},
+        {"owner": "u-agent", **said},
+    ]
+    kore = Kore([item(MESSAGES, number, SINCE, **messages[place]) for number, place in enumerate(order)])
+    assert len(read(kore)[0]) == 6
+
+
+PHONE = "491701234567"
+PAIR = ChannelUserId("whatsapp", PHONE)
+WROTE = {"owner": OWN_ID, "sessionId": "s-1", "chnl": "whatsapp", "channels": [{"channelUId": PHONE}]}
+
+
+def test_a_channel_user_is_exported_by_the_id_in_the_channel_alone():
+    kore = Kore([item(MESSAGES, number, SINCE + number * timedelta(days=4), **WROTE) for number in range(4)])
+    written, history = read(kore, user_id=PAIR, days=10)
+    assert [entry.data["_id"] for entry in written] == ["ms-2", "ms-1", "ms-0"]
+    assert kore.asked == []
+    ((bot_id, body),) = kore.asked_lite
+    assert bot_id == "st-1"
+    assert body == {
+        "channelUId": [PHONE],
+        "skip": 0,
+        "limit": 1000,
+        "dateFrom": "2026-08-01",
+        "dateTo": "2026-08-12",
+    }
+    assert (history.own_id, history.channel_types, history.compared) == (OWN_ID, ["whatsapp"], True)
+
+
+def test_a_channel_user_of_two_users_at_kore_fails():
+    wrote = WROTE | {"owner": "u-2"}
+    problem = failed(Kore([item(MESSAGES, 1, SINCE, **WROTE), item(MESSAGES, 2, SINCE, **wrote)]), user_id=PAIR)
+    assert "ALARM" in problem.problem
+    assert "several users" in problem.remedy
+
+
+@pytest.mark.parametrize("reply", [error(400, "no"), error(404, "Not Found"), http(404, b"<html>"), error(403, "no")])
+def test_without_messages_lite_a_channel_user_cannot_be_exported_and_others_are_not_compared(reply):
+    with pytest.raises((KoreRequestError, KorePermissionError)):
+        read(Kore([MESSAGE], lite=reply), user_id=PAIR)
+    written, history = read(Kore([ONE, MESSAGE], lite=reply))
+    assert (len(written), history.compared) == (2, False)
+
+
+def test_for_all_bots_nothing_is_compared():
+    kore = Kore([ONE, MESSAGE])
+    assert read(kore, bot_ids=(None,))[1].compared is False
+    assert kore.asked_lite == []
+
+
+def test_a_text_that_may_be_an_id_in_a_channel_is_exported_by_it_too():
+    messages = [item(MESSAGES, number, SINCE, channel="korevg", **WROTE) for number in range(3)]
+    kore = Kore(messages, unlisted={"ms-0", "ms-1", "ms-2"})  # by the user id nothing is known
+    list_all = kore.list_lite
+    kore.list_lite = lambda request: list_all(request) if b"channelUId" in request.body else http(200, NOTHING)
+    written, history = read(kore, user_id=PHONE)
+    assert len(written) == 3
+    assert history.compared
+
+
+NOTHING = {"total": 0, "moreAvailable": False, "messages": []}
+
+
+@pytest.mark.parametrize("left_out", [{"ms-1"}, {"ms-1", "ms-2"}])
+def test_messages_that_only_messages_lite_lists_make_an_export_not_whole(left_out):
+    kore = Kore([item(MESSAGES, number, SINCE) for number in range(4)], unlisted=left_out)
+    assert f"messages-lite lists {len(left_out)} that" in failed(kore).problem
+
+
+def test_a_channel_that_no_session_names_is_found_by_messages_lite():
+    kore = Kore([ONE, item(MESSAGES, 1, SINCE, channel="korevg")])
+    assert "channel_types" in failed(kore).remedy
+    assert len(read(kore, channel_types=("rtm", "korevg"))[0]) == 2
+
+
+def test_what_only_the_full_calls_list_is_exported_and_told(caplog):
+    kore = Kore([MESSAGE], lite=http(200, NOTHING))
+    written, history = read(kore)
+    assert (len(written), history.compared) == (1, True)
+    assert "messages-lite lists 0 messages at bot st-1, and the full calls 1" in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [-86400, -1, 86400, 2 * 86400])
+def test_what_lies_outside_the_period_is_neither_compared_nor_exported(seconds):
+    at = SINCE + timedelta(days=20 if seconds > 0 else 0, seconds=seconds)
+    kore = Kore([MESSAGE, item(MESSAGES, 9, at, **WROTE)])
+    assert [entry.data["_id"] for entry in read(kore)[0]] == ["ms-1"]
+    assert [entry.data["_id"] for entry in read(kore, user_id=PAIR)[0]] == ["ms-1"]
 
 
 @pytest.mark.parametrize(
@@ -236,14 +413,14 @@ def test_a_page_that_gets_no_turn_in_time_is_given_up():
     assert len(kore.asked) == 1
 
 
-@given(st.lists(things, max_size=30), st.integers(0, 100))
+@given(st.lists(things, max_size=30), st.integers(0, 40))
 @settings(max_examples=50)
 def test_what_was_written_before_is_taken_up_with_all_that_was_known(described, done):
     items = [item(kind, number, at, bot, channel) for number, (kind, at, bot, channel) in enumerate(described)]
     kore = Kore(items)
-    whole, counted = read(kore, bot_ids=("st-1", "st-2"))
+    whole, counted = read(kore, bot_ids=("st-1", "st-2"), channel_types=("rtm", "sms"))
     clock = Clock()
-    wanted = HistoryRange(("st-1", "st-2"), SINCE, SINCE + timedelta(days=20), None)
+    wanted = HistoryRange(("st-1", "st-2"), SINCE, SINCE + timedelta(days=20), ("rtm", "sms"))
     begun, written = PersonHistory(PERSON, wanted), []
     for number, query in enumerate(begun.queries()):
         if number < done:

@@ -17,6 +17,8 @@ from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import (
     LAST_LOOKS,
     UNKNOWN_ID_GRACE,
+    UNREADABLE_GRACE,
+    UNREADABLE_POLLS,
     AcceptedErasure,
     ErasureWatch,
     RequestOutcome,
@@ -199,14 +201,81 @@ def test_an_id_that_stays_unknown_is_settled_as_not_proven(clock):
     assert "Xq7ZwK9" not in str(watch.outcomes[0].to_json())
 
 
-def test_an_answer_that_stays_unreadable_is_settled_as_not_proven(clock):
+def test_answers_that_stay_unreadable_are_settled_as_not_proven(clock):
     watch = watching(clock, AcceptedErasure("eud-1", 3))
     kore = Kore(clock, eud_1=UNREADABLE)
     wait(clock, watch, kore, 3600)
-    assert len(kore.looks) == ATTEMPTS
+    assert UNREADABLE_GRACE <= clock.now - 1000.0 <= UNREADABLE_GRACE * 1.15 + 10
+    assert len(kore.looks) >= ATTEMPTS * UNREADABLE_POLLS
     (outcome,) = watch.outcomes
     assert (counts(outcome.outcome), outcome.understood, outcome.fingerprint) == ((0, 0, 3), False, None)
     assert "Xq7ZwK9" not in str(outcome.to_json())
+
+
+def poll_by_poll(*polls):
+    """Answer the attempts of each poll by its own script; ``GOOD`` ends the wait."""
+    replies = iter([reply for poll in polls for reply in poll])
+    return lambda age: next(replies)
+
+
+GOOD = [status_of("eud-1", "SUCCESS")]
+CUT = http(200, b'{"_id": "eud-1", "response": [{"us')
+ALL_UNREADABLE = [UNREADABLE, http(200, []), http(200, b"null"), http(200, {"errors": ["x"]})]
+ALL_PASSING = [http(500), http(502), CUT, LOST]
+SLOW = PollSchedule(longest=300, shortest=100)
+
+
+@pytest.mark.parametrize(
+    ("polls", "schedule", "expected"),
+    [
+        pytest.param([[http(500), http(502), CUT, http(200, b"null")], GOOD], SLOW, (1, 0, 0), id="the reported one"),
+        pytest.param([ALL_UNREADABLE, GOOD], SLOW, (1, 0, 0), id="one poll"),
+        pytest.param([ALL_UNREADABLE] * 2 + [GOOD], SLOW, (1, 0, 0), id="two polls"),
+        pytest.param([ALL_UNREADABLE] * 3 + [GOOD], SLOW, (0, 0, 1), id="three polls in five minutes"),
+        pytest.param([ALL_UNREADABLE] * 9 + [GOOD], PollSchedule(9, 9), (1, 0, 0), id="nine polls in too short a time"),
+        pytest.param([[*ALL_UNREADABLE[:3], LOST]] * 20 + [GOOD], SLOW, (1, 0, 0), id="each with one passing fault"),
+        pytest.param(
+            [ALL_UNREADABLE, ALL_PASSING, ALL_UNREADABLE, GOOD], SLOW, (1, 0, 0), id="passing faults are not counted"
+        ),
+        pytest.param(
+            [ALL_UNREADABLE, ALL_UNREADABLE, ALL_PASSING, ALL_UNREADABLE, GOOD],
+            SLOW,
+            (0, 0, 1),
+            id="passing faults do not begin the count anew",
+        ),
+        pytest.param(
+            [ALL_UNREADABLE, ALL_UNREADABLE, [status_of("eud-1", "queued")], ALL_UNREADABLE, ALL_UNREADABLE, GOOD],
+            SLOW,
+            (1, 0, 0),
+            id="an answer that is understood does",
+        ),
+    ],
+)
+def test_only_whole_polls_of_unreadable_answers_in_succession_end_a_wait(clock, polls, schedule, expected):
+    watch = watching(clock)
+    wait(clock, watch, Kore(clock, eud_1=poll_by_poll(*polls)), 86_400, schedule)
+    assert counts(watch.outcomes[0].outcome) == expected
+
+
+def test_checking_once_never_settles_by_unreadable_answers(clock):
+    clock.now += 1000
+    watch = watching(clock)
+    assert play(watch.check(), Kore(clock, eud_1=UNREADABLE), clock).result is False
+    assert counts(watch.outcomes[0].outcome) == (0, 1, 0)
+
+
+@given(st.lists(st.sampled_from([UNREADABLE, CUT, LOST, http(502), http(200, b"null")]), min_size=1, max_size=60))
+@settings(max_examples=60)
+def test_no_faults_of_less_than_the_grace_end_a_wait(faults):
+    clock = Clock()
+    replies = iter(faults)
+    watch = watching(clock)
+
+    def reply(age):
+        return next(replies, GOOD[0]) if age < UNREADABLE_GRACE / 2 else GOOD[0]
+
+    wait(clock, watch, Kore(clock, eud_1=reply), 86_400)
+    assert counts(watch.outcomes[0].outcome) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,10 @@ def run(tmp_path, monkeypatch, capsys):
     (tmp_path / "public.pem").write_text(KEY.public_key_pem)
 
     def run(*arguments, given="", digest_key=DIGEST_KEY):
+        content = given if isinstance(given, bytes) else given.encode()
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("KORE_DIGEST_KEY", digest_key)
-        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         try:
             status = main(arguments)
         except SystemExit as end:
@@ -168,6 +169,12 @@ def test_where_nothing_can_be_tried_the_status_says_so(run, written, arguments):
         ("d\nd\n", 0, ["Line 1: in the receipt, erased, not checked", "Line 2: in the receipt, erased, not checked"]),
         ("d\nXq7ZwK9\n", 1, ["Line 1: in the receipt, erased, not checked", "Line 2: not in the receipt"]),
         ("D\n", 1, ["Line 1: not in the receipt"]),
+        ("A@Example.com\n", 0, ["Line 1: in the receipt, open, not checked"]),
+        (
+            "\ufeffd\ra@example.com",
+            0,
+            ["Line 1: in the receipt, erased, not checked", "Line 2: in the receipt, open, not checked"],
+        ),
         (json.dumps(PAIR), 1, ["Line 1: not in the receipt"]),
     ],
 )
@@ -216,7 +223,16 @@ def test_of_what_is_not_valid_no_person_is_told(run, written, tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("d\n\n", "position 2"), ('d\n{"Xq7ZwK9', "Line 2 is not JSON"), ('{"channel_id": "Xq7ZwK9"}', "position 1")],
+    [
+        ("d\n\n", "line 2 is blank"),
+        ('d\n{"Xq7ZwK9', "line 2 is not JSON"),
+        ('{"channel_id": "Xq7ZwK9"}', "line 1 is a mapping"),
+        ("email\nXq7ZwK9\n", "line 1 is the name of a column"),
+        ("d\n\ufeffXq7ZwK9\n", "line 2 begins with a byte order mark"),
+        (b"d\nXq7ZwK9\xe4\n", "line 2 is not UTF-8"),
+        ("Xq7ZwK9\n".encode("utf-16-le"), "holds NUL"),
+        ("d\n4.91701E+11\n", "line 2 is a number"),
+    ],
 )
 def test_what_is_no_user_id_is_told_by_its_line(run, written, given, words):
     status, out, err = run("verify", written(*two()), "--key", "public.pem", "--persons", given=given)

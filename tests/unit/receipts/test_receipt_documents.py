@@ -372,3 +372,21 @@ def test_a_receipt_says_what_it_does_not_cover(fields, gaps):
 def test_by_when_an_outcome_was_known_is_told_by_the_latest_request_or_by_the_issue():
     assert receipt().settled_at == "2026-09-20T10:00:00Z"
     assert receipt(requests=[request("eud-1", 3)]).settled_at == receipt().issued_at == "2026-09-21T14:13:20Z"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "recordings",
+        "LLM usage",
+        "feedback",
+        "contacts",
+        "human agents",
+        "data tables",
+        "backups",
+        "other ids",
+        "other systems",
+    ],
+)
+def test_places_at_kore_that_no_call_verifies_are_named(place):
+    assert any(place.lower() in sentence.lower() for sentence in wording.DOES_NOT_COVER)

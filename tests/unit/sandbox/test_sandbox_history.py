@@ -73,7 +73,9 @@ def test_all_happened_in_the_days_before_the_start(sessions, messages, days, nam
     end = datetime.fromisoformat("2027-01-15T08:00:00Z")
     person = Person(resolved_id(name), name, frozenset({name}))
     made = sessions_of(person, "st-1", end, settings)
-    items = [session.item() for session in made] + [message for session in made for message in session.messages()]
+    items = [session.item() for session in made] + [
+        message for session in made for message in session.messages(settings)
+    ]
     oldest = end - timedelta(days=days, milliseconds=1)
     assert all(oldest <= item.time < end for item in items)
     assert len({item.item_id for item in items}) == sessions + sessions * messages

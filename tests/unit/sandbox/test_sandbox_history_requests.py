@@ -82,18 +82,24 @@ def test_a_documented_body_is_answered(caller, content, kind, bot_id):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("content", REFUSED)
 def test_any_other_body_is_refused(caller, error, content, kind):
-    assert error(caller().history(kind, content))[0] == 400
+    assert error(caller(sessions_span="under-7-days").history(kind, content))[0] == 400
 
 
-@pytest.mark.parametrize("channel", ["rtm", "msteams", "rcs"])
-def test_a_known_channel_is_for_messages_only(caller, error, channel):
+@pytest.mark.parametrize("since", ["2027-01-08T08:00:00.000Z", "2020-01-08T08:00:00.000Z"])
+def test_sessions_may_be_asked_for_by_long_spans_unless_the_setting_says_otherwise(caller, since):
+    assert caller().history("sessions", body(dateFrom=since)).status == 200
+    assert caller().history("messages", body(dateFrom=since)).status == 400
+
+
+@pytest.mark.parametrize("channel", ["rtm", "korevg", "an ivrInstID", "RTM"])
+def test_any_channel_is_for_messages_only(caller, error, channel):
     caller = caller()
     assert caller.history("messages", body(channelType=channel)).status == 200
     assert error(caller.history("sessions", body(channelType=channel)))[0] == 400
 
 
-@pytest.mark.parametrize("channel", ["", "RTM", "fax", None, 1, ["rtm"]])
-def test_an_unknown_channel_is_refused(caller, error, channel):
+@pytest.mark.parametrize("channel", ["", " ", None, 1, ["rtm"]])
+def test_what_names_no_channel_is_refused(caller, error, channel):
     assert error(caller().history("messages", body(channelType=channel)))[0] == 400
 
 

@@ -40,7 +40,7 @@ PAGE = Path(airflow_provider_kore.sandbox.__file__).with_name("README.md")
         {"history_days": float("nan")},
         {"history_days": 40_000},
         {"history_channels": ()},
-        {"history_channels": ("fax",)},
+        {"history_channels": (" ",)},
         {"leave_behind_kind": "all"},
     ],
 )
