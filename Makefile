@@ -11,7 +11,8 @@ COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo pictures test test-distributed test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick lint format requirements clean FORCE
+.PHONY: help venv demo pictures test test-distributed test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick \
+	lint format requirements clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +30,7 @@ test: .venv/ready $(if $(PYTEST_ARGUMENTS),$(if $(findstring system,$(PYTEST_ARG
 	@$(TEST) $(or $(PYTEST_ARGUMENTS),$(WITHOUT_AIRFLOW))
 	@$(if $(PYTEST_ARGUMENTS),,$(TEST) tests/system)
 
-test-distributed: .venv-distributed/ready ## Run the tests on Celery, Postgres, Redis and object stores; needs Debian's servers
+test-distributed: .venv-distributed/ready .venv-distributed/azurite/ready ## Run the tests on Celery, Postgres, Redis and object stores; needs Debian's servers
 	@$(TEST) $(or $(PYTEST_ARGUMENTS),tests/distributed)
 
 test-compatibility: test-3.1 test-3.2 ## Run the unit and integration tests, and the demo, on Airflow 3.1 and 3.2
