@@ -236,7 +236,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show the ends of Airflow's logs below a test that failed with it."""
     report = yield
     airflow = getattr(item, "funcargs", {}).get("airflow")
-    if report.failed and isinstance(airflow, DistributedAirflow):
+    if report.failed and report.when != "teardown" and isinstance(airflow, DistributedAirflow):  # which is gone by then
         report.sections.append(("Airflow", airflow.log_tails()))
         report.sections += [(dag_id, airflow.task_errors(dag_id)) for dag_id in ("kore_mapped", "kore_each_way")]
     return report
