@@ -102,7 +102,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show the ends of Airflow's logs below a test that failed with it."""
     report = yield
     airflow = getattr(item, "funcargs", {}).get("airflow")
-    if report.failed and isinstance(airflow, LocalAirflow):
+    if report.failed and report.when != "teardown" and isinstance(airflow, LocalAirflow):
         report.sections.append(("Airflow", airflow.log_tails()))
     page = getattr(item, "funcargs", {}).get("page")
     if report.failed and isinstance(page, Page):
