@@ -46,6 +46,9 @@ BY_REFERENCE = {
 }
 """The error with which each task ends."""
 
+HISTORY = ("sessions", "messages", "messages-lite")
+"""The calls by which a user is searched for."""
+
 BY_VALUE = {
     "literal": None,
     "mapped_literal": None,
@@ -173,7 +176,7 @@ def found(airflow, keys, tmp_path_factory):
     write_sources(folder, marks)
     with ExitStack() as stack:
         refuse = (f"*{marks['refused']}*", f"*{marks['typed']}*")
-        echoes = {call: {"kind": "echo", "call": call, "times": None} for call in ("erase", "sessions")}
+        echoes = {call: {"kind": "echo", "call": call, "times": None} for call in ("erase", *HISTORY)}
 
         def add(conn_id, faults=(), **settings):
             return add_kore(airflow, stack, conn_id, keys["receipt_key"], faults, **settings)
@@ -185,7 +188,7 @@ def found(airflow, keys, tmp_path_factory):
         add("leaks_kore_slow", duration=600.0)
         add("leaks_kore_leaving", leave_behind=(f"*{marks['left_behind']}*",))
         add("leaks_kore_membered", members=(f"u-{marks['member']}",))
-        add("leaks_kore_echoing_history", [echoes["sessions"]])
+        add("leaks_kore_echoing_history", [echoes[call] for call in HISTORY])
         add("leaks_kore_miscounting", wrong_total=1)
         airflow.add_connection("leaks_people", conn_type="sqlite", host=str(folder / "people.db"))
 
