@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.users import (
-    WRITE_AS_TEXT,
     UserId,
     fingerprint,
     folded_address,
@@ -104,6 +103,12 @@ def check_scope(
     return ErasureScope(bot_ids=bots, all_bots=False)
 
 
+_AS_TEXT = (
+    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders "
+    "to a text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
+)
+
+
 def _check_bot_ids(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
@@ -118,7 +123,7 @@ def _check_bot_ids(value: object) -> tuple[str, ...]:
         else:
             fault = text_fault(bot_id)
         if fault:
-            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy=WRITE_AS_TEXT)
+            raise KoreInputError(f"The bot id at position {position} {fault}.", remedy=_AS_TEXT)
     return tuple(dict.fromkeys(value))
 
 

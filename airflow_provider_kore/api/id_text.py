@@ -23,7 +23,7 @@ AS_TEXT = (
     "Keep user ids as text, from where they come: a number loses leading zeros, the + of a phone number, and digits "
     "beyond the 15th. In Excel, set the column to the format Text before the ids are entered or pasted. In pandas, "
     "read the file with dtype=str. In SQL, cast the column to text. A DAG with render_template_as_native_obj=True "
-    "makes a number of a text of digits."
+    "makes numbers of a template that renders to digits: pass the XCom as it is (task.output)."
 )
 """What to do about user ids that a program took for numbers."""
 

@@ -88,13 +88,6 @@ _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
 _RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
 
 
-WRITE_AS_TEXT = (
-    "Write each id as text. With render_template_as_native_obj=True Airflow makes numbers of a template that renders "
-    "to a text such as [1, 2]: pass a list with a template for each id, or the XCom as it is (task.output)."
-)
-"""What to do about a number in a list of ids."""
-
-
 def text_fault(text: str) -> str | None:
     """Say what is wrong with a text that should name somebody or something, without showing it."""
     if not text.strip():

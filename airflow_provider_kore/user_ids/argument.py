@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kore.api.users import WRITE_AS_TEXT, UserId, check_user_ids
+from airflow_provider_kore.api.users import UserId, check_user_ids
 from airflow_provider_kore.exceptions import KoreError, KoreInputError, KoreSourceError
 from airflow_provider_kore.rendering import RendersText
 from airflow_provider_kore.user_ids.files import FileUserIds
@@ -62,7 +62,6 @@ class GivenUserIds(UserIdSource):
         :raises KoreSourceError: if they are in an XCom that cannot be read just now.
         """
         try:
-            self._refuse_numbers()
             user_ids = check_user_ids(self.values)
         except KoreInputError:
             raise
@@ -73,16 +72,6 @@ class GivenUserIds(UserIdSource):
                 "withheld, since it may show people's ids.",
             ) from None
         yield from user_ids
-
-    def _refuse_numbers(self) -> None:
-        if not isinstance(self.values, Sequence):
-            return
-        for position, value in enumerate(self.values, start=1):
-            if isinstance(value, int | float):
-                raise KoreInputError(
-                    f"The user id at position {position} is a number of type {type(value).__name__}, and no text.",
-                    remedy=WRITE_AS_TEXT,
-                )
 
 
 def conceal(value: object) -> object:
