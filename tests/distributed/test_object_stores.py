@@ -49,8 +49,8 @@ __all__ = ["object_store", "store", "store_servers"]
 
 MARK = "mark5e1f77"
 PEOPLE = [f"{MARK}-{number}@example.com" for number in range(1, 4)]
-CALLS = 10
-"""For each person: 31 days are 5 windows, each asked for sessions and for messages."""
+CALLS = 12
+"""For each user: 31 days are 5 windows, each asked for sessions and for messages; and two calls of messages-lite."""
 PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -89,7 +89,7 @@ def erase_task(user_ids=PEOPLE, **arguments):
 
 
 def calls(kore):
-    return [entry for entry in kore.log() if entry.call in ("sessions", "messages")]
+    return [entry for entry in kore.log() if entry.call in ("sessions", "messages", "messages-lite")]
 
 
 def sha256(content):
