@@ -28,13 +28,22 @@ def wait_for_requests(airflow, sandbox, people, run_id, number):
 
 
 def triggerer_of(airflow, job_id):
-    """Find the triggerer of a job: it writes its triggers' logs, which are named by its id."""
+    """Find the triggerer of a job: it writes its triggers' logs, which are named by its id, as soon as one logs."""
     ending = f".trigger.{job_id}.log"
-    return next(
-        airflow.component_of(process_id)
-        for process_id in airflow.process_ids()
-        if any(file.path.endswith(ending) for file in psutil.Process(process_id).open_files())
-    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for process_id in airflow.process_ids():
+            if any(path.endswith(ending) for path in open_files(process_id)):
+                return airflow.component_of(process_id)
+        time.sleep(0.2)
+    raise TimeoutError(f"No process has opened a log for the triggerer's job {job_id}")
+
+
+def open_files(process_id):
+    try:
+        return [file.path for file in psutil.Process(process_id).open_files()]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def announced(airflow, run_id, map_index, tries):
