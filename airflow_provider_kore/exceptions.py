@@ -49,7 +49,7 @@ class KoreError(Exception):
         make = partial(type(self), consequence=self.consequence, remedy=self.remedy)
         return make, (self.problem,), self.__dict__
 
-    def meaning(self, consequence: Consequence) -> Self:
+    def with_consequence(self, consequence: Consequence) -> Self:
         """Say the same where it means something else for the erasure."""
         return type(self)(self.problem, consequence=consequence, remedy=self.remedy)
 

@@ -33,8 +33,8 @@ def get_provider_info() -> dict[str, object]:
             {"class-name": "airflow_provider_kore.decorators.erasure.kore_erase_task", "name": "kore_erase"}
         ],
         "extra-links": [
-            "airflow_provider_kore.links.KoreErasuresLink",
-            "airflow_provider_kore.links.KoreAdminConsoleLink",
+            "airflow_provider_kore.reporting.links.KoreErasuresLink",
+            "airflow_provider_kore.reporting.links.KoreAdminConsoleLink",
         ],
         "connection-types": [
             {

@@ -40,7 +40,7 @@ async def ours(account: KoreAccount, request_id: str) -> AsyncIterator[Poll]:
     """Poll as the trigger does."""
     client = await AsyncKoreClient.create(account)
     try:
-        yield lambda: client.hold(fetch_status(request_id, client.pacing))
+        yield lambda: client.run(fetch_status(request_id, client.pacing))
     finally:
         await client.close()
 

@@ -74,10 +74,10 @@ def timed(step: Callable[..., object], times: dict[str, float], name: str) -> Ca
 
 def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, object]:
     """Run the operator as a task does, and say what it took."""
-    from airflow_provider_kore.batches import UserBatches
+    from airflow_provider_kore.erasure.submit import Submission
     from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
-    from airflow_provider_kore.submission import Submission
     from airflow_provider_kore.user_ids import FileUserIds
+    from airflow_provider_kore.user_ids.batches import UserBatches
 
     times: dict[str, float] = {}
     for name, owner, step in (("checking", UserBatches, "plan"), ("submitting", Submission, "go_on")):

@@ -21,9 +21,9 @@ from airflow.sdk import Param, dag
 # Airflow 3.2 and newer have these three in airflow.sdk too.
 from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
+from airflow_provider_kore.deadlines import announce_deadline
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
-from airflow_provider_kore.statutory_deadline import announce_deadline
 
 RETENTION = timedelta(days=7 * 366)  # how long your Kore.ai keeps conversations: 7 years by default
 NOTICE = timedelta(days=7)

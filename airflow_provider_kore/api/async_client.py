@@ -89,7 +89,7 @@ class AsyncKoreClient:
         """Close what is open."""
         await self._http.close()
 
-    async def hold(self, conversation: Conversation[T]) -> T:
+    async def run(self, conversation: Conversation[T]) -> T:
         """
         Do what a conversation asks for, to its end, and return what it returns.
 

@@ -87,7 +87,7 @@ class KoreClient:
         """Close what is open."""
         self._http.close()
 
-    def hold(self, conversation: Conversation[T]) -> T:
+    def run(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
         reply: Answer | NoAnswer | None = None
         with closing(conversation):  # so that it gives up its turn if this is ended from outside

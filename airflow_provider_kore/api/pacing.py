@@ -96,7 +96,7 @@ class RateBudget:
         with self._lock:
             self._next_poll = max(self._next_poll, now - self._longest_credit) + self._rest
 
-    def recent_calls(self, now: float) -> list[tuple[int, int]]:
+    def export_usage(self, now: float) -> list[tuple[int, int]]:
         """
         List the calls that still count, for :meth:`take_over` in another process.
 
@@ -107,13 +107,13 @@ class RateBudget:
             minutes = Counter({0: self._in_flight}) + Counter(int(age // MINUTE) for age in ages if age < HOUR)
             return [(int(minute * MINUTE), calls) for minute, calls in sorted(minutes.items(), reverse=True)]
 
-    def take_over(self, calls: Sequence[Sequence[int]], listed_at: float) -> None:
+    def import_usage(self, calls: Sequence[Sequence[int]], listed_at: float) -> None:
         """
         Count calls that the task made in the process that it has left.
 
         Changes nothing if this process has called already: then it is no new one, and knows its share.
 
-        :param calls: what :meth:`recent_calls` gave there.
+        :param calls: what :meth:`export_usage` gave there.
         :param listed_at: when that was, by this process's clock.
         """
         with self._lock:

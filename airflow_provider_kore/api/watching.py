@@ -231,18 +231,18 @@ class ErasureWatch:
         """Whether all requests are settled."""
         return not self._open
 
-    def check(self, patience: float = MINUTE) -> Conversation[bool]:
+    def check(self, max_wait: float = MINUTE) -> Conversation[bool]:
         """
         Look once, and tell whether all requests are settled.
 
         Stops at the first that is open, since more looks could not change the answer; begins with the last one, which
         was submitted last.
 
-        :param patience: seconds that each look waits for its turn at most.
+        :param max_wait: seconds that each look waits for its turn at most.
         """
         for request in reversed(self._requests):
             now = self._pacing.clock()
-            yield from self._look(request, now, now + patience)
+            yield from self._look(request, now, now + max_wait)
             if request.request_id in self._open:
                 break
         self._report_rest(None)

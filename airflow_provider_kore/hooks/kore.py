@@ -32,7 +32,7 @@ from airflow_provider_kore.api.users import (
     check_user_ids,
     fold_duplicates,
 )
-from airflow_provider_kore.compatibility import AirflowNotFoundException
+from airflow_provider_kore.compat import AirflowNotFoundException
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -197,7 +197,7 @@ class KoreHook(BaseHook):
         users = fold_duplicates(check_user_ids(user_ids))
         check_user_count(len(users), account.max_users)
         with self.get_conn() as client:
-            return client.hold(submit_erasure(ErasureRequest(users, scope), client.pacing))
+            return client.run(submit_erasure(ErasureRequest(users, scope), client.pacing))
 
     def get_erasure_status(self, request_id: str) -> ErasureStatus:
         """
@@ -208,12 +208,12 @@ class KoreHook(BaseHook):
         :raises KoreError: on any other failure.
         """
         with self.get_conn() as client:
-            return client.hold(fetch_status(request_id, client.pacing))
+            return client.run(fetch_status(request_id, client.pacing))
 
     async def aget_erasure_status(self, request_id: str) -> ErasureStatus:
         """Ask what Kore.ai says of an erasure request; the twin of :meth:`get_erasure_status`."""
         async with self.aget_conn() as client:
-            return await client.hold(fetch_status(request_id, client.pacing))
+            return await client.run(fetch_status(request_id, client.pacing))
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -225,7 +225,7 @@ class KoreHook(BaseHook):
         request_id = f"eud-connection-test-{uuid.uuid4().hex[:12]}"
         try:
             with self.get_conn() as client:
-                client.hold(fetch_status(request_id, client.pacing, client.pacing.clock() + 5))
+                client.run(fetch_status(request_id, client.pacing, client.pacing.clock() + 5))
         except KoreUnknownRequestError:
             pass
         except KoreThrottledError:

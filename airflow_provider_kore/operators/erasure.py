@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds, check_whole_number
-from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_kore.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.links import EXTRA_LINKS
+from airflow_provider_kore.options import check_choice, check_flag, check_seconds, check_whole_number
+from airflow_provider_kore.reporting.links import EXTRA_LINKS
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kore.api.erasure import ErasureScope
-    from airflow_provider_kore.erasing_task import ErasingTask
-    from airflow_provider_kore.lineage import Lineage
+    from airflow_provider_kore.erasure.erasing_task import ErasingTask
+    from airflow_provider_kore.reporting.lineage import Lineage
 
 
 class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
@@ -204,7 +204,7 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
         """Tell OpenLineage host, bots and counts, and no person."""
-        from airflow_provider_kore.lineage import openlineage_facets
+        from airflow_provider_kore.reporting.lineage import openlineage_facets
 
         del task_instance  # the task itself knows more
         return None if self.told is None else openlineage_facets(*self.told)
@@ -216,6 +216,8 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     def _run(
         self, context: Context, step: Callable[[ErasingTask], dict[str, object]], *, resumes: bool = True
     ) -> dict[str, object]:
-        from airflow_provider_kore.erasing_task import run_erasing_task  # what erases is not needed to read a DAG
+        from airflow_provider_kore.erasure.erasing_task import (
+            run_erasing_task,  # what erases is not needed to read a DAG
+        )
 
         return run_erasing_task(self, context, step, resumes=resumes)

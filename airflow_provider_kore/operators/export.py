@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
 from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.options import check_choice, check_flag, check_seconds
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
 
     def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
-        from airflow_provider_kore.erasure_summary import Stage, publish_refusal
-        from airflow_provider_kore.exporting import export
+        from airflow_provider_kore.export.run import export
+        from airflow_provider_kore.reporting.page_report import Stage, publish_refusal
 
         try:
             return export(self, context, resumes=resumes)

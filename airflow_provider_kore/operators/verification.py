@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
+from airflow_provider_kore.options import check_choice, check_flag, check_seconds
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.verifying_task import VerifyingTask
+    from airflow_provider_kore.verification.run import VerifyingTask
 
 
 class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
@@ -114,6 +114,6 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         return self._verifying(context).resume()
 
     def _verifying(self, context: Context) -> VerifyingTask:
-        from airflow_provider_kore.verifying_task import VerifyingTask  # what verifies is not needed to read a DAG
+        from airflow_provider_kore.verification.run import VerifyingTask  # what verifies is not needed to read a DAG
 
         return VerifyingTask(self, context)

@@ -11,11 +11,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from airflow_provider_kore.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 from airflow_provider_kore.exceptions import KoreError, KoreReceiptError
 from airflow_provider_kore.receipts.auditing import PersonSearch, Summary, audit, describe
 from airflow_provider_kore.receipts.documents import Receipt
 from airflow_provider_kore.receipts.signing import ReceiptKey, read_public_key
+from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 
 VALID, NOT_VALID, NOT_USABLE = range(3)
 """What the program ends with: the last one says that nothing was verified, for want of what it needs."""

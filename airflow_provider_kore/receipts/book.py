@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TypedDict
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
-from airflow_provider_kore.object_storage import StorageFolder
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
 from airflow_provider_kore.receipts.parts import Counts, Head
 from airflow_provider_kore.receipts.signing import ReceiptKey
+from airflow_provider_kore.storage.folder import StorageFolder
 
 
 class ReceiptFields(TypedDict):

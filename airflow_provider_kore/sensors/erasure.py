@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 
-from airflow_provider_kore.compatibility import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_kore.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.links import EXTRA_LINKS
+from airflow_provider_kore.reporting.links import EXTRA_LINKS
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kore.api.erasure import ErasureScope
-    from airflow_provider_kore.lineage import Lineage
-    from airflow_provider_kore.waiting_task import WaitingTask
+    from airflow_provider_kore.erasure.waiting_task import WaitingTask
+    from airflow_provider_kore.reporting.lineage import Lineage
 
 
 class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
@@ -148,7 +148,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
 
         :param event: what its trigger fired.
         """
-        from airflow_provider_kore.waiting_task import resume_waiting
+        from airflow_provider_kore.erasure.waiting_task import resume_waiting
 
         return resume_waiting(self, context, event)
 
@@ -172,12 +172,12 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
         """Tell OpenLineage host, bots and counts, and no person."""
-        from airflow_provider_kore.lineage import openlineage_facets
+        from airflow_provider_kore.reporting.lineage import openlineage_facets
 
         del task_instance  # the task itself knows more
         return None if self.told is None else openlineage_facets(*self.told)
 
     def _waiting(self, context: Context) -> WaitingTask:
-        from airflow_provider_kore.waiting_task import WaitingTask  # what waits is not needed to read a DAG
+        from airflow_provider_kore.erasure.waiting_task import WaitingTask  # what waits is not needed to read a DAG
 
         return WaitingTask(self, context)

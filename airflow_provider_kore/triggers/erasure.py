@@ -8,8 +8,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
+from airflow_provider_kore.erasure.waiting import ErasureEvent, failure_to_json, log_progress, waiting_broke_off
 from airflow_provider_kore.exceptions import KoreError
-from airflow_provider_kore.waiting import ErasureEvent, failure_to_json, log_progress, waiting_broke_off
 
 
 class KoreErasureTrigger(BaseTrigger):
@@ -77,7 +77,7 @@ class KoreErasureTrigger(BaseTrigger):
                     report=log_progress,
                 )
                 schedule = PollSchedule(longest=self.poll_interval)
-                await client.hold(watch.wait(schedule, self.deadline, self.first_look))
+                await client.run(watch.wait(schedule, self.deadline, self.first_look))
         except KoreError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 # a trigger that crashes tells its task nothing of what it has seen

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_kore.api.users import ChannelUserId
-    from airflow_provider_kore.user_ids.argument import GivenUserIds, TakesUserIds, conceal, source_of
+    from airflow_provider_kore.user_ids.argument import GivenUserIds, TakesUserIds, source_of, wrap_inline_ids
     from airflow_provider_kore.user_ids.files import FileUserIds
     from airflow_provider_kore.user_ids.functions import CallableUserIds
     from airflow_provider_kore.user_ids.source import UserIdSource
@@ -21,8 +21,8 @@ __all__ = [
     "SqlUserIds",
     "TakesUserIds",
     "UserIdSource",
-    "conceal",
     "source_of",
+    "wrap_inline_ids",
 ]
 
 # Sources are Airflow's own kind of reference, and the command of this package needs no Airflow.
@@ -34,7 +34,7 @@ _MODULES = {
     "SqlUserIds": "airflow_provider_kore.user_ids.sql",
     "TakesUserIds": "airflow_provider_kore.user_ids.argument",
     "UserIdSource": "airflow_provider_kore.user_ids.source",
-    "conceal": "airflow_provider_kore.user_ids.argument",
+    "wrap_inline_ids": "airflow_provider_kore.user_ids.argument",
     "source_of": "airflow_provider_kore.user_ids.argument",
 }
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from airflow_provider_kore.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

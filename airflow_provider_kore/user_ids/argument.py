@@ -74,7 +74,7 @@ class GivenUserIds(UserIdSource):
         yield from user_ids
 
 
-def conceal(value: object) -> object:
+def wrap_inline_ids(value: object) -> object:
     """
     Wrap what would show people's ids in Airflow's database, as soon as it becomes an operator's argument.
 
@@ -116,7 +116,7 @@ class TakesUserIds(RendersText):
 
     @user_ids.setter
     def user_ids(self, value: object) -> None:
-        self._user_ids = conceal(value)
+        self._user_ids = wrap_inline_ids(value)
 
     def _render_field(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_kore.api.users import CHANNEL_KEYS
-from airflow_provider_kore.text_lines import FaultMaker
+from airflow_provider_kore.user_ids.text_lines import FaultMaker
 
 
 class Columns:

@@ -13,8 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.storage_errors import describe_storage_error
-from airflow_provider_kore.text_lines import FaultMaker
+from airflow_provider_kore.storage.errors import describe_storage_error
 from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 from airflow_provider_kore.user_ids.table_forms import read_excel, read_parquet
 from airflow_provider_kore.user_ids.text_forms import (
@@ -25,6 +24,7 @@ from airflow_provider_kore.user_ids.text_forms import (
     read_text,
     read_tsv,
 )
+from airflow_provider_kore.user_ids.text_lines import FaultMaker
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO, Any
 
-from airflow_provider_kore.text_lines import FaultMaker
 from airflow_provider_kore.user_ids.columns import Columns
 from airflow_provider_kore.user_ids.text_forms import Placed
+from airflow_provider_kore.user_ids.text_lines import FaultMaker
 
 ROWS_AT_ONCE = 1000
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO
 
-from airflow_provider_kore.text_lines import (
+from airflow_provider_kore.user_ids.columns import Columns, has_columns
+from airflow_provider_kore.user_ids.text_lines import (
     AS_UTF8,
     JSON_DECODER,
     LONGEST,
@@ -18,7 +19,6 @@ from airflow_provider_kore.text_lines import (
     read_user_lines,
     text_fault,
 )
-from airflow_provider_kore.user_ids.columns import Columns, has_columns
 
 Placed = Iterator[tuple[str, object]]
 """Values that should be user ids, each with its place in the file."""

@@ -22,14 +22,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.exceptions import KoreError, KoreExportError, KoreInputError, KoreSourceError
-from airflow_provider_kore.export_files import ExportFolder
-from airflow_provider_kore.object_storage import PART
+from airflow_provider_kore.export.folder import ExportFolder
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.receipts.auditing import audit
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
+from airflow_provider_kore.storage.folder import PART
 from airflow_provider_kore.user_ids import FileUserIds
 from tests.distributed.servers import S3
 from tests.distributed.stores import (
@@ -168,7 +168,7 @@ def test_a_file_that_is_broken_off_leaves_what_was_there(store, name, size):
 WRITE = """
 import json, os, sys
 from airflow_provider_kore.exceptions import KoreExportError
-from airflow_provider_kore.export_files import ExportFolder
+from airflow_provider_kore.export.folder import ExportFolder
 
 letter = sys.argv[1].encode()
 for line in sys.stdin:

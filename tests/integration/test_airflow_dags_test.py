@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from packaging.version import Version
 
+from airflow_provider_kore.resumption import STATE_KEY
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
-from airflow_provider_kore.waiting import STATE_KEY
 from demo.airflow_client import AirflowClient
 from demo.local_airflow import free_port
 from demo.process_sessions import ProcessSessions, clean_environment

@@ -10,8 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from airflow_provider_kore.deadlines import DAYS_TO_WARN
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
-from airflow_provider_kore.statutory_deadline import DAYS_TO_WARN
 from demo.airflow_client import AirflowClient
 from demo.browser import sign_in
 from demo.fake_airflow import FakeAirflow, make_erasure, make_many, make_report

@@ -1,6 +1,6 @@
 """Read all users of what an operator was given, for tests of where they come from."""
 
-from airflow_provider_kore.batches import UserBatches
+from airflow_provider_kore.user_ids.batches import UserBatches
 
 
 def read_user_ids(value, most):

@@ -12,7 +12,7 @@ ONLY_FOR_WORKERS = {
 }
 MODULES = [
     "airflow_provider_kore.decorators.erasure",
-    "airflow_provider_kore.links",
+    "airflow_provider_kore.reporting.links",
     "airflow_provider_kore.operators.erasure",
     "airflow_provider_kore.operators.export",
     "airflow_provider_kore.operators.verification",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow.sdk import dag, task
 
-from airflow_provider_kore import waiting_task
+from airflow_provider_kore.erasure import waiting_task
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
@@ -29,10 +29,10 @@ SENSOR_MODES = dict(MODES)
 waiting_task.LOOKED_AT_FIRST = 0  # so that a sensor defers also if Kore.ai is done by now
 
 if SPENT_BUDGET:
-    from airflow_provider_kore import waiting
+    from airflow_provider_kore import resumption
     from airflow_provider_kore.api import pacing
 
-    pacing.MINUTE, pacing.HOUR, waiting.PATIENCE = 2.0, 4.0, 0.1
+    pacing.MINUTE, pacing.HOUR, resumption.MAX_WORKER_WAIT = 2.0, 4.0, 0.1
 else:
     MODES["in_worker"] = {"deferrable": False}
     SENSOR_MODES |= {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}}

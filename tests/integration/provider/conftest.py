@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_kore import waiting
+from airflow_provider_kore import resumption
 from airflow_provider_kore.api import calls, pacing
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
@@ -121,7 +121,7 @@ def scarce(connection, monkeypatch):
     """Allow four calls in two seconds and six in four, and hold a worker for half a second at most."""
     monkeypatch.setattr(pacing, "MINUTE", 2.0)
     monkeypatch.setattr(pacing, "HOUR", 4.0)
-    monkeypatch.setattr(waiting, "PATIENCE", 0.5)
+    monkeypatch.setattr(resumption, "MAX_WORKER_WAIT", 0.5)
     connection(extra__requests_per_minute=4, extra__requests_per_hour=6)
 
 

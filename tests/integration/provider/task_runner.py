@@ -17,8 +17,8 @@ from importlib import import_module
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_kore.api import pacing
-from airflow_provider_kore.compatibility import AirflowRescheduleException, AirflowSkipException
-from airflow_provider_kore.waiting import STATE_KEY
+from airflow_provider_kore.compat import AirflowRescheduleException, AirflowSkipException
+from airflow_provider_kore.resumption import STATE_KEY
 
 
 class FakeStore:

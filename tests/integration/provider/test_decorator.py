@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from airflow.sdk import DAG, ObjectStoragePath, task
 
-from airflow_provider_kore.compatibility import AirflowSkipException
+from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.decorators.erasure import kore_erase_task
 from airflow_provider_kore.exceptions import (
     KoreInputError,

@@ -10,10 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from airflow_provider_kore import proof
 from airflow_provider_kore.api.users import digest
-from airflow_provider_kore.batches import UserBatches
-from airflow_provider_kore.compatibility import AirflowSensorTimeout
+from airflow_provider_kore.compat import AirflowSensorTimeout
+from airflow_provider_kore.erasure import evidence as proof
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,
@@ -28,6 +27,7 @@ from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.receipts.auditing import audit
 from airflow_provider_kore.receipts.documents import Manifest
 from airflow_provider_kore.receipts.signing import ReceiptKey
+from airflow_provider_kore.user_ids.batches import UserBatches
 from tests.integration.provider.conftest import erasures
 
 PEOPLE = [f"person-{number}@example.com" for number in range(5)]
@@ -359,11 +359,9 @@ def test_a_wait_ends_loudly_with_the_deadline_of_the_law(wait, submitted, sandbo
     sandbox.configure(duration=1000)
     output = submitted(PEOPLE)
     ends_at = datetime.now(UTC) + timedelta(seconds=1)
+    monkeypatch.setattr("airflow_provider_kore.deadlines.StatutoryDeadline.ends_at", property(lambda deadline: ends_at))
     monkeypatch.setattr(
-        "airflow_provider_kore.statutory_deadline.StatutoryDeadline.ends_at", property(lambda deadline: ends_at)
-    )
-    monkeypatch.setattr(
-        "airflow_provider_kore.statutory_deadline.StatutoryDeadline.is_over", lambda deadline, now: now > ends_at
+        "airflow_provider_kore.deadlines.StatutoryDeadline.is_over", lambda deadline, now: now > ends_at
     )
     end = wait(output, soft_fail=soft_fail, received_at="2026-11-01", regime="ccpa", timeout=1000).run()
     assert end.state == "failed"

@@ -53,7 +53,7 @@ async def exchanging(client_type, *scripts, longest_silence=5.0):
                 yield lambda request: asyncio.to_thread(client.hold, asking(request)), script
         else:
             client = await AsyncKoreClient.create(account)
-            yield lambda request: client.hold(asking(request)), script
+            yield lambda request: client.run(asking(request)), script
             await client.close()
     finally:
         server.close()
@@ -140,7 +140,7 @@ async def test_what_never_left_was_not_received(client_type):
         answer = await asyncio.to_thread(KoreClient(account).hold, asking(LOOK))
     else:
         client = await AsyncKoreClient.create(account)
-        answer = await client.hold(asking(LOOK))
+        answer = await client.run(asking(LOOK))
         await client.close()
     assert isinstance(answer, NoAnswer)
     assert not answer.received

@@ -12,7 +12,7 @@ from tempfile import SpooledTemporaryFile
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_kore import exporting, waiting
+from airflow_provider_kore import resumption
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.users import ChannelUserId, digest
@@ -27,7 +27,8 @@ from airflow_provider_kore.exceptions import (
     KoreThrottledError,
     KoreUnavailableError,
 )
-from airflow_provider_kore.export_files import ExportFolder, GrowingFile
+from airflow_provider_kore.export import run as exporting
+from airflow_provider_kore.export.folder import ExportFolder, GrowingFile
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.sandbox.users import resolved_id
 from tests.integration.provider.conftest import most_calls_in
@@ -752,7 +753,7 @@ def scarce(settings, monkeypatch):
     """Allow seven calls in two seconds and twelve in four, and hold a worker for half a second at most."""
     monkeypatch.setattr(pacing, "MINUTE", 2.0)
     monkeypatch.setattr(pacing, "HOUR", 4.0)
-    monkeypatch.setattr(waiting, "PATIENCE", 0.5)
+    monkeypatch.setattr(resumption, "MAX_WORKER_WAIT", 0.5)
     settings(requests_per_minute=7, requests_per_hour=12)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from airflow_provider_kore.demands import OLDEST_EXPORT
+from airflow_provider_kore.erasure.options import OLDEST_EXPORT
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from tests.integration.provider.conftest import erasures

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_kore import erasing_task, progress, waiting_task
 from airflow_provider_kore.api.users import digest
+from airflow_provider_kore.erasure import erasing_task, waiting_task
+from airflow_provider_kore.erasure import wait as progress
+from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
-from airflow_provider_kore.ledger import BATCHES_TOGETHER
 from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 from airflow_provider_kore.user_ids import UserIdSource
 from tests.integration.provider import task_runner

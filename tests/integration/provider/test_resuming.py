@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_kore.exceptions import Consequence, KoreNotErasedError, KoreWaitError
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
-from airflow_provider_kore.waiting import STATE_KEY
+from airflow_provider_kore.resumption import STATE_KEY
 from tests.integration.provider.conftest import erasures
 from tests.integration.provider.task_runner import TaskRunner
 

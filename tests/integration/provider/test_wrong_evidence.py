@@ -10,11 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from airflow_provider_kore import ledger, proof, waiting
+from airflow_provider_kore import resumption
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory
+from airflow_provider_kore.erasure import evidence as proof
+from airflow_provider_kore.erasure import ledger
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreExportError,
@@ -24,11 +26,11 @@ from airflow_provider_kore.exceptions import (
 )
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.period import Period
-from airflow_provider_kore.places import NAMED_IN_OUTPUT
 from airflow_provider_kore.receipts.auditing import Summary, audit, describe
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.user_ids import CallableUserIds
-from airflow_provider_kore.verification import Finding, Person, Verification
+from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT
+from airflow_provider_kore.verification.verification import Finding, Person, Verification
 from tests.integration.provider.conftest import erasures
 from tests.integration.provider.task_runner import FakeTaskInstance, TaskRunner
 
@@ -71,7 +73,7 @@ def scarce(keys, monkeypatch):
     """As the fixture of this name, which would take the keys from the connection."""
     monkeypatch.setattr(pacing, "MINUTE", 2.0)
     monkeypatch.setattr(pacing, "HOUR", 4.0)
-    monkeypatch.setattr(waiting, "PATIENCE", 0.5)
+    monkeypatch.setattr(resumption, "MAX_WORKER_WAIT", 0.5)
     keys(requests_per_minute=4, requests_per_hour=6)
 
 

@@ -8,10 +8,10 @@ from airflow.providers.openlineage.utils.selective_enable import enable_lineage
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, AssetAlias, AsyncCallback, DeadlineAlert, DeadlineReference, Param, dag, task
 
+from airflow_provider_kore.deadlines import announce_deadline
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
-from airflow_provider_kore.retries import kore_retry_policy
+from airflow_provider_kore.retry_policy import kore_retry_policy
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
-from airflow_provider_kore.statutory_deadline import announce_deadline
 
 USERS_FROM = {"users_from": Param("file:///", type="string")}
 BY_URI = {

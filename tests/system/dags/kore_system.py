@@ -41,8 +41,8 @@ class MortalErasure(KoreEraseUserDataOperator):
 
     def _set_trap(self):
         from airflow_provider_kore.api.client import KoreClient
+        from airflow_provider_kore.erasure.ledger import ErasureLedger
         from airflow_provider_kore.hooks.kore import KoreHook
-        from airflow_provider_kore.ledger import ErasureLedger
 
         match self.dies:
             case "at random":
@@ -136,13 +136,14 @@ class ImpatientErasure(KoreEraseUserDataOperator):
 
     @staticmethod
     def _shrink():
-        from airflow_provider_kore import erasing_task, waiting
+        from airflow_provider_kore import resumption
         from airflow_provider_kore.api import client, pacing
+        from airflow_provider_kore.erasure import erasing_task
 
         pacing.MINUTE = pacing.HOUR = 8.0
         budget = pacing.RateBudget(3, 3)
         client.shared_budget = lambda account: budget
-        waiting.PATIENCE = 1.0
+        resumption.MAX_WORKER_WAIT = 1.0
         erasing_task.REQUESTS_AT_ONCE = 2
         erasing_task.LOOKED_AT_FIRST = 2
 

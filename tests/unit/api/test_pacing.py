@@ -30,7 +30,7 @@ class Caller:
     there: float = 0
     """Seconds that the call takes to arrive."""
     back: float = 0
-    patience: float = math.inf
+    max_wait: float = math.inf
     asks: int = 0
     began: float | None = None
     arrives: float | None = None
@@ -38,7 +38,7 @@ class Caller:
 
 
 def run(budget: RateBudget, callers: Sequence[Caller]) -> None:
-    """Let all callers make their calls, or lose their patience."""
+    """Let all callers make their calls, or lose their max_wait."""
     numbers = itertools.count()
     events = [(caller.comes, next(numbers), "ask", caller) for caller in callers]
     heapq.heapify(events)
@@ -48,13 +48,13 @@ def run(budget: RateBudget, callers: Sequence[Caller]) -> None:
             caller.turn.end(now)
             continue
         caller.turn = caller.turn or budget.turn(caller.call, now)
-        if now - caller.comes >= caller.patience:
+        if now - caller.comes >= caller.max_wait:
             caller.turn.leave()
             continue
         caller.asks += 1
         assert caller.asks < 500, "it asks again and again"
         if seconds := caller.turn.ask(now):
-            wakes_up = min(now + seconds, caller.comes + caller.patience)
+            wakes_up = min(now + seconds, caller.comes + caller.max_wait)
             heapq.heappush(events, (wakes_up, next(numbers), "ask", caller))
         else:
             caller.began, caller.arrives = now, now + caller.there
@@ -113,7 +113,7 @@ def test_a_strict_window_never_sees_too_many_calls_arrive_however_long_they_trav
     arrived = [caller.arrives for caller in callers if caller.arrives is not None]
     assert most_in_any_window(arrived, MINUTE) <= per_window[0]
     assert most_in_any_window(arrived, HOUR) <= per_window[1]
-    assert all(caller.arrives is not None for caller in callers if caller.patience == math.inf)
+    assert all(caller.arrives is not None for caller in callers if caller.max_wait == math.inf)
     assert not budget._submits
     assert not budget._polls
     assert budget._in_flight == 0
@@ -173,7 +173,7 @@ def test_a_clock_that_was_read_in_another_order_does_no_harm():
     assert [turn.ask(0.0) for turn in turns] == [0, 0]
     turns[0].end(10.0)
     turns[1].end(9.0)
-    assert budget.recent_calls(69.5) == [(0, 2)]
+    assert budget.export_usage(69.5) == [(0, 2)]
     assert budget.seconds_until_turn(69.5) == 0.5
 
 
@@ -234,7 +234,7 @@ def test_the_poll_that_is_due_for_longest_goes_first_whenever_it_comes():
 
 
 def test_a_place_that_is_given_up_goes_to_the_next():
-    leaving, staying = Caller(0, patience=30), Caller(1)
+    leaving, staying = Caller(0, max_wait=30), Caller(1)
     run(RateBudget(1, 100), [Caller(0), leaving, staying])
     assert leaving.began is None
     assert staying.began == 120  # as it was told, before the other left
@@ -361,10 +361,10 @@ def test_a_new_process_goes_on_with_the_budget_that_the_task_has_left(per_window
     before = arriving(arrivals)
     run(old, before)
     listed_at = max([0.0, *(caller.began for caller in before)]) + listed_after
-    calls = json.loads(json.dumps(old.recent_calls(listed_at)))
+    calls = json.loads(json.dumps(old.export_usage(listed_at)))
     assert len(calls) <= 60
     own_clock = 5e6 - listed_at
-    new.take_over(calls, own_clock + listed_at)
+    new.import_usage(calls, own_clock + listed_at)
     now = listed_at + taken_after
     after = [Caller(own_clock + now) for _ in range(5)]
     run(new, after)
@@ -377,20 +377,20 @@ def test_what_is_handed_over_is_rounded_to_what_counts_for_longer():
     budget = RateBudget(60, 1800)
     run(budget, [Caller(0.0), Caller(59.0), Caller(60.0), Caller(3000.5)])
     budget.turn(Call.ERASE, 3600.0).ask(3600.0)
-    assert budget.recent_calls(3600.0) == [(3540, 2), (540, 1), (0, 1)]
+    assert budget.export_usage(3600.0) == [(3540, 2), (540, 1), (0, 1)]
 
 
 def test_a_process_that_has_called_already_takes_nothing_over():
     budget = RateBudget(2, 100)
     run(budget, [Caller(0.0)])
-    budget.take_over([(0, 2)], 0.0)
+    budget.import_usage([(0, 2)], 0.0)
     assert budget.seconds_until_turn(0.0) == 0
 
 
 def test_what_is_taken_over_is_handed_over_again():
     budget = RateBudget(60, 1800)
-    budget.take_over([(600, 2), (0, 1)], 0.0)
-    assert budget.recent_calls(60.0) == [(660, 2), (60, 1)]
+    budget.import_usage([(600, 2), (0, 1)], 0.0)
+    assert budget.export_usage(60.0) == [(660, 2), (60, 1)]
 
 
 # --- One for an account -----------------------------------------------------------------------------------------

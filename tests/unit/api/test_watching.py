@@ -312,12 +312,12 @@ def test_checking_tells_when_all_are_settled(clock):
     assert total(watch.outcomes).counts() == {"erased": 1, "open": 0, "not_erased": 1}
 
 
-@pytest.mark.parametrize(("patience", "away"), [({}, 61), ({"patience": 0.0}, 0.1)])
-def test_checking_gives_up_a_turn_that_is_too_far_away(clock, patience, away):
+@pytest.mark.parametrize(("max_wait", "away"), [({}, 61), ({"max_wait": 0.0}, 0.1)])
+def test_checking_gives_up_a_turn_that_is_too_far_away(clock, max_wait, away):
     budget = pacing(clock)
     budget.budget.close(clock.now, away)
     watch = watching(clock, pacing=budget)
-    played = play(watch.check(**patience), [], clock)
+    played = play(watch.check(**max_wait), [], clock)
     assert (played.result, played.requests, played.pauses) == (False, [], [])
 
 

@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids import CallableUserIds, ChannelUserId, conceal
+from airflow_provider_kore.user_ids import CallableUserIds, ChannelUserId, wrap_inline_ids
 
 PERSON = "Xq7ZwK9@example.com"
 PAIR = ChannelUserId("slack", "U1")
@@ -25,7 +25,7 @@ def two_people():
 
 
 def test_a_function_is_called_when_the_ids_are_read(read):
-    source = conceal(two_people)
+    source = wrap_inline_ids(two_people)
     assert isinstance(source, CallableUserIds)
     assert str(source) == "user ids that two_people returns"
     assert read(source) == read(two_people) == ["u-1", PAIR]

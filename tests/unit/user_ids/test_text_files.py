@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from kinds_of_ids import EMAILS, REFUSED, USUAL
 from reading_users import read_user_ids
 
-from airflow_provider_kore.column_names import COLUMN_NAMES, is_header
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.user_ids import ChannelUserId, FileUserIds
+from airflow_provider_kore.user_ids.column_names import COLUMN_NAMES, is_header
 
 PERSON = "Xq7ZwK9@example.com"
 PAIR = ChannelUserId("slack", "U1")

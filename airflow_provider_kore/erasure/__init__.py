@@ -1,0 +1,1 @@
+"""Erase users: plan, submit, wait, reconcile, conclude."""

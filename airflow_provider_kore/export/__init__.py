@@ -1,0 +1,1 @@
+"""Export the data of users before their erasure."""

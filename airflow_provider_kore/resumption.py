@@ -1,0 +1,128 @@
+"""How a task leaves its worker, and resumes later in another process."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
+
+from airflow_provider_kore.exceptions import Consequence, KoreWaitError
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+    from airflow.triggers.base import BaseTrigger
+
+    from airflow_provider_kore.api.client import KoreClient
+
+T = TypeVar("T")
+
+TRIGGERER_GRACE = timedelta(hours=1)
+"""How long after the deadline Airflow ends a wait whose triggerer has not: a last look can wait for its turn."""
+
+STATE_KEY = "kore_resume"
+"""The XCom in which a task keeps what it needs to resume."""
+
+MAX_WORKER_WAIT = 120.0
+"""Seconds for which a worker is held for the account's next turn."""
+
+
+class UsageFields(TypedDict):
+    """What a task keeps of the account's budget when it leaves its worker."""
+
+    calls: Sequence[Sequence[int]]
+    began: float
+
+
+def usage_from_json(fields: Any) -> UsageFields:  # noqa: ANN401 # whatever JSON there is
+    """Read what :func:`export_usage` gave."""
+    return {"calls": [[int(ago), int(calls)] for ago, calls in fields["calls"]], "began": float(fields["began"])}
+
+
+def resume_later(
+    operator: BaseOperator, context: Context, trigger: BaseTrigger, state: Mapping[str, object], deadline: float
+) -> NoReturn:
+    """
+    Leave the worker until a trigger fires; the task then resumes in ``resume``.
+
+    What the task needs to resume is kept in an XCom of its own. Airflow keeps it as long as the attempt lasts: through
+    each deferral, and also when the trigger fails or is late. What is given to ``defer(kwargs=…)`` is lost then, and in
+    ``dag.test()`` up to Airflow 3.3.2 always; and a trigger has room for 64 kB on MySQL.
+
+    :param trigger: fires when it is time.
+    :param state: the JSON form of what the task needs; names no user.
+    :param deadline: when the whole attempt ends, in seconds since the epoch.
+    """
+    context["ti"].xcom_push(key=STATE_KEY, value=dict(state))
+    operator.defer(trigger=trigger, method_name="resume", timeout=until_triggerer_is_late(deadline))
+
+
+def kept_state(context: Context, read: Callable[[Any], T]) -> T | None:
+    """
+    Read what this attempt kept when it last left its worker.
+
+    :param read: reads the JSON form.
+    :return: ``None`` if that is gone, or has another form.
+    """
+    task_instance = context["ti"]
+    state = task_instance.xcom_pull(task_ids=task_instance.task_id, key=STATE_KEY, map_indexes=task_instance.map_index)
+    try:
+        return read(state)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def state_is_lost(consequence: Consequence) -> KoreWaitError:
+    """Say that a task cannot resume where it was."""
+    return KoreWaitError(
+        f"What this task kept in its XCom {STATE_KEY} to resume is gone, or has a form that is not understood.",
+        consequence=consequence,
+        remedy="Clear the task. Let nothing delete the XComs of running tasks, and let all workers have the same "
+        "version of this provider.",
+    )
+
+
+def max_worker_wait(deferrable: bool) -> float:
+    """Say how many seconds a task waits in its worker for the account's next turn."""
+    return MAX_WORKER_WAIT if deferrable else math.inf
+
+
+def resume_after(
+    operator: BaseOperator, context: Context, seconds: float, state: Mapping[str, object], deadline: float
+) -> NoReturn:
+    """
+    Leave the worker until the account's budget is no longer spent.
+
+    :param seconds: for how long.
+    :param state: see :func:`resume_later`.
+    :param deadline: when the whole attempt ends, in seconds since the epoch.
+    """
+    from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+    trigger = DateTimeTrigger(moment=datetime.fromtimestamp(time.time() + seconds, UTC))
+    resume_later(operator, context, trigger, state, deadline)
+
+
+def export_usage(client: KoreClient) -> UsageFields:
+    """List what this process has called, for the process that goes on."""
+    pacing = client.pacing
+    return {"calls": pacing.budget.export_usage(pacing.clock()), "began": time.time()}
+
+
+def import_usage(client: KoreClient, pause: UsageFields | None) -> None:
+    """Count what the process called that the task has left, so that this one does not begin with a fresh budget."""
+    if pause is not None:
+        pacing = client.pacing
+        pacing.budget.import_usage(pause["calls"], pacing.clock() - (time.time() - pause["began"]))
+
+
+def until_triggerer_is_late(deadline: float) -> timedelta:
+    """Say after what time Airflow brings a task back whose trigger has not."""
+    return timedelta(seconds=max(deadline - time.time(), 0.0)) + TRIGGERER_GRACE
+
+
+def push_outcome(operator: BaseOperator, context: Context, output: Mapping[str, object]) -> None:
+    """Push what a task would return, before it fails, for those who come after it whatever happened."""
+    if operator.do_xcom_push:
+        context["ti"].xcom_push(key="return_value", value=dict(output))

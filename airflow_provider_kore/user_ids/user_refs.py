@@ -1,0 +1,54 @@
+"""How users are named for those who hold the source or the key of digests, and for nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import NotRequired, TypedDict
+
+from airflow_provider_kore.api.users import UserId, digest
+
+NAMED_IN_OUTPUT = 1000
+"""How many users an outcome names."""
+
+NAMED_IN_ERROR = 20
+
+
+class UserRef(TypedDict):
+    """The place of a user: batch and position in it, both from 1, and the digest if the connection has a key for it."""
+
+    batch: int
+    position: int
+    digest: NotRequired[str]
+
+
+def user_ref(batch: int, position: int, user_id: UserId, digest_key: str) -> UserRef:
+    """
+    Name a user without the id.
+
+    :param batch: number of the batch, from 1.
+    :param position: in the batch, from 0.
+    :param digest_key: of the connection; empty if it has none.
+    """
+    place: UserRef = {"batch": batch, "position": position + 1}
+    if digest_key:
+        place["digest"] = digest(user_id, digest_key)
+    return place
+
+
+def show_user_ref(place: UserRef) -> str:
+    """Write where in its batch a user is."""
+    return f"{place['position']} ({place['digest']})" if "digest" in place else str(place["position"])
+
+
+def show_user_refs(places: Iterable[UserRef], count: int) -> str:
+    """
+    Write where some users are, and that there are more of them.
+
+    :param places: of those users, of whom the first are shown.
+    :param count: how many there are in all.
+    """
+    shown: Sequence[str] = [
+        f"batch {place['batch']} position {show_user_ref(place)}" for place in islice(places, NAMED_IN_ERROR)
+    ]
+    return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")

@@ -1,0 +1,1 @@
+"""Look for users after their erasure."""
