@@ -133,12 +133,15 @@ class Settling:
                 self.alarms.append(_unexpected_users(record))
             elif not outcome.outcome.not_erased:
                 self._ledger.erased([record])
-            elif matched.to_repeat:
-                self._name_not_erased(record, batch, matched)
-                self._ledger.settled(record, matched.to_repeat)
+            else:
+                resubmit = range(record.unerased) if matched.resubmit is None else matched.resubmit
+                self._name_not_erased(record, batch, matched, resubmit)
+                self._ledger.settled(record, resubmit)
         return outcome
 
-    def _name_not_erased(self, record: BatchRecord, batch: Batch, matched: MatchedOutcome) -> None:
+    def _name_not_erased(
+        self, record: BatchRecord, batch: Batch, matched: MatchedOutcome, resubmit: Sequence[int]
+    ) -> None:
         """Tell who is not erased: by position, and by digest if the connection has a key for it."""
 
         def users(positions: Sequence[int], most: int) -> list[UserRef]:
@@ -147,19 +150,19 @@ class Settling:
             key = self._hook.account.digest_key
             return [user_ref(record.number, position, batch[position], key) for position in in_batch]
 
-        shown = users(matched.to_repeat, NAMED_IN_LOG)
+        shown = users(resubmit, NAMED_IN_LOG)
         log.error(
             "Not erased in batch %d (request %s): the users at position %s of the batch%s.",
             record.number,
             record.requests[-1].request_id,
-            ", ".join(map(show_user_ref, shown)) + (", …" if len(matched.to_repeat) > NAMED_IN_LOG else ""),
+            ", ".join(map(show_user_ref, shown)) + (", …" if len(resubmit) > NAMED_IN_LOG else ""),
             ""
-            if not matched.suspect_positions
+            if matched.resubmit is not None
             else f", of whom {matched.outcome.not_erased} are not; since Kore.ai names them by other ids, it cannot be "
             "told which",
         )
         room = NAMED_IN_OUTPUT - len(self.not_erased_users)
-        self.not_erased_users += users(matched.not_erased_positions, max(room, 0))
+        self.not_erased_users += users(matched.not_erased, max(room, 0))
 
 
 def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:
