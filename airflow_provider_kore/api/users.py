@@ -82,6 +82,16 @@ def folded_address(user_id: UserId | None) -> str | None:
     return user_id.lower() if isinstance(user_id, str) and "@" in user_id else None
 
 
+def is_kore_id(user_id: UserId) -> bool:
+    """Tell whether a user id is Kore.ai's own, by which alone the user is named in an answer."""
+    return isinstance(user_id, str) and user_id.startswith("u-")
+
+
+def folded(user_id: UserId) -> UserId:
+    """Give the one form of all spellings of a user id: of an e-mail address the folded one, else the id itself."""
+    return folded_address(user_id) or user_id
+
+
 # --- What may be asked for -----------------------------------------------------------------------------------
 
 _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
@@ -225,7 +235,7 @@ _TO_JSON = json.JSONEncoder(sort_keys=True)
 
 def folded_name(user_id: UserId) -> bytes:
     """Write a user id in the one form of all spellings of a user: the case of an e-mail address does not count."""
-    return canonical_name(folded_address(user_id) or user_id)
+    return canonical_name(folded(user_id))
 
 
 def digest(user_id: UserId, digest_key: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import time
 
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.deadlines import read_deadline
 from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import ErasureLedger

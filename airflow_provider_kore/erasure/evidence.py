@@ -9,11 +9,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.options import ErasureOptions, ReceiptOptions
 from airflow_provider_kore.erasure.receipt_folder import ReceiptFolder
-from airflow_provider_kore.erasure.record import BatchRecord, UserOutcome
+from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreReceiptError
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
@@ -89,7 +90,7 @@ class Evidence:
         """Read all users who are reported as erased, in the same order each time."""
         for record, batch in self._batches.reread(self._erased_records, self._account.fingerprint_key()):
             for position, user_id in enumerate(batch):
-                if record.outcome_of(position) is UserOutcome.ERASED:
+                if record.outcome_of(position) is Outcome.ERASED:
                     yield CheckedUser(record.number, position, user_id)
 
     def conclude(
@@ -124,7 +125,7 @@ class Evidence:
 
     def _findings(
         self, record: BatchRecord, verification: Verification | None, numbers: Iterator[int]
-    ) -> Iterator[tuple[UserOutcome, Finding]]:
+    ) -> Iterator[tuple[Outcome, Finding]]:
         """
         Give outcome and finding of each user of a batch.
 
@@ -134,12 +135,12 @@ class Evidence:
         """
         for position in range(record.user_count):
             outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
-            if outcome is UserOutcome.ERASED:
+            if outcome is Outcome.ERASED:
                 number = next(numbers)
                 if verification is not None:
                     finding = verification.finding(number, record.number, position)
                 if finding is Finding.FOUND or (position in record.found and finding is not Finding.GONE):
-                    outcome, finding = UserOutcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
+                    outcome, finding = Outcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
             yield outcome, finding
 
     def _found(self, verification: Verification) -> dict[int, tuple[int, ...]]:
@@ -249,7 +250,7 @@ class Evidence:
                 for request in record.requests
             ],
             user_count=record.user_count,
-            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in UserOutcome}),
+            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in Outcome}),
             vendor_reported=parts.Counts(**record.reported.counts()),
             persons=None
             if batch is None

@@ -15,7 +15,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
+from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import UserId, fingerprint
 from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.erasure.plan_identity import PlanIdentity, changed_plan, difference_of_plans

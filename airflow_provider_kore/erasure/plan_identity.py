@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Mapping
 
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
 
 _OF_ACCOUNT = {

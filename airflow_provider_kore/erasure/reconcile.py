@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, MatchedOutcome, match_outcome
+from airflow_provider_kore.api.matching import MatchedOutcome, match_outcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.erasure.ledger import ErasureLedger
@@ -42,17 +44,24 @@ class Reconciler:
     :param ledger: the batches.
     :param batches: their users, who are read only where counts do not prove enough.
     :param watch: see :data:`Watch`.
-    :ivar not_erased_users: users who are known not to be erased.
+    :param not_erased_users: users who are known not to be erased; this class adds to them.
     :ivar alarms: answers that name users who were not submitted.
     """
 
-    def __init__(self, hook: KoreHook, ledger: ErasureLedger, batches: UserBatches, watch: Watch) -> None:
+    def __init__(
+        self,
+        hook: KoreHook,
+        ledger: ErasureLedger,
+        batches: UserBatches,
+        watch: Watch,
+        not_erased_users: list[UserRef],
+    ) -> None:
         self._hook = hook
         self._ledger = ledger
         self._batches = batches
         self._watch = watch
         self._key = hook.account.fingerprint_key()
-        self.not_erased_users: list[UserRef] = []
+        self.not_erased_users = not_erased_users
         self.alarms: list[KoreError] = []
 
     def reconcile(self, outcomes: dict[int, RequestOutcome], *, by_id: bool) -> None:
@@ -112,32 +121,35 @@ class Reconciler:
         if outcome.settled and outcome.understood and matched is not None:
             if matched.alarm:
                 self.alarms.append(_unexpected_users(record))
-            elif not outcome.outcome.not_erased:
-                self._ledger.write_erased([record])
-            elif matched.to_repeat:
+            elif outcome.outcome.not_erased:
                 self._name_not_erased(record, batch, matched)
-                self._ledger.write_settled(record, matched.to_repeat)
+                self._ledger.write_settled(record, matched.resubmit)
+            else:
+                self._ledger.write_erased([record])
         return outcome
 
     def _name_not_erased(self, record: BatchRecord, batch: Batch, matched: MatchedOutcome) -> None:
         """Name users who are not erased: by position, and by digest if the connection has a key for it."""
-
-        def refs(positions: Sequence[int], most: int) -> list[UserRef]:
-            within = record.positions
-            in_batch = (position if within is None else within[position] for position in positions[:most])
-            key = self._hook.account.digest_key
-            return [user_ref(record.number, position, batch[position], key) for position in in_batch]
-
-        shown = refs(matched.to_repeat, NAMED_IN_LOG)
-        log.error(
-            "Not erased in batch %d (request %s): the users at position %s of the batch%s.",
-            record.number,
-            record.request.request_id,
-            ", ".join(map(show_user_ref, shown)) + (", …" if len(matched.to_repeat) > NAMED_IN_LOG else ""),
-            "",
-        )
-        room = NAMED_IN_OUTPUT - len(self.not_erased_users)
-        self.not_erased_users += refs(matched.not_erased_positions, max(room, 0))
+        within = range(record.user_count) if record.positions is None else record.positions
+        key = self._hook.account.digest_key
+        users = [user_ref(record.number, within[position], batch[within[position]], key) for position in matched.not_erased]
+        request_id, count = record.request.request_id, matched.outcome.not_erased
+        if matched.resubmit is None:
+            log.error(
+                "Not erased in batch %d (request %s): %d users. Kore.ai does not name them by the ids that were submitted, so "
+                "all users of the batch are to be submitted again.",
+                record.number,
+                request_id,
+                count,
+            )
+        else:
+            log.error(
+                "Not erased in batch %d (request %s): the users at position %s of the batch.",
+                record.number,
+                request_id,
+                ", ".join(map(show_user_ref, users[:NAMED_IN_LOG])) + (", …" if count > NAMED_IN_LOG else ""),
+            )
+        self.not_erased_users += users[: max(NAMED_IN_OUTPUT - len(self.not_erased_users), 0)]
 
 
 def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:

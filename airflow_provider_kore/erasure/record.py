@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import TypeAdapter
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome, Outcome
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
 from airflow_provider_kore.user_ids.batches import PlannedBatch
@@ -22,14 +22,6 @@ class BatchState(StrEnum):
     """The intent is recorded. Whether Kore.ai accepted the request is not known."""
     ACCEPTED = "accepted"
     SETTLED = "settled"
-
-
-class UserOutcome(StrEnum):
-    """The outcome of one user."""
-
-    ERASED = "erased"
-    OPEN = "open"
-    NOT_ERASED = "not_erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +147,7 @@ class BatchRecord:
             return ErasureOutcome(erased, reported.erased - erased, reported.not_erased, reported.remarks)
         return reported
 
-    def outcome_of(self, position: int) -> UserOutcome:
+    def outcome_of(self, position: int) -> Outcome:
         """
         Return the outcome of one of its users.
 
@@ -163,11 +155,11 @@ class BatchRecord:
         not say who is erased, no user is.
         """
         if self.positions is not None and position not in self.positions:
-            return UserOutcome.ERASED
+            return Outcome.ERASED
         if self.state is not BatchState.ACCEPTED:
-            return UserOutcome.NOT_ERASED
+            return Outcome.NOT_ERASED
         _, open_, not_erased = self.request.reported or (0, 0, 0)
-        return UserOutcome.NOT_ERASED if not_erased and not open_ else UserOutcome.OPEN
+        return Outcome.NOT_ERASED if not_erased and not open_ else Outcome.OPEN
 
     def users_to_send(self, batch: Sequence[UserId]) -> tuple[UserId, ...]:
         """Pick the users of its latest or next request."""

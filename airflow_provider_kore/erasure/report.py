@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.deadlines import StatutoryDeadline
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.reporting.assets import note_outcome

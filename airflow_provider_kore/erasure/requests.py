@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_kore.api.erasure import ErasureScope, check_request_id
+from airflow_provider_kore.api.erase_request import check_request_id
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.watching import AcceptedErasure
 from airflow_provider_kore.compat import AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_kore.erasure.ledger import ErasureLedger

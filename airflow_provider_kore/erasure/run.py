@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.compat import AirflowRescheduleException, AirflowSensorTimeout

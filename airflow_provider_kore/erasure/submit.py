@@ -7,7 +7,7 @@ import time
 
 from airflow_provider_kore.api.calls import submit_erasure
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureRequest
+from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.record import BatchRecord, BatchState
 from airflow_provider_kore.exceptions import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.compat import AirflowSensorTimeout
 from airflow_provider_kore.deadlines import StatutoryDeadline
 from airflow_provider_kore.erasure.ledger import ErasureLedger

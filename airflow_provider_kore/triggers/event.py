@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome, RequestOutcomeFields
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreWaitError
 from airflow_provider_kore.resumption import FailureFields, failure_from_json
