@@ -43,8 +43,8 @@ def resume_later(
     Leave the worker until a trigger fires; the task then resumes in its method ``resume``.
 
     What the task needs to resume is kept in an XCom of its own. Airflow keeps it as long as the attempt lasts: through
-    each deferral, and also when the trigger fails or is late. What is passed to ``defer(kwargs=…)`` is lost then, and in
-    ``dag.test()`` up to Airflow 3.3.2 always; and a trigger has room for 64 kB on MySQL.
+    each deferral, and also when the trigger fails or is late. What is passed to ``defer(kwargs=…)`` is lost then, and
+    in ``dag.test()`` up to Airflow 3.3.2 always; and a trigger has room for 64 kB on MySQL.
 
     :param trigger: fires when it is time.
     :param state: the JSON form of what the task needs; names no user.

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, cast
-
-import time
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.deadlines import read_deadline
 from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.options import read_options
@@ -81,7 +78,9 @@ class EraseRun(ErasureRun):
 
     # --- SUBMIT ------------------------------------------------------------------------------------------------------
 
-    def _submit(self) -> Result:
+    def _submit(self, rest: RunState | None = None) -> Result:
+        if rest is not None:
+            return self._submit_rest(rest)
         dry_run = check_flag("dry_run", self._arguments.is_dry_run)
         self._find_earlier(dry_run=dry_run)
         plan = self._plan(may_skip=not self._may_have_sent)
@@ -128,9 +127,7 @@ class EraseRun(ErasureRun):
                 seconds,
                 next_batch,
             )
-            self._leave(
-                Phase.SUBMIT, seconds, plan=plan.fingerprint, next_batch=next_batch, usage=export_usage(client)
-            )
+            self._leave(Phase.SUBMIT, seconds, plan=plan.fingerprint, next_batch=next_batch, usage=export_usage(client))
 
     def _submission(self, next_batch: int) -> Submission:
         assert self._batches is not None  # noqa: S101 # set with the options

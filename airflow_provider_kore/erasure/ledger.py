@@ -1,8 +1,8 @@
 """
 The one record of what a task has sent, and of what came back.
 
-Each batch has a record, written before its DELETE and again right after, so that no retry sends it twice. What the log, the
-page, receipts and the task's result say is computed from here.
+Each batch has a record, written before its DELETE and again right after, so that no retry sends it twice. What the log,
+the page, receipts and the task's result say is computed from here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.erasure.plan_identity import PlanIdentity, changed_plan, difference_of_plans
 from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import HEADER_KEY, HEADER_RETENTION, RecordStore
-from airflow_provider_kore.exceptions import Consequence, KoreResumeError
+from airflow_provider_kore.exceptions import Consequence
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,9 @@ class ErasureLedger:
     @property
     def first_submitted_at(self) -> int | None:
         """When the first request was accepted, in seconds since the epoch; ``None`` if none was."""
-        return min((record.requests[0].submitted_at for record in self._records if record.requests), default=None) or None
+        return (
+            min((record.requests[0].submitted_at for record in self._records if record.requests), default=None) or None
+        )
 
     @property
     def anything_accepted(self) -> bool:
@@ -172,7 +174,7 @@ class ErasureLedger:
         :return: ``None`` if nothing was recorded.
         :raises KoreResumeError: if the record cannot be read.
         """
-        match header := store.get(HEADER_KEY):
+        match store.get(HEADER_KEY):
             case None:
                 return None
             case {
@@ -264,9 +266,7 @@ class ErasureLedger:
             positions = [within[position] for position in not_erased]
         elif not_erased is None:
             positions = within
-        self._put(
-            replace(record, state=BatchState.SETTLED, positions=None if positions is None else tuple(positions))
-        )
+        self._put(replace(record, state=BatchState.SETTLED, positions=None if positions is None else tuple(positions)))
 
     def write_erased(self, records: Sequence[BatchRecord]) -> None:
         """Write the end of requests after which all users are erased."""
@@ -316,8 +316,8 @@ def _key(number: int) -> str:
 def _report_not_stored(records: Sequence[BatchRecord]) -> None:
     for record in records:
         log.error(
-            "The record of batch %d could not be stored. It is %s, its requests are %s. A retry of this task would submit "
-            "it again.",
+            "The record of batch %d could not be stored. It is %s, its requests are %s. A retry of this task would "
+            "submit it again.",
             record.number,
             record.state,
             [request.request_id for request in record.requests],

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.matching import MatchedOutcome, match_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.erasure.ledger import ErasureLedger
-from airflow_provider_kore.erasure.record import BatchRecord, BatchState
+from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreUnexpectedUsersError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.user_ids.batches import Batch, UserBatches
@@ -132,12 +132,14 @@ class Reconciler:
         """Name users who are not erased: by position, and by digest if the connection has a key for it."""
         within = range(record.user_count) if record.positions is None else record.positions
         key = self._hook.account.digest_key
-        users = [user_ref(record.number, within[position], batch[within[position]], key) for position in matched.not_erased]
+        users = [
+            user_ref(record.number, within[position], batch[within[position]], key) for position in matched.not_erased
+        ]
         request_id, count = record.request.request_id, matched.outcome.not_erased
         if matched.resubmit is None:
             log.error(
-                "Not erased in batch %d (request %s): %d users. Kore.ai does not name them by the ids that were submitted, so "
-                "all users of the batch are to be submitted again.",
+                "Not erased in batch %d (request %s): %d users. Kore.ai does not name them by the ids that were "
+                "submitted, so the whole request is to be submitted again.",
                 record.number,
                 request_id,
                 count,

@@ -123,7 +123,8 @@ class BatchRecord:
         """What the log calls it: its latest request id, if there is one."""
         if self.requests:
             return self.request.request_id
-        return f"batch {self.number}, {'ambiguous' if self.is_ambiguous else 'not accepted' if self.was_sent else 'not sent'}"
+        fate = "ambiguous" if self.is_ambiguous else "not accepted" if self.was_sent else "not sent"
+        return f"batch {self.number}, {fate}"
 
     @property
     def reported(self) -> ErasureOutcome:
@@ -131,9 +132,7 @@ class BatchRecord:
         latest = self.requests[-1] if self.requests else None
         repeated = (latest and latest.user_count) or self.user_count
         erased, open_, not_erased = (latest and latest.reported) or (0, repeated, 0)
-        return ErasureOutcome(
-            self.user_count - repeated + erased, open_, not_erased, latest.remarks if latest else ()
-        )
+        return ErasureOutcome(self.user_count - repeated + erased, open_, not_erased, latest.remarks if latest else ())
 
     @property
     def outcome(self) -> ErasureOutcome:

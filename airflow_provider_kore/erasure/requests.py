@@ -167,15 +167,12 @@ class WaitRun(ErasureRun):
         super().__init__(task, context, task.kore_conn_id, waiting, resumes=resumes)
         self._arguments = task
 
-    def _submit(self) -> Result:
+    def _submit(self, rest: RunState | None = None) -> Result:  # noqa: ARG002 # nothing is ever left to submit
         """Submit nothing: make the ledger of what others submitted, and wait."""
         self._ledger = self._new_ledger()
         self._ledger.note(options=self._fingerprint)
         self._report.publish(Stage.WAITING)
         return self._start_to_wait()
-
-    def _submit_rest(self, state: RunState) -> Result:
-        raise AssertionError("a task that only waits never leaves its worker to submit")
 
     def _conclude(self) -> Result:
         try:

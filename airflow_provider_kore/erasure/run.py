@@ -13,8 +13,8 @@ The ledger decides what happens. Each batch has a record there, written before i
 * *accepted*: the request id is known. WAIT waits for it, and nothing is submitted.
 * *settled*: Kore.ai is done. SUBMIT of the next attempt submits only those users again who are not erased.
 
-An attempt that starts and one that resumes load the same ledger and go through the same phases. A sensor has no SUBMIT: its
-ledger is made of request ids.
+An attempt that starts and one that resumes load the same ledger and go through the same phases. A sensor submits
+nothing: its ledger is made of request ids.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
-from airflow_provider_kore.api.watching import RequestOutcome
+from airflow_provider_kore.api.calls import Conversation
+from airflow_provider_kore.api.watching import ErasureWatch, RequestOutcome
 from airflow_provider_kore.compat import AirflowRescheduleException, AirflowSensorTimeout
 from airflow_provider_kore.deadlines import log_deadline
 from airflow_provider_kore.erasure.evidence import Evidence
@@ -57,7 +58,7 @@ from airflow_provider_kore.resumption import (
     resume_later,
     state_is_lost,
 )
-from airflow_provider_kore.triggers.event import read_event, waiting_broke_off
+from airflow_provider_kore.triggers.event import read_event
 from airflow_provider_kore.user_ids.batches import UserBatches
 from airflow_provider_kore.verification.search import search_users
 
@@ -143,7 +144,7 @@ class ErasureRun(ABC):
                 case None:
                     return self._stop(state_is_lost(self._consequence))
                 case RunState(phase=Phase.SUBMIT):
-                    return self._submit_rest(self._state)
+                    return self._submit(self._state)
                 case RunState(phase=Phase.WAIT):
                     self._reconcile(*read_event(event, {number: self._request(number) for number in self._queue.round}))
                     return self._wait()
@@ -169,12 +170,12 @@ class ErasureRun(ABC):
     # --- SUBMIT ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _submit(self) -> Result:
-        """Check everything, submit what is due, and continue with WAIT."""
+    def _submit(self, rest: RunState | None = None) -> Result:
+        """
+        Check everything, submit what is due, and continue with WAIT.
 
-    @abstractmethod
-    def _submit_rest(self, state: RunState) -> Result:
-        """Submit what is left after the account's budget was spent, and continue with WAIT."""
+        :param rest: what this attempt has submitted before the account's budget was spent.
+        """
 
     # --- WAIT --------------------------------------------------------------------------------------------------------
 
@@ -202,10 +203,17 @@ class ErasureRun(ABC):
                 self._defer()
             if self._waiting.reschedule and time.time() < self._deadline:
                 self._reschedule()
-            schedule, deadline, first = PollSchedule(longest=self._waiting.poll_interval), self._deadline, self._next_poll
+            schedule, deadline, first = (
+                PollSchedule(longest=self._waiting.poll_interval),
+                self._deadline,
+                self._next_poll,
+            )
             numbers = self._queue.start_round(deadline)
             self._reconcile(*self._poller.poll(numbers, lambda watch: watch.wait(schedule, deadline, first)))  # noqa: B023
         return self._verify(None)
+
+    def _poll_until_deadline(self, watch: ErasureWatch) -> Conversation[None]:
+        return watch.wait(PollSchedule(longest=self._waiting.poll_interval), self._deadline, self._next_poll)
 
     def _defer(self) -> NoReturn:
         from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
@@ -235,9 +243,7 @@ class ErasureRun(ABC):
         if self._batches is None:
             reconcile_by_count(self._ledger, outcomes)
         else:
-            reconciler = Reconciler(
-                self._hook, self._ledger, self._batches, self._poller.watch, self._not_erased_users
-            )
+            reconciler = Reconciler(self._hook, self._ledger, self._batches, self._poller.watch, self._not_erased_users)
             try:
                 reconciler.reconcile(outcomes, by_id=failure is None)
             except KoreError as error:

@@ -92,9 +92,7 @@ class Submission:
 
     def _is_due(self, record: BatchRecord) -> bool:
         return (
-            record.number >= self.next_batch
-            and record.is_due
-            and (self._resubmit_ambiguous or not record.is_ambiguous)
+            record.number >= self.next_batch and record.is_due and (self._resubmit_ambiguous or not record.is_ambiguous)
         )
 
     def _submit(self, client: KoreClient, record: BatchRecord, batch: Batch) -> bool:

@@ -67,17 +67,17 @@ def _not_erased(
 def _remedy(ledger: ErasureLedger, *, submits: bool) -> str:
     if not submits:
         return (
-            "Find out why, and submit them again: by a new run, or by clearing the task that submitted them, which then "
-            "submits only those who are not erased."
+            "Find out why, and submit them again: by a new run, or by clearing the task that submitted them, which "
+            "then submits only those who are not erased."
         )
     if any(record.is_due for record in ledger.records):
         return (
-            "Clear the task, or let it retry: it submits only those who are not erased. Owners and members of an account "
-            "and developers of a bot must first lose that role in Kore.ai."
+            "Clear the task, or let it retry: it submits only those who are not erased. Owners and members of an "
+            "account and developers of a bot must first lose that role in Kore.ai."
         )
     return (
-        "Ask Kore.ai what became of these requests. Clearing the task polls them again and submits no user; to submit all "
-        "users anew, start a new DAG run."
+        "Ask Kore.ai what became of these requests. Clearing the task polls them again and submits no user; to submit "
+        "all users anew, start a new DAG run."
     )
 
 
@@ -88,14 +88,12 @@ def _too_late(
     more = len(request_ids) - SHOWN_REQUEST_IDS
     over = deadline is not None and deadline.is_over(datetime.now(UTC))
     return AirflowSensorTimeout(
-        f"The {'statutory deadline passed' if over else 'deadline came'} before Kore.ai was done: {show_counts(outcome)}. "
-        f"Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai continues with them: nothing has to be "
+        f"The {'statutory deadline passed' if over else 'deadline came'} before Kore.ai was done: "
+        f"{show_counts(outcome)}. Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai continues with them: nothing has to be "
         "submitted again. Clear this task to wait longer, or raise its timeout."
     )
 
 
 def show_counts(outcome: ErasureOutcome) -> str:
     """Write the counts of users by outcome."""
-    return (
-        f"{outcome.erased} erased, {outcome.open} open, {outcome.not_erased} not erased, of {outcome.user_count}"
-    )
+    return f"{outcome.erased} erased, {outcome.open} open, {outcome.not_erased} not erased, of {outcome.user_count}"

@@ -8,17 +8,17 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
+from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.resumption import failure_to_json
 from airflow_provider_kore.triggers.event import ErasureEvent, log_progress, waiting_broke_off
-from airflow_provider_kore.exceptions import KoreError
 
 
 class KoreErasureTrigger(BaseTrigger):
     """
     Poll erasure requests until Kore.ai is done with all, or the deadline comes, and then fire once.
 
-    It only reads: a restart of the triggerer, which starts it anew, submits nothing and loses nothing. Its arguments rest
-    in Airflow's database, so there is no user id among them.
+    It only reads: a restart of the triggerer, which starts it anew, submits nothing and loses nothing. Its arguments
+    rest in Airflow's database, so there is no user id among them.
 
     :param requests: a pair for each request: its id, and its number of users or ``None``.
     :param kore_conn_id: id of the connection.

@@ -33,7 +33,7 @@ def read_event(
     """
     Read what the trigger fired.
 
-    :param event: the trigger's event. One that is not about the very requests proves nothing: all of them are open then.
+    :param event: the trigger's event. One that is not about the very requests proves nothing: all are open then.
     :param requests: what was waited for, by number.
     :return: the outcomes by number, and what ended the wait early, if anything.
     """

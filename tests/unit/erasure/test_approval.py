@@ -4,12 +4,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from airflow_provider_kore.erasure.approval import check_approved, plan_fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.erasure.approval import check_approved, plan_fingerprint
 from airflow_provider_kore.erasure.ledger import BatchRecord, make_plan
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.user_ids.batches import PlannedBatch

@@ -7,13 +7,6 @@ import time
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from airflow_provider_kore import exceptions
-from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
-from airflow_provider_kore.compat import AirflowSensorTimeout
 from airflow_provider_kore.erasure.waiting import (
     SHOWN_IDS,
     failure_from_json,
@@ -24,6 +17,13 @@ from airflow_provider_kore.erasure.waiting import (
     resume_when_done,
     waiting_broke_off,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kore import exceptions
+from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
+from airflow_provider_kore.compat import AirflowSensorTimeout
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
