@@ -91,9 +91,8 @@ class ErasureLedger:
     @property
     def first_submitted_at(self) -> int | None:
         """When the first request was accepted, in seconds since the epoch; ``None`` if none was."""
-        return (
-            min((record.requests[0].submitted_at for record in self._records if record.requests), default=None) or None
-        )
+        times = [record.requests[0].submitted_at for record in self._records if record.requests]
+        return min(filter(None, times), default=None)
 
     @property
     def anything_accepted(self) -> bool:

@@ -29,9 +29,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
-from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.watching import ErasureWatch, RequestOutcome
 from airflow_provider_kore.compat import AirflowRescheduleException, AirflowSensorTimeout
 from airflow_provider_kore.deadlines import log_deadline
@@ -203,13 +203,8 @@ class ErasureRun(ABC):
                 self._defer()
             if self._waiting.reschedule and time.time() < self._deadline:
                 self._reschedule()
-            schedule, deadline, first = (
-                PollSchedule(longest=self._waiting.poll_interval),
-                self._deadline,
-                self._next_poll,
-            )
-            numbers = self._queue.start_round(deadline)
-            self._reconcile(*self._poller.poll(numbers, lambda watch: watch.wait(schedule, deadline, first)))  # noqa: B023
+            numbers = self._queue.start_round(self._deadline)
+            self._reconcile(*self._poller.poll(numbers, self._poll_until_deadline))
         return self._verify(None)
 
     def _poll_until_deadline(self, watch: ErasureWatch) -> Conversation[None]:

@@ -89,8 +89,8 @@ def _too_late(
     over = deadline is not None and deadline.is_over(datetime.now(UTC))
     return AirflowSensorTimeout(
         f"The {'statutory deadline passed' if over else 'deadline came'} before Kore.ai was done: "
-        f"{show_counts(outcome)}. Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai continues with them: nothing has to be "
-        "submitted again. Clear this task to wait longer, or raise its timeout."
+        f"{show_counts(outcome)}. Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai continues with "
+        "them: nothing has to be submitted again. Clear this task to wait longer, or raise its timeout."
     )
 
 
