@@ -18,7 +18,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
-from airflow_provider_kore.deadlines import log_deadline, read_deadline
+from airflow_provider_kore.deadlines import log_deadline
 from airflow_provider_kore.erasure.approval import check_approved
 from airflow_provider_kore.erasure.evidence import Proof
 from airflow_provider_kore.erasure.ledger import (
@@ -30,8 +30,8 @@ from airflow_provider_kore.erasure.ledger import (
     is_forgotten,
     require_same_account,
 )
-from airflow_provider_kore.erasure.options import read_demands
-from airflow_provider_kore.erasure.plan import ErasurePlanning, Planned, tries_granted
+from airflow_provider_kore.erasure.options import read_deadline_option, read_options
+from airflow_provider_kore.erasure.plan import ErasurePlanning, Planned
 from airflow_provider_kore.erasure.reconcile import Settling
 from airflow_provider_kore.erasure.submit import Submission, consequence_of_breaking_off, submission_broke_off
 from airflow_provider_kore.erasure.wait import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress
@@ -167,7 +167,7 @@ def run_erasing_task(
             consequence = Consequence.UNCLEAR_BEFORE
         deadline = None
         with suppress(KoreError):
-            deadline = read_deadline(operator.received_at, operator.regime)
+            deadline, _ = read_deadline_option(operator.deadline)
         if consequence is Consequence.NOT_SENT:
             publish_refusal(operator, context, Stage.REFUSED, deadline=deadline)
             raise
@@ -209,9 +209,16 @@ class ErasingTask:
         self._store = store
         self._state = state
         self._started = time.time() if state is None else state.started
-        self._demands = read_demands(operator, self._account)
-        self._deadline = wait_until(self._started, operator.timeout, self._demands.deadline)
-        self._planning = ErasurePlanning(operator, context, self._account, self._demands, self._deadline)
+        self._options = read_options(
+            self._account,
+            deadline=operator.deadline,
+            verify=operator.verify,
+            receipt=operator.receipt,
+            exported=operator.exported,
+            approved_plan=operator.approved_plan,
+        )
+        self._deadline = wait_until(self._started, operator.timeout, self._options.deadline)
+        self._planning = ErasurePlanning(operator, context, self._account, self._options, self._deadline)
         self._batches = self._planning.batches
         self._failures = [] if state is None else list(state.failures)
         self._not_erased_users = [] if state is None else list(state.not_erased_users)
@@ -230,11 +237,10 @@ class ErasingTask:
 
     def start(self) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        if self._demands.deadline is not None:
-            log_deadline(self._demands.deadline, datetime.now(UTC))
-        anew = self._must_begin_anew()
-        before = self._sent_before(anew)
-        if before is not Consequence.NOT_SENT and not anew:
+        if self._options.deadline is not None:
+            log_deadline(self._options.deadline, datetime.now(UTC))
+        before = self._ledger.consequence if self._load_ledger() else Consequence.NOT_SENT
+        if before is not Consequence.NOT_SENT:
             self._publish(Stage.SUBMITTING)  # Airflow has deleted what the try before told
         dry_run = check_flag("dry_run", self._operator.is_dry_run)
         if dry_run and before is not Consequence.NOT_SENT:
@@ -248,17 +254,17 @@ class ErasingTask:
             and before is Consequence.NOT_SENT
             and not is_forgotten(self._store, self._context["ti"].try_number)
         )
-        if self._operator.must_be_approved:
-            check_approved(self._operator.plan_fingerprint, planned.fingerprint)
+        if self._options.approved_plan is not None:
+            check_approved(self._options.approved_plan, planned.fingerprint)
         with self._hook.get_conn() as client:
             if dry_run:
                 output = self._planning.show(planned, client) | self._deadline_fields()
                 self._ledger = ErasureLedger(planned.records, planned.scope, RecordStore(None))
                 self._publish(Stage.ENDED, output | ErasureOutcome().counts())
                 return output
-            self._ledger = self._open_ledger(planned, anew=anew)
+            self._ledger = self._open_ledger(planned)
             self._planning.refuse_what_must_not_be_sent(self._ledger, client)
-            self._ledger.note(demands=self._asked_for)
+            self._ledger.note(options=self._options.fingerprint())
             self._publish(Stage.SUBMITTING)
             submission = self._submission()
             submission.begin()
@@ -376,38 +382,16 @@ class ErasingTask:
     def _require_same(self) -> None:
         """Refuse to go on for another account, or to show something else than was checked."""
         require_same_account(self._ledger.header, self._account)
-        if self._ledger.header.get("demands") != self._asked_for:
+        if self._ledger.header.get("options") != self._options.fingerprint():
             raise asked_for_something_else(self._ledger.consequence)
 
-    @property
-    def _asked_for(self) -> str:
-        return self._demands.fingerprint(self._approved_plan)
-
-    def _open_ledger(self, planned: Planned, *, anew: bool = False) -> ErasureLedger:
+    def _open_ledger(self, planned: Planned) -> ErasureLedger:
         if not self._store.survives_the_try:
             log.warning(
                 "This Airflow has no task state store (it came with 3.3): a retry of this task will submit all users "
                 "anew."
             )
-        return ErasureLedger.open(self._store, planned.plan, planned.records, anew=anew)
-
-    def _sent_before(self, anew: bool) -> Consequence:
-        """Take up what earlier tries recorded, and say what that means if nothing more is sent."""
-        try:
-            return self._ledger.consequence if self._load_ledger() else Consequence.NOT_SENT
-        except KoreResumeError:
-            if not anew:
-                raise
-            return Consequence.UNCLEAR_BEFORE
-
-    def _must_begin_anew(self) -> bool:
-        """Tell whether the author wants to, and no try since the task was last cleared has done so."""
-        if not self._operator.force:
-            return False
-        if ErasureLedger.forced_within(self._store) != tries_granted(self._context):
-            return True
-        log.info("An earlier try has already begun anew, as force=True wants it: this one takes up what it recorded.")
-        return False
+        return ErasureLedger.open(self._store, planned.plan, planned.records)
 
     def _load_ledger(self) -> bool:
         ledger = ErasureLedger.load(self._store)
@@ -480,7 +464,7 @@ class ErasingTask:
         }
 
     def _deadline_fields(self) -> dict[str, object]:
-        deadline = self._demands.deadline
+        deadline = self._options.deadline
         return {} if deadline is None else {"deadline": deadline.as_of(datetime.now(UTC))}
 
     def _publish(self, stage: Stage, output: Mapping[str, object] | None = None) -> None:
@@ -497,7 +481,7 @@ class ErasingTask:
             scope=self._ledger.scope,
             submits=True,
             started=min(self._ledger.begun_at or self._started, self._started),
-            deadline=self._demands.deadline,
+            deadline=self._options.deadline,
         )
 
     # --- waiting -----------------------------------------------------------------------------------------------------
@@ -612,8 +596,7 @@ class ErasingTask:
 
     @property
     def _proof(self) -> Proof:
-        ledger = self._ledger
-        return Proof(self._demands, self._account, ledger.scope, ledger.records, self._batches, looked_at=ledger.scope)
+        return Proof(self._options, self._account, self._ledger.scope, self._ledger.records, self._batches)
 
     def _verify(self, calls: UsageFields | None) -> dict[str, object]:
         """Look for the erased people, and end."""
@@ -643,7 +626,7 @@ class ErasingTask:
         if self._not_erased_users:
             output["not_erased_users"] = self._not_erased_users
         failures = proof.judge(self._verification, self._failures)
-        failures += proof.complete(output, self._context, self._verification, self._approved_plan)
+        failures += proof.complete(output, self._context, self._verification)
         self._publish(Stage.ENDED, output)
         rows = [Row(record.name, record.outcome) for record in self._ledger.records]
         log.info("%s", outcome_table(rows, result, output))
@@ -655,7 +638,7 @@ class ErasingTask:
                 failures,
                 named=show_user_refs(self._not_erased_users, len(self._not_erased_users)),
                 remedy=self._remedy,
-                deadline=self._demands.deadline,
+                deadline=self._options.deadline,
             )
         except Exception:
             push_outcome(self._operator, self._context, output)
@@ -675,7 +658,3 @@ class ErasingTask:
             "Ask Kore.ai what became of these requests. Clearing the task looks at them again and submits nobody; to "
             "submit all users anew, start a new DAG run."
         )
-
-    @property
-    def _approved_plan(self) -> str | None:
-        return self._operator.plan_fingerprint if self._operator.must_be_approved else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,13 +13,12 @@ from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.erasure.ledger import BatchRecord
-from airflow_provider_kore.erasure.options import Demands
+from airflow_provider_kore.erasure.options import ErasureOptions
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreError,
     KoreInputError,
     KoreReceiptError,
-    KoreVerificationError,
 )
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
@@ -28,6 +27,7 @@ from airflow_provider_kore.receipts.documents import Receipt
 from airflow_provider_kore.resumption import UsageFields
 from airflow_provider_kore.user_ids.batches import Batch, UserBatches
 from airflow_provider_kore.verification.verification import (
+    Extent,
     Finding,
     Person,
     StateOfVerification,
@@ -49,36 +49,26 @@ class Proof:
     """
     Show what became of the people of a task, batch by batch, by other means than Kore.ai's word.
 
-    :param demands: what was asked for.
+    :param options: what is wanted.
     :param account: of the connection.
-    :param scope: the bots; ``None`` if the task does not know them.
+    :param scope: the bots.
     :param records: what is known of each batch.
-    :param batches: the people; ``None`` if the task does not know them.
-    :param looked_at: the bots at which to look for people; ``None`` if the task does not know any.
-    :param unconfirmed: numbers of batches of which it is not sure that they hold these very people.
-    :param missing_users: how many people are in no batch, since nobody knows of an accepted request.
+    :param batches: the users.
     """
 
     def __init__(
         self,
-        demands: Demands,
+        options: ErasureOptions,
         account: KoreAccount,
-        scope: ErasureScope | None,
+        scope: ErasureScope,
         records: Sequence[BatchRecord],
-        batches: UserBatches | None,
-        *,
-        looked_at: ErasureScope | None,
-        unconfirmed: Collection[int] = (),
-        missing_users: int = 0,
+        batches: UserBatches,
     ) -> None:
-        self._demands = demands
+        self._options = options
         self._account = account
         self._scope = scope
         self._records = records
         self._batches = batches
-        self._looked_at = looked_at
-        self._unconfirmed = unconfirmed
-        self._missing_users = missing_users
 
     # --- looking for people ------------------------------------------------------------------------------------------
 
@@ -88,21 +78,19 @@ class Proof:
 
         :param context: of the running task, of which each try looks for the same people.
         """
-        erased = self.erased_count
-        if not self._demands.extent.is_asked_for or not erased or self._looked_at is None:
+        erased, wanted = self.erased_count, self._options.verify
+        if wanted is None or not erased:
             return None
         # What came in after the erasure was submitted is not what the erasure is about.
         now = datetime.now(UTC)
         times = [record.requests[-1].submitted_at for record in self._erased_records()]
-        submitted = now if 0 in times else min(datetime.fromtimestamp(max(times), UTC), now)
+        submitted = min(datetime.fromtimestamp(max(times), UTC), now)
         try:
-            period = read_period(self._demands.since, None, submitted)
+            period = read_period(wanted.since, None, submitted)
         except KoreInputError:  # it begins later than this erasure, which an earlier try submitted
-            period = read_period(self._demands.since, None, now)
+            period = read_period(wanted.since, None, now)
         seed = sample_seed(context, self._account)
-        return Verification.begin(
-            self._demands.extent, self._looked_at, self._demands.channel_types, period, erased, seed
-        )
+        return Verification.begin(Extent(wanted.people), self._scope, wanted.channel_types, period, erased, seed)
 
     @property
     def erased_count(self) -> int:
@@ -146,7 +134,6 @@ class Proof:
 
     def _people(self) -> Iterator[Person]:
         """Give all who are reported as erased, in the same order each time."""
-        assert self._batches is not None, "people are looked for where they are known"  # noqa: S101
         for record, batch in self._batches.reread(self._erased_records(), self._account.fingerprint_key()):
             for position, user_id in enumerate(batch):
                 if record.outcome_of(position) is Outcome.ERASED:
@@ -159,7 +146,6 @@ class Proof:
         output: dict[str, object],
         context: Context,
         verification: Verification | None,
-        approved_plan: str | None = None,
     ) -> list[KoreError]:
         """
         Add to what a task returns what else was found, and write the evidence, before the task succeeds or fails.
@@ -167,28 +153,17 @@ class Proof:
         :param output: what the task returns.
         :param context: of the running task.
         :param verification: what looking for people showed.
-        :param approved_plan: the fingerprint of the plan that was approved.
         :return: what kept the evidence from being written.
         """
         if verification is not None:
-            output["verification"] = self._told_of(verification)
+            output["verification"] = verification.output(self.erased_count)
         try:
-            if receipt := self._write_receipts(context, verification, approved_plan):
+            if receipt := self._write_receipts(context, verification):
                 output["receipt"] = receipt
         except KoreError as error:
             log.error("%s", error)
             return [error]
         return []
-
-    def _told_of(self, verification: Verification) -> dict[str, object]:
-        """Say of nobody that they are gone if it is not sure that they are those of the requests."""
-        told = verification.output(self.erased_count)
-        records = [record for record in self._erased_records() if record.number in self._unconfirmed]
-        if records:
-            counts = verification.counts(self.erased_count)
-            unsure = min(counts["gone"], sum(record.user_count - record.unerased for record in records))
-            told |= {"gone": counts["gone"] - unsure, "not_checkable": counts["not_checkable"] + unsure}
-        return told
 
     def judge(self, verification: Verification | None, failures: Sequence[KoreError]) -> list[KoreError]:
         """
@@ -197,39 +172,34 @@ class Proof:
         :param verification: what looking for people showed.
         :param failures: what else went wrong.
         """
-        if verification is None:
+        if verification is None or self._options.verify is None:
             return list(failures)
-        fail = self._demands.fail_if_not_checkable
-        wrong = judge(verification, self.erased_count, failures, fail_if_not_checkable=fail)
-        if self._unconfirmed and fail:
-            wrong.append(_whose_is_not_sure(len(self._unconfirmed)))
-        return wrong
+        fail = self._options.verify.fail_if_not_checkable
+        return judge(verification, self.erased_count, failures, fail_if_not_checkable=fail)
 
     # --- receipts ----------------------------------------------------------------------------------------------------
 
-    def _write_receipts(
-        self, context: Context, verification: Verification | None, approved_plan: str | None
-    ) -> ReceiptFields | None:
+    def _write_receipts(self, context: Context, verification: Verification | None) -> ReceiptFields | None:
         """Write a receipt for each batch that was ever accepted, and a manifest if there are several."""
-        if self._demands.receipt_path is None or self._demands.receipt_key is None:
+        receipt = self._options.receipt
+        if receipt is None:
             return None
-        book = ReceiptBook(self._demands.receipt_path, self._demands.receipt_key, self._head(context, approved_plan))
+        book = ReceiptBook(receipt.folder, receipt.key, self._head(context, receipt.approved_by))
         numbers = count()
         nameless: KoreInputError | None = None
-        left = {record.number: record for record in self._records if record.requests and self._was_seen(record)}
-        if self._batches is not None:
-            try:
-                for record, batch in self._batches.reread(list(left.values()), self._account.fingerprint_key()):
-                    book.add(self._receipt(book, record, batch, verification, numbers))
-                    del left[record.number]
-            except KoreInputError as error:
-                nameless = error
+        left = {record.number: record for record in self._records if record.requests}
+        try:
+            for record, batch in self._batches.reread(list(left.values()), self._account.fingerprint_key()):
+                book.add(self._receipt(book, record, batch, verification, numbers))
+                del left[record.number]
+        except KoreInputError as error:
+            nameless = error
         for record in left.values():
             book.add(self._receipt(book, record, None, verification, numbers))
         without = [record for record in self._records if not record.requests]
         written = book.close(
             never_submitted=sum(record.user_count for record in without if not record.is_unclear),
-            unclear=self._missing_users + sum(record.user_count for record in without if record.is_unclear),
+            unclear=sum(record.user_count for record in without if record.is_unclear),
         )
         if written is not None:
             log.info(
@@ -243,13 +213,13 @@ class Proof:
             )
         return written
 
-    def _head(self, context: Context, approved_plan: str | None) -> parts.Head:
-        task_instance, deadline = context["ti"], self._demands.deadline
-        received_at = self._demands.received_at
+    def _head(self, context: Context, approved_by: str | None) -> parts.Head:
+        task_instance, deadline = context["ti"], self._options.deadline
+        received_at = self._options.received_at
         return parts.Head(
             host=self._account.base_url,
             client_id=self._account.client_id,
-            scope=parts.Scope() if self._scope is None else parts.Scope.of(self._scope),
+            scope=parts.Scope.of(self._scope),
             run=parts.Run(
                 dag_id=task_instance.dag_id,
                 run_id=task_instance.run_id,
@@ -266,14 +236,10 @@ class Proof:
                 due_on=deadline.due_on.isoformat(),
                 ends_at=parts.utc_text(deadline.ends_at),
             ),
-            approved_by=self._demands.approved_by,
-            plan_fingerprint=approved_plan,
-            export=None if self._demands.exported is None else self._demands.exported.named,
+            approved_by=approved_by,
+            plan_fingerprint=self._options.approved_plan,
+            export=None if self._options.exported is None else self._options.exported.named,
         )
-
-    def _was_seen(self, record: BatchRecord) -> bool:
-        """Tell whether there is anything to say: who only waits does not speak of what Kore.ai was silent about."""
-        return record.requests[-1].submitted_at > 0 or record.requests[-1].reported is not None
 
     def _fates(
         self, record: BatchRecord, verification: Verification | None, numbers: Iterator[int]
@@ -281,8 +247,6 @@ class Proof:
         """Say of each user of a batch what is held to be true, and what looking for the user showed."""
         fates = []
         found_before = set(record.found)
-        if record.number in self._unconfirmed:
-            verification = None
         for position in range(record.user_count):
             outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
             if outcome is Outcome.ERASED:
@@ -321,14 +285,13 @@ class Proof:
         fates = self._fates(record, verification, numbers)
         outcomes, findings = [outcome for outcome, _ in fates], [finding for _, finding in fates]
         persons = None
-        if batch is not None and record.number not in self._unconfirmed:
+        if batch is not None:
             persons = [
                 parts.Person(
                     digest=digest(user_id, self._account.digest_key), outcome=outcome.value, verification=finding.value
                 )
                 for user_id, (outcome, finding) in zip(batch, fates, strict=True)
             ]
-        looked = None if record.number in self._unconfirmed else verification
         return Receipt.about(
             book.head,
             batch=parts.BatchNumber(number=record.number, of=len(self._records)),
@@ -347,18 +310,8 @@ class Proof:
             outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in Outcome}),
             vendor_reported=parts.Counts(**record.reported.counts()),
             persons=persons,
-            verification=None if looked is None else _told(looked, findings),
+            verification=None if verification is None else _told(verification, findings),
         )
-
-
-def _whose_is_not_sure(count: int) -> KoreVerificationError:
-    return KoreVerificationError(
-        f"In {count} requests Kore.ai's answers do not name the users as user_ids does, so that it is not sure that "
-        "those who were looked for are those who were erased.",
-        consequence=Consequence.NOT_VERIFIED,
-        remedy="Give the very users that were submitted. If Kore.ai names them by ids of its own, let the task verify "
-        'that erases them, or set on_not_checkable="warn".',
-    )
 
 
 def _told(verification: Verification, findings: Sequence[Finding]) -> parts.Verification:

@@ -336,18 +336,10 @@ class Plan(AccountIdentity):
     all_bots: bool
     user_count: int
     batch_size: int
-    forced_within: int
 
 
-def make_plan(
-    account: KoreAccount, scope: ErasureScope, *, user_count: int, batch_size: int, forced_within: int
-) -> Plan:
-    """
-    Write down what a task is about to do, without naming anybody.
-
-    :param forced_within: how many tries Airflow grants in all, where the author wants to begin anew: a retry has as
-        many as the try before it, and a clear grants more; 0 where nothing is forced.
-    """
+def make_plan(account: KoreAccount, scope: ErasureScope, *, user_count: int, batch_size: int) -> Plan:
+    """Write down what a task is about to do, without naming anybody."""
     return {
         "version": 1,
         **account.identity(),
@@ -356,7 +348,6 @@ def make_plan(
         "all_bots": scope.all_bots,
         "user_count": user_count,
         "batch_size": batch_size,
-        "forced_within": forced_within,
     }
 
 
@@ -386,7 +377,7 @@ def _changed(what: str, consequence: Consequence = Consequence.UNKNOWN) -> KoreR
         f"An earlier try of this task submitted {what}.",
         consequence=consequence,
         remedy="Put back what was changed and clear the task, wait for the earlier requests with a KoreErasureSensor "
-        "(their ids are in the earlier log), or set force=True to submit everything anew.",
+        "(their ids are in the earlier log), or start a new DAG run to submit all users again.",
     )
 
 
@@ -409,7 +400,7 @@ def asked_for_something_else(consequence: Consequence) -> KoreResumeError:
     """Say that templates render to something else than when the task left its worker."""
     return KoreResumeError(
         "While this task waited, something that it was asked for beside the erasure has changed: the approval, the "
-        "export, the day of receipt, the law, what to look for, or receipt_path.",
+        "export, the day of receipt, the law, what to look for, or the receipts.",
         consequence=consequence,
         remedy="Clear the task: it then checks everything anew, and takes up what was submitted.",
     )
@@ -480,9 +471,7 @@ class ErasureLedger:
         return Consequence[str(self.header.get("forgotten", Consequence.NOT_SENT.name))]
 
     @classmethod
-    def open(
-        cls, store: RecordStore, plan: Plan, planned: Sequence[BatchRecord], *, anew: bool = False
-    ) -> ErasureLedger:
+    def open(cls, store: RecordStore, plan: Plan, planned: Sequence[BatchRecord]) -> ErasureLedger:
         """
         Take up the records of earlier tries, or begin new ones.
 
@@ -491,10 +480,9 @@ class ErasureLedger:
         :param store: where they are kept.
         :param plan: what this try is about to do.
         :param planned: a record for each batch of which nothing was sent.
-        :param anew: forget earlier tries.
         :raises KoreResumeError: if an earlier try sent something else, above all for other users.
         """
-        if not anew and (earlier := cls.load(store)) is not None:
+        if (earlier := cls.load(store)) is not None:
             difference = _difference(earlier.header, plan, _DIFFERENCES) or earlier._other_users(planned)
             if difference is None:
                 records = [
@@ -540,13 +528,6 @@ class ErasureLedger:
     def has_request(self, request_id: str) -> bool:
         """Tell whether some batch already has this request id, which then cannot be another one's too."""
         return request_id in self._request_ids
-
-    @staticmethod
-    def forced_within(store: RecordStore) -> int:
-        """Tell how many tries Airflow granted in all when one last began anew on the author's word; 0 for none."""
-        header = store.get(HEADER_KEY)
-        number = header.get("forced_within") if isinstance(header, dict) else None
-        return number if isinstance(number, int) else 0
 
     def sending(self, record: BatchRecord, users: Sequence[UserId], key: bytes) -> BatchRecord:
         """Write the intent to submit, before the DELETE."""

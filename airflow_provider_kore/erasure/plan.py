@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_kore.api.account import KoreAccount
@@ -16,8 +15,9 @@ from airflow_provider_kore.api.members import MemberNames
 from airflow_provider_kore.api.scope import ErasureScope, check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.erasure.approval import plan_fingerprint
+from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import BatchRecord, ErasureLedger, Plan, make_plan
-from airflow_provider_kore.erasure.options import Demands, require_exported
+from airflow_provider_kore.erasure.options import ErasureOptions
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
 from airflow_provider_kore.options import check_max_users
 from airflow_provider_kore.user_ids.batches import UserBatches
@@ -55,7 +55,7 @@ class ErasurePlanning:
     :param operator: what the author of the DAG asked for, rendered.
     :param context: of the running task.
     :param account: of the connection.
-    :param demands: what is asked for beside the erasure.
+    :param options: what is wanted beside the erasure.
     :param deadline: until when turns are waited for, in seconds since the epoch.
     :ivar batches: the users.
     """
@@ -65,13 +65,13 @@ class ErasurePlanning:
         operator: KoreEraseUserDataOperator,
         context: Context,
         account: KoreAccount,
-        demands: Demands,
+        options: ErasureOptions,
         deadline: float,
     ) -> None:
         self._operator = operator
         self._context = context
         self._account = account
-        self._demands = demands
+        self._options = options
         self._deadline = deadline
         most = check_max_users(operator.max_users, account.max_users)
         self.batches = UserBatches(operator.user_ids, operator.batch_size, most)
@@ -86,7 +86,7 @@ class ErasurePlanning:
         """
         scope = check_scope(
             self._operator.bot_ids,
-            self._operator.remove_data_from_all_bots,
+            self._operator.all_bots,
             allow_all_bots=self._account.allow_all_bots,
             allowed_bot_ids=self._account.allowed_bot_ids,
         )
@@ -99,7 +99,6 @@ class ErasurePlanning:
             scope,
             user_count=sum(record.user_count for record in records),
             batch_size=self._operator.batch_size,
-            forced_within=tries_granted(self._context) if self._operator.force else 0,
         )
         return Planned(scope, records, plan, plan_fingerprint(plan, records, key))
 
@@ -145,22 +144,21 @@ class ErasurePlanning:
             nobody looked at before it was.
         :raises KoreInputError: if so.
         """
-        exported = self._demands.exported
+        exported = self._options.exported
         checked = None if exported is None else exported.named.manifest_sha256
         if not any(record.must_be_sent for record in ledger.records):
             if checked is not None and checked != ledger.header.get("exported"):
                 raise KoreInputError(
                     "All users were submitted before, and with another export or none.",
-                    remedy="Give the same export_manifest as then, or leave it out.",
+                    remedy="Pass the same exported as then, or leave it out.",
                 )
             return
         require_exported(
-            self._demands,
+            self._options,
             self._account,
             ledger.scope,
             ledger.user_count,
             self.batches.people,
-            erased_at=datetime.now(UTC),
         )
         if self._operator.check_members and (members := self._find_members(client)):
             raise KoreInputError(
@@ -182,11 +180,6 @@ class ErasurePlanning:
             for position, user_id in enumerate(batch)
             if user_id in names
         ]
-
-
-def tries_granted(context: Context) -> int:
-    """Tell how many tries Airflow grants the task in all: the same for all retries, and more after a clear."""
-    return (context["ti"].max_tries or 0) + 1
 
 
 def _of_members(members: Sequence[UserRef]) -> str:

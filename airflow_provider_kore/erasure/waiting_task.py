@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +14,13 @@ from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.watching import (
     AcceptedErasure,
     Assess,
     ErasureWatch,
     RequestOutcome,
     assess_by_count,
-    total,
 )
 from airflow_provider_kore.compat import (
     AirflowRescheduleException,
@@ -28,13 +29,10 @@ from airflow_provider_kore.compat import (
 )
 from airflow_provider_kore.deadlines import log_deadline
 from airflow_provider_kore.erasure.ledger import asked_for_something_else, require_same_account
-from airflow_provider_kore.erasure.options import read_demands
-from airflow_provider_kore.erasure.people_waited_for import PeopleFields, PeopleWaitedFor
+from airflow_provider_kore.erasure.options import read_deadline_option
 from airflow_provider_kore.erasure.requests import read_requests
 from airflow_provider_kore.erasure.wait import LOOKED_AT_FIRST, REQUESTS_AT_ONCE, Progress
 from airflow_provider_kore.erasure.waiting import (
-    failure_from_json,
-    failure_to_json,
     log_progress,
     of_wait,
     only_waiting,
@@ -48,9 +46,7 @@ from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.reporting.assets import note_outcome
 from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.reporting.table import ROWS, Row, outcome_table
-from airflow_provider_kore.resumption import UsageFields, kept_state, push_outcome, state_is_lost, usage_from_json
-from airflow_provider_kore.user_ids.user_refs import show_user_refs
-from airflow_provider_kore.verification.verification import Verification
+from airflow_provider_kore.resumption import kept_state, push_outcome, state_is_lost
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,53 +64,36 @@ class WaitingState:
 
     :param stage: how far the task is.
     :param account: at which account it waits.
-    :param demands: the fingerprint of what is asked for beside the wait.
     :param started: when the attempt started, in seconds since the epoch.
     :param progress: how far the wait is.
-    :param people: what is known of the users, so that they cannot become others meanwhile.
-    :param failures: what went wrong so far.
-    :param verification: how far the verification is; ``None`` before it.
-    :param calls: what the worker called, where the task left it because the account's budget was spent.
+    :param deadline: the fingerprint of the statutory deadline.
     """
 
     stage: Stage
     account: AccountIdentity
-    demands: str
+    deadline: str
     started: float
     progress: Progress
-    people: PeopleFields | None
-    failures: list[KoreError]
-    verification: Verification | None = None
-    calls: UsageFields | None = None
 
     def to_json(self) -> dict[str, object]:
         """Write the form that is kept."""
         return {
             "stage": self.stage.value,
             "account": self.account,
-            "demands": self.demands,
+            "deadline": self.deadline,
             "started": self.started,
             "progress": self.progress.to_json(),
-            "people": self.people,
-            "failures": [failure_to_json(failure) for failure in self.failures],
-            "verification": None if self.verification is None else self.verification.to_json(),
-            "calls": self.calls,
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> WaitingState:
         """Read what :meth:`to_json` wrote."""
-        verification = fields["verification"]
         return cls(
             stage=Stage(fields["stage"]),
             account=fields["account"],
-            demands=str(fields["demands"]),
+            deadline=str(fields["deadline"]),
             started=float(fields["started"]),
             progress=Progress.from_json(fields["progress"]),
-            people=fields["people"],
-            failures=[failure_from_json(failure) for failure in fields["failures"]],
-            verification=None if verification is None else Verification.from_json(verification),
-            calls=None if fields["calls"] is None else usage_from_json(fields["calls"]),
         )
 
 
@@ -128,8 +107,6 @@ def resume_waiting(sensor: KoreErasureSensor, context: Context, event: object) -
     task = WaitingTask(sensor, context, state)
     if state is None:
         return task.break_off(state_is_lost(Consequence.ONLY_WAITS))
-    if state.stage is Stage.VERIFYING:
-        return task.verify_rest(state)
     return task.end_round(event)
 
 
@@ -148,32 +125,25 @@ class WaitingTask:
         self._context = context
         self._hook = KoreHook(sensor.kore_conn_id)
         self._waited_for = read_requests(sensor.request_id, sensor.user_count)
-        self._demands = read_demands(sensor, self._hook.account)
-        self._people = PeopleWaitedFor(sensor, self._hook, self._demands, self._waited_for, self._watch)
-        self._failures: list[KoreError] = []
+        self._statutory = read_deadline_option(sensor.deadline)[0]
         if state is not None:
             require_same_account(state.account, self._hook.account)
-            if state.demands != self._demands.fingerprint(self._people.asked_for):
+            if state.deadline != self._asked_for:
                 raise asked_for_something_else(Consequence.ONLY_WAITS)
             self._started = state.started
             self._progress = state.progress
-            self._people.take_up(state.people)
-            self._failures = list(state.failures)
         else:
             earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
             self._started = earlier.timestamp() if earlier is not None else time.time()
             self._progress = Progress(list(range(len(self._requests))), self._waited_for.missing())
-            listed = len(self._requests) <= ROWS
-            self._progress.kept = {} if self._people.needed or listed else None
-        self._deadline: float = wait_until(self._started, sensor.timeout, self._demands.deadline)
-        self._verification: Verification | None = None
+            self._progress.kept = {} if len(self._requests) <= ROWS else None
+        self._deadline: float = wait_until(self._started, sensor.timeout, self._statutory)
 
     @only_waiting()
     def start(self) -> dict[str, object]:
         """Look, and then wait in the way that was asked for."""
-        if self._demands.deadline is not None:
-            log_deadline(self._demands.deadline, datetime.now(UTC))
-        self._people.read()
+        if self._statutory is not None:
+            log_deadline(self._statutory, datetime.now(UTC))
         self._publish(Stage.WAITING)
         in_worker = not self._sensor.deferrable and not self._sensor.reschedule
         if in_worker or time.time() >= self._deadline:
@@ -194,7 +164,6 @@ class WaitingTask:
     @only_waiting()
     def poke(self) -> dict[str, object] | None:
         """Look once, and return the outcome if there is one."""
-        self._people.read()
         outcomes, failure, settled = self._look(ErasureWatch.check)
         if failure is not None:
             raise failure
@@ -216,16 +185,8 @@ class WaitingTask:
         return self._finish(failure)
 
     @only_waiting()
-    def verify_rest(self, state: WaitingState) -> dict[str, object]:
-        """Look for the rest of the erased people, once the account's budget is no longer spent."""
-        self._people.settle(self._kept, by_name=False)
-        self._verification = state.verification
-        return self._verify(state.calls)
-
-    @only_waiting()
     def miss_deadline(self) -> dict[str, object]:
         """Resume after the triggerer missed the deadline: look for the last time."""
-        self._people.read()
         self._deadline = 0.0
         return self._wait()
 
@@ -236,7 +197,6 @@ class WaitingTask:
 
         :param failure: what happened; ``None`` if the trigger failed.
         """
-        self._people.read()
         self._progress.give_up(self._unseen)
         return self._finish(failure or waiting_broke_off())
 
@@ -279,7 +239,13 @@ class WaitingTask:
             self._sensor,
             self._context,
             [self._requests[number] for number in numbers],
-            self._present_state(Stage.WAITING),
+            WaitingState(
+                stage=Stage.WAITING,
+                account=self._hook.account.identity(),
+                deadline=self._asked_for,
+                started=self._started,
+                progress=self._progress,
+            ).to_json(),
             kore_conn_id=self._sensor.kore_conn_id,
             started=self._started,
             first_look=time.time() + 1.0,
@@ -288,20 +254,15 @@ class WaitingTask:
             poll_interval=self._sensor.poke_interval,
         )
 
-    def _present_state(
-        self, stage: Stage, verification: Verification | None = None, calls: UsageFields | None = None
-    ) -> dict[str, object]:
-        return WaitingState(
-            stage=stage,
-            account=self._hook.account.identity(),
-            demands=self._demands.fingerprint(self._people.asked_for),
-            started=self._started,
-            progress=self._progress,
-            people=self._people.to_json(),
-            failures=self._failures,
-            verification=verification,
-            calls=calls,
-        ).to_json()
+    @property
+    def _asked_for(self) -> str:
+        """What must be the same when the task resumes."""
+        asked_for = (self._statutory, self._requests, self._waited_for.missing_users)
+        return hashlib.sha256(repr(asked_for).encode()).hexdigest()[:32]
+
+    @property
+    def _scope(self) -> ErasureScope:
+        return self._waited_for.scope or ErasureScope((), all_bots=False)
 
     def _unseen(self, number: int) -> RequestOutcome:
         return RequestOutcome.unseen(self._requests[number])
@@ -312,58 +273,21 @@ class WaitingTask:
         return self._finish(failure)
 
     def _finish(self, failure: KoreError | None) -> dict[str, object]:
-        """Look for the erased people if asked to, and end."""
-        self._failures += [of_wait(failure)] if failure is not None else []
-        if self._people.needed:
-            kept = self._kept
-            self._failures += map(of_wait, self._people.settle(kept, by_name=failure is None))
-            # What was looked at again by name tells more than the counts did.
-            self._progress.outcome = self._waited_for.missing() + total(list(kept.values()))
-            if not self._progress.outcome.open:
-                self._verification = self._people.proof.begin_verification(self._context)
-        return self._verify(None)
-
-    @property
-    def _kept(self) -> dict[int, RequestOutcome]:
-        return {} if self._progress.kept is None else self._progress.kept
-
-    def _verify(self, calls: UsageFields | None) -> dict[str, object]:
-        if self._verification is not None:
-            self._publish(Stage.VERIFYING)
-            broke_off = self._people.proof.verify(
-                self._sensor,
-                self._context,
-                self._hook,
-                self._verification,
-                calls,
-                deferrable=self._sensor.deferrable,
-                deadline=self._deadline,
-                state=lambda verification, calls: self._present_state(Stage.VERIFYING, verification, calls),
-            )
-            self._failures += [broke_off] if broke_off is not None else []
-        return self._conclude()
-
-    def _conclude(self) -> dict[str, object]:
-        """Write the evidence, and let the task succeed only if everybody is erased, and nobody was found."""
-        outcome, proof = self._progress.outcome, self._people.proof
+        """Let the task succeed only if every user is erased."""
+        outcome = self._progress.outcome
         output = self._output(outcome)
-        if named := self._people.not_erased_users:
-            output["not_erased_users"] = named
-        failures = proof.judge(self._verification, self._failures)
-        failures += proof.complete(output, self._context, self._verification)
         self._publish(Stage.ENDED, output)
-        rows = [Row(outcome.request_id, outcome.outcome) for outcome in self._kept.values()]
+        rows = [Row(outcome.request_id, outcome.outcome) for outcome in (self._progress.kept or {}).values()]
         log.info("%s", outcome_table(rows, outcome, output))
-        self._sensor.told = (output, self._hook.account.base_url, self._people.scope)
+        self._sensor.told = (output, self._hook.account.base_url, self._scope)
         try:
             require_erased(
                 outcome,
                 self._progress.open_ids,
-                failures,
-                named=show_user_refs(named, len(named)),
+                [] if failure is None else [of_wait(failure)],
                 remedy="Find out why, and submit them again: by a new run, or by clearing the task that submitted "
                 "them, if it waits (wait_for_completion=True), since it then submits only those who are not erased.",
-                deadline=self._demands.deadline,
+                deadline=self._statutory,
             )
         except AirflowSensorTimeout as timeout:
             push_outcome(self._sensor, self._context, output)
@@ -379,15 +303,15 @@ class WaitingTask:
     @property
     def _is_overdue(self) -> bool:
         """Whether the statutory deadline has passed, which must never look like a skipped task."""
-        return self._demands.deadline is not None and self._demands.deadline.is_over(datetime.now(UTC))
+        return self._statutory is not None and self._statutory.is_over(datetime.now(UTC))
 
     def _output(self, outcome: ErasureOutcome) -> dict[str, object]:
-        deadline = self._demands.deadline
+        deadline = self._statutory
         return {
             "requests": [request.to_json() for request in self._requests],
             "user_count": outcome.user_count,
             "batch_count": len(self._requests),
-            **self._people.scope.to_json(),
+            **self._scope.to_json(),
             **({"deadline": deadline.as_of(datetime.now(UTC))} if deadline is not None else {}),
             **outcome.counts(),
         }
@@ -400,8 +324,8 @@ class WaitingTask:
             stage,
             output if output is not None else self._output(self._progress.so_far(self._waited_for.user_count)),
             base_url=self._hook.account.base_url,
-            scope=self._people.scope,
+            scope=self._scope,
             submits=False,
             started=self._started,
-            deadline=self._demands.deadline,
+            deadline=self._statutory,
         )
