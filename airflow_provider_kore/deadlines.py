@@ -141,21 +141,17 @@ def read_deadline(received_at: object, regime: object, now: datetime | None = No
         return None
     if received_at is None or regime is None:
         raise _refuse("received_at and regime go together, and one of them is missing.")
-    law = _read_regime(regime)
-    moment = read_received_at(received_at)
-    if moment.year < EARLIEST_YEAR:
-        raise _refuse("received_at lies too far in the past.")
-    if moment > (now or datetime.now(UTC)) + CLOCK_TOLERANCE:
-        raise _refuse("received_at is in the future.")
-    return StatutoryDeadline.of(moment, law)
+    law = read_regime(regime)
+    return StatutoryDeadline.of(read_received_at(received_at, now), law)
 
 
-def read_received_at(value: object) -> datetime:
+def read_received_at(value: object, now: datetime | None = None) -> datetime:
     """
     Read when a request came in.
 
     :param value: a datetime, a date, or the ISO 8601 text of one; without a time zone it is UTC.
-    :raises KoreInputError: if it is anything else.
+    :param now: the present; default: the clock's.
+    :raises KoreInputError: if it is anything else, lies too far in the past, or in the future.
     """
     if isinstance(value, str):
         try:
@@ -163,10 +159,16 @@ def read_received_at(value: object) -> datetime:
         except ValueError:
             raise _refuse("received_at is text that is not a date of ISO 8601.") from None
     if isinstance(value, datetime):
-        return _in_some_zone(value)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    raise _refuse(f"received_at is of type {type(value).__name__}, and not a date.")
+        moment = _in_some_zone(value)
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    else:
+        raise _refuse(f"received_at is of type {type(value).__name__}, and not a date.")
+    if moment.year < EARLIEST_YEAR:
+        raise _refuse("received_at lies too far in the past.")
+    if moment > (now or datetime.now(UTC)) + CLOCK_TOLERANCE:
+        raise _refuse("received_at is in the future.")
+    return moment
 
 
 def log_deadline(deadline: StatutoryDeadline, now: datetime) -> None:
@@ -206,7 +208,12 @@ def _in_words(deadline: StatutoryDeadline, days: int) -> str:
     )
 
 
-def _read_regime(value: object) -> Regime:
+def read_regime(value: object) -> Regime:
+    """
+    Read the law under which a request must be answered.
+
+    :raises KoreInputError: if it is not the text of a :class:`Regime`.
+    """
     try:
         return Regime(value.strip().lower() if isinstance(value, str) else "")
     except ValueError:
@@ -220,5 +227,5 @@ def _in_some_zone(moment: datetime) -> datetime:
 def _refuse(problem: str) -> KoreInputError:
     return KoreInputError(
         problem,
-        remedy=f"Give both or neither: received_at such as 2026-11-24T09:30+01:00, and regime ({' or '.join(Regime)}).",
+        remedy=f"Pass both: received_at, such as 2026-11-24T09:30+01:00, and regime ({' or '.join(Regime)}).",
     )

@@ -168,7 +168,7 @@ class KoreHook(BaseHook):
         self,
         user_ids: object,
         bot_ids: object = None,
-        remove_data_from_all_bots: object = False,
+        all_bots: object = False,
     ) -> str:
         """
         Submit one erasure, within the guards of the connection, and return its request id.
@@ -179,8 +179,7 @@ class KoreHook(BaseHook):
         :param user_ids: a list of user ids: e-mail addresses, ``u-…`` ids, channel user ids, or a
             :class:`ChannelUserId` each.
         :param bot_ids: a list of the bots to erase from.
-        :param remove_data_from_all_bots: ``True`` for all bots of the organisation; needs ``allow_all_bots`` on the
-            connection.
+        :param all_bots: ``True`` for all bots of the organisation; needs ``allow_all_bots`` on the connection.
         :raises KoreInputError: if the users or the scope are refused; nothing was sent.
         :raises KoreAmbiguousSubmitError: if Kore.ai may have accepted the erasure.
         :raises KoreError: if it was not accepted.
@@ -188,7 +187,7 @@ class KoreHook(BaseHook):
         account = self.account
         scope = check_scope(
             bot_ids,
-            remove_data_from_all_bots,
+            all_bots,
             allow_all_bots=account.allow_all_bots,
             allowed_bot_ids=account.allowed_bot_ids,
         )

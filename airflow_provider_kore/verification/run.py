@@ -18,15 +18,16 @@ from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.erasure.ledger import require_same_account
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.options import check_people
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.resumption import UsageFields, kept_state, push_outcome, state_is_lost, usage_from_json
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
 from airflow_provider_kore.verification.verification import (
+    Extent,
     Person,
     Verification,
     judge,
     look_for_people,
-    read_extent,
     sample_seed,
 )
 
@@ -101,13 +102,10 @@ class VerifyingTask:
             self._operator.all_bots,
             allow_all_bots=True,  # only reads
             allowed_bot_ids=None,
-            flag="all_bots",
         )
         channel_types = check_channel_types(self._operator.channel_types)
         period = read_period(self._operator.since, self._operator.until, now)
-        extent = read_extent(self._operator.verify)
-        if not extent.is_asked_for:
-            raise KoreInputError("A task that verifies nobody is of no use.", remedy='Set verify to "all".')
+        extent = Extent(check_people(self._operator.people))
         self._read_users()
         if not self._user_count:
             return self._end_empty()

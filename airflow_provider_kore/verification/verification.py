@@ -7,7 +7,6 @@ import hmac
 import json
 import logging
 import random
-import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +27,6 @@ from airflow_provider_kore.exceptions import (
     Consequence,
     KoreError,
     KoreFoundError,
-    KoreInputError,
     KoreRequestError,
     KoreUnreadableAnswerError,
     KoreVerificationError,
@@ -65,15 +63,10 @@ class Extent:
     """
     Say how many people are looked for.
 
-    :param mode: ``"none"``, ``"sample:N"`` or ``"all"``.
+    :param mode: ``"sample:N"`` or ``"all"``.
     """
 
     mode: str
-
-    @property
-    def is_asked_for(self) -> bool:
-        """Whether anybody is looked for."""
-        return self.mode != "none"
 
     def choose(self, user_count: int, seed: bytes) -> list[int] | None:
         """
@@ -92,20 +85,6 @@ def sample_seed(context: Context, account: KoreAccount) -> bytes:
     task_instance = context["ti"]
     names = [task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index]
     return hmac.new(account.fingerprint_key(), json.dumps(names).encode(), hashlib.sha256).digest()
-
-
-def read_extent(verify: object) -> Extent:
-    """
-    Read how many people are to be looked for.
-
-    :param verify: ``"none"``, ``"sample:N"`` with N of at least 1, or ``"all"``.
-    :raises KoreInputError: if it is anything else.
-    """
-    if not isinstance(verify, str) or not re.fullmatch(r"none|all|sample:[1-9][0-9]{0,8}", verify):
-        raise KoreInputError(
-            'verify must be "none", "all", or "sample:N" with a number such as "sample:20".', remedy="Correct verify."
-        )
-    return Extent(verify)
 
 
 @dataclass(frozen=True, slots=True)
