@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import Conversation
@@ -69,7 +69,7 @@ from airflow_provider_kore.resumption import (
     usage_from_json,
 )
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef, show_user_refs
-from airflow_provider_kore.verification.verification import Verification
+from airflow_provider_kore.verification.findings import Verification
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 
 log = logging.getLogger(__name__)
+
+_VERIFICATION: TypeAdapter[Verification | None] = TypeAdapter(Verification | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class ErasingState:
             "records": self.records,
             "not_erased_users": self.not_erased_users,
             "progress": None if self.progress is None else self.progress.to_json(),
-            "verification": None if self.verification is None else self.verification.to_json(),
+            "verification": _VERIFICATION.dump_python(self.verification, mode="json"),
             "next_batch": self.next_batch,
             "plan_fingerprint": self.plan_fingerprint,
             "calls": self.calls,
@@ -133,7 +135,7 @@ class ErasingState:
             records=dict(fields["records"]),
             not_erased_users=list(fields["not_erased_users"]),
             progress=None if progress is None else Progress.from_json(progress),
-            verification=None if verification is None else Verification.from_json(verification),
+            verification=_VERIFICATION.validate_python(verification),
             next_batch=int(fields["next_batch"]),
             plan_fingerprint=str(fields["plan_fingerprint"]),
             calls=None if fields["calls"] is None else usage_from_json(fields["calls"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
@@ -24,17 +24,11 @@ from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.book import ReceiptBook, ReceiptFields
 from airflow_provider_kore.receipts.documents import Receipt
-from airflow_provider_kore.resumption import UsageFields
+from airflow_provider_kore.resumption import UsageFields, max_worker_wait, resume_after
 from airflow_provider_kore.user_ids.batches import Batch, UserBatches
-from airflow_provider_kore.verification.verification import (
-    Finding,
-    Person,
-    StateOfVerification,
-    Verification,
-    judge,
-    look_for_people,
-    sample_seed,
-)
+from airflow_provider_kore.verification.findings import Finding, Verification, sample_seed
+from airflow_provider_kore.verification.search import CheckedUser, search_users
+from airflow_provider_kore.verification.verdict import verification_failures
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -42,6 +36,9 @@ if TYPE_CHECKING:
     from airflow_provider_kore.hooks.kore import KoreHook
 
 log = logging.getLogger(__name__)
+
+StateOfVerification = Callable[[Verification, UsageFields | None], Mapping[str, object]]
+"""Gives the JSON form of what a task needs to resume, from how far the verification is and what the worker called."""
 
 
 class Proof:
@@ -88,7 +85,7 @@ class Proof:
         :param context: of the running task, of which each try looks for the same people.
         """
         erased = self.erased_count
-        if not self._demands.extent.is_asked_for or not erased or self._looked_at is None:
+        if self._demands.extent is None or not erased or self._looked_at is None:
             return None
         # What came in after the erasure was submitted is not what the erasure is about.
         now = datetime.now(UTC)
@@ -99,7 +96,7 @@ class Proof:
         except KoreInputError:  # it begins later than this erasure, which an earlier try submitted
             period = read_period(self._demands.since, None, now)
         seed = sample_seed(context, self._account)
-        return Verification.begin(
+        return Verification.start(
             self._demands.extent, self._looked_at, self._demands.channel_types, period, erased, seed
         )
 
@@ -131,25 +128,25 @@ class Proof:
         :param state: gives what the task needs to resume.
         :return: what the looking broke off by, if it did.
         """
-        return look_for_people(
-            operator,
-            context,
+        end = search_users(
             hook,
             verification,
             self._people(),
             calls,
-            deferrable=deferrable,
+            max_worker_wait=max_worker_wait(deferrable),
             deadline=deadline,
-            state=state,
         )
+        if end.seconds > 0:
+            resume_after(operator, context, end.seconds, state(verification, end.usage), deadline)
+        return end.failure
 
-    def _people(self) -> Iterator[Person]:
+    def _people(self) -> Iterator[CheckedUser]:
         """Give all who are reported as erased, in the same order each time."""
         assert self._batches is not None, "people are looked for where they are known"  # noqa: S101
         for record, batch in self._batches.reread(self._erased_records(), self._account.fingerprint_key()):
             for position, user_id in enumerate(batch):
                 if record.outcome_of(position) is PersonOutcome.ERASED:
-                    yield Person(record.number, position, user_id)
+                    yield CheckedUser(record.number, position, user_id)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -199,7 +196,7 @@ class Proof:
         if verification is None:
             return list(failures)
         fail = self._demands.fail_if_not_checkable
-        wrong = judge(verification, self.erased_count, failures, fail_if_not_checkable=fail)
+        wrong = verification_failures(verification, self.erased_count, failures, fail_if_not_checkable=fail)
         if self._unconfirmed and fail:
             wrong.append(_whose_is_not_sure(len(self._unconfirmed)))
         return wrong
@@ -362,7 +359,7 @@ def _whose_is_not_sure(count: int) -> KoreVerificationError:
 
 def _told(verification: Verification, findings: Sequence[Finding]) -> parts.Verification:
     return parts.Verification(
-        mode=verification.mode,
+        mode=verification.people,
         scope=parts.Scope.of(verification.scope),
         since=parts.utc_text(verification.period.since),
         until=parts.utc_text(verification.period.until),

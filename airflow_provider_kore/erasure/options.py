@@ -22,7 +22,7 @@ from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.account_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.storage.folder import read_sha256
-from airflow_provider_kore.verification.verification import Extent, read_extent
+from airflow_provider_kore.verification.findings import check_people
 
 OLDEST_EXPORT = timedelta(days=31)
 """How long before an erasure the period of its export may end, where it is not told when the request came in."""
@@ -110,7 +110,7 @@ class Demands:
     """
     Hold what was asked for, checked.
 
-    :param extent: how many of the erased people to look for.
+    :param extent: how many of the erased people to look for; ``None`` for none.
     :param since: from when on to look for their data; read when the end of the period is known.
     :param channel_types: of which channels to look for messages.
     :param fail_if_not_checkable: whether the task fails when it cannot be told whether somebody is gone.
@@ -122,7 +122,7 @@ class Demands:
     :param exported: what was made to be handed out.
     """
 
-    extent: Extent
+    extent: str | None
     since: object
     channel_types: tuple[str, ...]
     fail_if_not_checkable: bool
@@ -136,7 +136,7 @@ class Demands:
     @property
     def any_proof(self) -> bool:
         """Whether anything is to be shown beside Kore.ai's word."""
-        return self.extent.is_asked_for or self.receipt_path is not None
+        return self.extent is not None or self.receipt_path is not None
 
     def fingerprint(self, *others: object) -> str:
         """
@@ -165,8 +165,8 @@ def read_demands(operator: ProvingOperator, account: KoreAccount) -> Demands:
     ):
         if value is None and name in operator.given:
             raise KoreInputError(f"{name} was given, and its template renders to nothing.", remedy=f"Correct {name}.")
-    extent = read_extent(operator.verify)
-    if extent.is_asked_for:
+    extent = None if operator.verify == "none" else check_people(operator.verify)
+    if extent is not None:
         read_period(operator.verify_since, None, datetime.now(UTC))
     deadline = read_deadline(operator.received_at, operator.regime)
     return Demands(
@@ -316,7 +316,7 @@ def _require_period(demands: Demands, period: Period, erased_at: datetime | None
             f"The export ends at {until}, more than {OLDEST_EXPORT.days} days ago: what came later is in no export.",
             remedy="Export again, shortly before you erase.",
         )
-    if not demands.extent.is_asked_for:
+    if demands.extent is None:
         return
     wanted = read_period(demands.since, None, now)
     if wanted.since < period.since:
@@ -330,7 +330,7 @@ def _require_period(demands: Demands, period: Period, erased_at: datetime | None
 def _require_channels(demands: Demands, exported: frozenset[str] | None) -> None:
     if exported is None:
         return
-    if not demands.extent.is_asked_for:
+    if demands.extent is None:
         raise KoreInputError(
             f"The export is of the channels {', '.join(sorted(exported))} alone, and the erasure is of all channels.",
             remedy="Export without channel_types. Or verify the erasure: then the export must have the channels in "

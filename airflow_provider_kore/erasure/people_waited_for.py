@@ -71,7 +71,7 @@ class PeopleWaitedFor:
         self._batches = None if sensor.user_ids is None else UserBatches(sensor.user_ids, self._sizes, most=sys.maxsize)
         self.needed = demands.any_proof or self._batches is not None
         self._looked_at = _read_scope(sensor, waited_for)
-        if demands.extent.is_asked_for and (self._batches is None or self._looked_at is None):
+        if demands.extent is not None and (self._batches is None or self._looked_at is None):
             raise KoreInputError(
                 "Whom to look for, or at which bots, is not known.",
                 remedy="Give user_ids, and the operator's output as request_id; with other request ids also bot_ids or "

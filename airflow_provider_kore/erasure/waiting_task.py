@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pydantic import TypeAdapter
+
 from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.erasure import ErasureOutcome
@@ -50,7 +52,7 @@ from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.reporting.table import ROWS, Row, outcome_table
 from airflow_provider_kore.resumption import UsageFields, kept_state, push_outcome, state_is_lost, usage_from_json
 from airflow_provider_kore.user_ids.user_refs import show_user_refs
-from airflow_provider_kore.verification.verification import Verification
+from airflow_provider_kore.verification.findings import Verification
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 
 log = logging.getLogger(__name__)
+
+_VERIFICATION: TypeAdapter[Verification | None] = TypeAdapter(Verification | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class WaitingState:
             "progress": self.progress.to_json(),
             "people": self.people,
             "failures": [failure_to_json(failure) for failure in self.failures],
-            "verification": None if self.verification is None else self.verification.to_json(),
+            "verification": _VERIFICATION.dump_python(self.verification, mode="json"),
             "calls": self.calls,
         }
 
@@ -113,7 +117,7 @@ class WaitingState:
             progress=Progress.from_json(fields["progress"]),
             people=fields["people"],
             failures=[failure_from_json(failure) for failure in fields["failures"]],
-            verification=None if verification is None else Verification.from_json(verification),
+            verification=_VERIFICATION.validate_python(verification),
             calls=None if fields["calls"] is None else usage_from_json(fields["calls"]),
         )
 
