@@ -25,7 +25,7 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.verification.run import VerifyingTask
+    from airflow_provider_kore.verification.run import VerifyRun
 
 
 class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
@@ -117,7 +117,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, and look for one person after the other."""
-        return self._verifying(context).start()
+        return self._run(context).start()
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
         """
@@ -126,9 +126,23 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         :param event: what its trigger fired; it only says that it is time.
         """
         del event
-        return self._verifying(context).resume()
+        return self._run(context).resume()
 
-    def _verifying(self, context: Context) -> VerifyingTask:
-        from airflow_provider_kore.verification.run import VerifyingTask  # what verifies is not needed to read a DAG
+    def _run(self, context: Context) -> VerifyRun:
+        from airflow_provider_kore.verification.run import VerifyArguments, VerifyRun  # not needed to read a DAG
 
-        return VerifyingTask(self, context)
+        arguments = VerifyArguments(
+            user_ids=self.user_ids,
+            bot_ids=self.bot_ids,
+            all_bots=self.all_bots,
+            since=self.since,
+            until=self.until,
+            people=self.verify,
+            channel_types=self.channel_types,
+            on_not_checkable=self.on_not_checkable,
+            on_empty=self.on_empty,
+            deferrable=self.deferrable,
+            timeout=self.timeout,
+            kore_conn_id=self.kore_conn_id,
+        )
+        return VerifyRun(self, arguments, context)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.reporting.summary import summarize
-from airflow_provider_kore.verification.verification import Finding
+from airflow_provider_kore.verification.findings import Finding
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context

@@ -19,8 +19,8 @@ LOST = pytest.mark.parametrize(
         pytest.param(lambda xcoms: xcoms.pop(STATE_KEY), id="gone"),
         pytest.param(lambda xcoms: xcoms.update({STATE_KEY: "done"}), id="text"),
         pytest.param(lambda xcoms: xcoms.update({STATE_KEY: {}}), id="empty"),
-        pytest.param(lambda xcoms: xcoms[STATE_KEY].update(calls={}, progress={}), id="cut"),
-        pytest.param(lambda xcoms: xcoms[STATE_KEY].update(calls=7, progress=7), id="another form"),
+        pytest.param(lambda xcoms: xcoms[STATE_KEY].update(calls={}, usage={}, progress={}), id="cut"),
+        pytest.param(lambda xcoms: xcoms[STATE_KEY].update(calls=7, usage=7, progress=7), id="another form"),
         pytest.param(lambda xcoms: xcoms[STATE_KEY].pop("started"), id="without its start"),
     ],
 )

@@ -30,7 +30,8 @@ from airflow_provider_kore.receipts.auditing import Summary, audit, describe
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.user_ids import CallableUserIds
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT
-from airflow_provider_kore.verification.verification import Finding, Person, Verification
+from airflow_provider_kore.verification.findings import Finding, Verification
+from airflow_provider_kore.verification.search import SearchEnd
 from tests.integration.provider.conftest import erasures
 from tests.integration.provider.task_runner import FakeTaskInstance, TaskRunner
 
@@ -233,13 +234,13 @@ def test_evidence_does_not_tell_that_all_were_erased_while_a_batch_was_never_acc
 
 
 def test_a_receipt_tells_what_the_task_returned_also_after_a_break(erase, sandbox, folder, no_back_off, monkeypatch):
-    go_on, calls = Verification.go_on, []
+    search, calls = proof.search_users, []
 
     def leave_once(*arguments, **options):
         calls.append(1)
-        return 0.1 if len(calls) == 1 else go_on(*arguments, **options)
+        return SearchEnd(0.1) if len(calls) == 1 else search(*arguments, **options)
 
-    monkeypatch.setattr(Verification, "go_on", leave_once)
+    monkeypatch.setattr(proof, "search_users", leave_once)
     monkeypatch.setattr(ledger, "BATCHES_TOGETHER", 1)  # or fifty batches, and one more
     sandbox.configure(duration=0.0)
     monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_POLLS", 1)
@@ -453,9 +454,8 @@ def test_who_is_found_is_named_before_those_who_cannot_be_looked_for():
         "all", ErasureScope(("st-1",), False), ("rtm",), Period(datetime.now(UTC) - SINCE, datetime.now(UTC)), None
     )
     for position in range(NAMED_IN_OUTPUT):
-        verification._note(Person(1, position, "x"), Finding.NOT_CHECKABLE, "")
-    verification._note(Person(2, 0, "y"), Finding.FOUND, "")
-    verification.looked_for = NAMED_IN_OUTPUT + 1
+        verification.record(position, {"batch": 1, "position": position + 1}, Finding.NOT_CHECKABLE)
+    verification.record(NAMED_IN_OUTPUT, {"batch": 2, "position": 1}, Finding.FOUND)
     assert verification.output(NAMED_IN_OUTPUT + 1)["found_users"] == [{"batch": 2, "position": 1}]
 
 
