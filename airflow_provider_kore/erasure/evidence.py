@@ -244,7 +244,6 @@ class Proof:
 
     def _head(self, context: Context, approved_plan: str | None) -> parts.Head:
         task_instance, deadline = context["ti"], self._demands.deadline
-        received_at = self._demands.received_at
         return parts.Head(
             host=self._account.base_url,
             client_id=self._account.client_id,
@@ -256,14 +255,14 @@ class Proof:
                 map_index=-1 if task_instance.map_index is None else task_instance.map_index,
                 try_number=task_instance.try_number,
             ),
-            received_at=None if received_at is None else parts.utc_text(received_at),
+            received_at=self._demands.received_at,
             deadline=None
             if deadline is None
             else parts.Deadline(
                 regime=deadline.regime.value,
-                received_on=deadline.received_on.isoformat(),
-                due_on=deadline.due_on.isoformat(),
-                ends_at=parts.utc_text(deadline.ends_at),
+                received_on=deadline.received_on,
+                due_on=deadline.due_on,
+                ends_at=deadline.ends_at,
             ),
             approved_by=self._demands.approved_by,
             plan_fingerprint=approved_plan,
@@ -335,8 +334,8 @@ class Proof:
                 parts.Request(
                     request_id=request.request_id,
                     user_count=request.user_count or record.user_count,
-                    submitted_at=_time_text(request.submitted_at),
-                    completed_at=_time_text(request.completed_at),
+                    submitted_at=_time(request.submitted_at),
+                    completed_at=_time(request.completed_at),
                     vendor_created_on=request.created_on,
                     vendor_updated_on=request.updated_on,
                 )
@@ -364,12 +363,12 @@ def _told(verification: Verification, findings: Sequence[Finding]) -> parts.Veri
     return parts.Verification(
         mode=verification.mode,
         scope=parts.Scope.of(verification.scope),
-        since=parts.utc_text(verification.period.since),
-        until=parts.utc_text(verification.period.until),
+        since=verification.period.since,
+        until=verification.period.until,
         channel_types=tuple(verification.channel_types),
         **{finding.value: findings.count(finding) for finding in Finding},
     )
 
 
-def _time_text(seconds: int | None) -> str | None:
-    return parts.utc_text(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+def _time(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
