@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.times import in_utc
 
 

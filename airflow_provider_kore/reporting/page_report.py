@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.reporting.summary import summarize
 from airflow_provider_kore.times import utc_text
