@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count

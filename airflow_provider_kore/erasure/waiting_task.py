@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_kore.api.account import AccountIdentity
-from airflow_provider_kore.api.calls import Conversation
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.api.watching import (

@@ -7,9 +7,8 @@ import pytest
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.async_client import MOST_CONNECTIONS, AsyncKoreClient
-from airflow_provider_kore.api.calls import Request
 from airflow_provider_kore.api.client import LARGEST_ANSWER, KoreClient
-from airflow_provider_kore.api.errors import Answer, NoAnswer
+from airflow_provider_kore.api.conversation import Answer, NoAnswer, Request
 
 LOOK = Request("GET", "/status/eud-1%3A2")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -50,7 +49,7 @@ async def exchanging(client_type, *scripts, longest_silence=5.0):
     try:
         if client_type is KoreClient:
             with KoreClient(account) as client:
-                yield lambda request: asyncio.to_thread(client.hold, asking(request)), script
+                yield lambda request: asyncio.to_thread(client.run, asking(request)), script
         else:
             client = await AsyncKoreClient.create(account)
             yield lambda request: client.run(asking(request)), script
