@@ -136,7 +136,7 @@ async def test_what_was_sent_may_have_been_received(client_type, script, longest
 async def test_what_never_left_was_not_received(client_type):
     account = KoreAccount("http://127.0.0.1:1", "cs-1", client_secret="s" * 64)
     if client_type is KoreClient:
-        answer = await asyncio.to_thread(KoreClient(account).hold, asking(LOOK))
+        answer = await asyncio.to_thread(KoreClient(account).run, asking(LOOK))
     else:
         client = await AsyncKoreClient.create(account)
         answer = await client.run(asking(LOOK))
