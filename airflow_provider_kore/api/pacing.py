@@ -6,9 +6,10 @@ import itertools
 import math
 import random
 import threading
+import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_kore.api.account import KoreAccount
@@ -215,6 +216,19 @@ def shared_budget(account: KoreAccount) -> RateBudget:
         budget = _budgets.setdefault((account.base_url, account.client_id), RateBudget(*shares))
     budget.narrow(*shares)
     return budget
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """
+    Say how fast conversations may go.
+
+    :param budget: the account's share of calls.
+    :param clock: monotonic seconds.
+    """
+
+    budget: RateBudget
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
