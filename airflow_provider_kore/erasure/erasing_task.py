@@ -55,7 +55,7 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.options import check_flag
 from airflow_provider_kore.reporting.assets import note_outcome
-from airflow_provider_kore.reporting.page_report import Stage, publish, publish_refusal
+from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.reporting.table import Row, outcome_table
 from airflow_provider_kore.resumption import (
     UsageFields,
@@ -165,13 +165,22 @@ def run_erasing_task(
         consequence = Consequence.NOT_SENT if ledger is None else ledger.consequence
         if consequence is Consequence.NOT_SENT and is_forgotten(store, context["ti"].try_number):
             consequence = Consequence.UNCLEAR_BEFORE
-        deadline = None
+        base_url, deadline = KoreHook(operator.kore_conn_id).find_base_url(), None
         with suppress(KoreError):
             deadline = read_deadline(operator.received_at, operator.regime)
         if consequence is Consequence.NOT_SENT:
-            publish_refusal(operator, context, Stage.REFUSED, deadline=deadline)
+            publish(operator, context, Stage.REFUSED, {}, base_url=base_url, deadline=deadline)
             raise
-        publish_refusal(operator, context, Stage.SUBMITTING, ledger, deadline=deadline)
+        publish(
+            operator,
+            context,
+            Stage.SUBMITTING,
+            {} if ledger is None else {"user_count": ledger.user_count} | ledger.outcome.counts(),
+            base_url=base_url,
+            scope=None if ledger is None else ledger.scope,
+            started=None if ledger is None else ledger.begun_at,
+            deadline=deadline,
+        )
         raise error.with_consequence(consequence) from None
 
 
@@ -646,7 +655,7 @@ class ErasingTask:
         failures += proof.complete(output, self._context, self._verification, self._approved_plan)
         self._publish(Stage.ENDED, output)
         rows = [Row(record.name, record.outcome) for record in self._ledger.records]
-        log.info("%s", outcome_table(rows, result, output))
+        log.info("%s", outcome_table(rows, output))
         self._operator.told = (output, self._account.base_url, self._ledger.scope)
         try:
             require_erased(

@@ -47,7 +47,7 @@ from airflow_provider_kore.exceptions import Consequence, KoreError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.reporting.assets import note_outcome
 from airflow_provider_kore.reporting.page_report import Stage, publish
-from airflow_provider_kore.reporting.table import ROWS, Row, outcome_table
+from airflow_provider_kore.reporting.table import MAX_ROWS, Row, outcome_table
 from airflow_provider_kore.resumption import UsageFields, kept_state, push_outcome, state_is_lost, usage_from_json
 from airflow_provider_kore.user_ids.user_refs import show_user_refs
 from airflow_provider_kore.verification.verification import Verification
@@ -163,7 +163,7 @@ class WaitingTask:
             earlier: Any = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
             self._started = earlier.timestamp() if earlier is not None else time.time()
             self._progress = Progress(list(range(len(self._requests))), self._waited_for.missing())
-            listed = len(self._requests) <= ROWS
+            listed = len(self._requests) <= MAX_ROWS
             self._progress.kept = {} if self._people.needed or listed else None
         self._deadline: float = wait_until(self._started, sensor.timeout, self._demands.deadline)
         self._verification: Verification | None = None
@@ -353,7 +353,7 @@ class WaitingTask:
         failures += proof.complete(output, self._context, self._verification)
         self._publish(Stage.ENDED, output)
         rows = [Row(outcome.request_id, outcome.outcome) for outcome in self._kept.values()]
-        log.info("%s", outcome_table(rows, outcome, output))
+        log.info("%s", outcome_table(rows or [Row(f"{len(self._requests)} requests", outcome)], output))
         self._sensor.told = (output, self._hook.account.base_url, self._people.scope)
         try:
             require_erased(

@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -81,6 +81,12 @@ class KoreHook(BaseHook):
             account = _account_of(self.get_connection(self._require_conn_id()))
             mask_secret(_secrets(account))
         return account
+
+    def find_base_url(self) -> str | None:
+        """Read where Kore.ai is; ``None`` if the connection cannot be used."""
+        with suppress(KoreError):
+            return self.account.base_url
+        return None
 
     async def aget_account(self) -> KoreAccount:
         """
