@@ -9,9 +9,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import digest
-from airflow_provider_kore.erasure.ledger import BatchRecord, PersonOutcome
+from airflow_provider_kore.erasure.ledger import BatchRecord
 from airflow_provider_kore.erasure.options import Demands
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -148,7 +149,7 @@ class Proof:
         assert self._batches is not None, "people are looked for where they are known"  # noqa: S101
         for record, batch in self._batches.reread(self._erased_records(), self._account.fingerprint_key()):
             for position, user_id in enumerate(batch):
-                if record.outcome_of(position) is PersonOutcome.ERASED:
+                if record.outcome_of(position) is Outcome.ERASED:
                     yield Person(record.number, position, user_id)
 
     # --- the end -----------------------------------------------------------------------------------------------------
@@ -276,7 +277,7 @@ class Proof:
 
     def _fates(
         self, record: BatchRecord, verification: Verification | None, numbers: Iterator[int]
-    ) -> list[tuple[PersonOutcome, Finding]]:
+    ) -> list[tuple[Outcome, Finding]]:
         """Say of each user of a batch what is held to be true, and what looking for the user showed."""
         fates = []
         found_before = set(record.found)
@@ -284,12 +285,12 @@ class Proof:
             verification = None
         for position in range(record.user_count):
             outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
-            if outcome is PersonOutcome.ERASED:
+            if outcome is Outcome.ERASED:
                 number = next(numbers)
                 if verification is not None:
                     finding = verification.finding(number, record.number, position)
                 if finding is Finding.FOUND or (position in found_before and finding is not Finding.GONE):
-                    outcome, finding = PersonOutcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
+                    outcome, finding = Outcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
             fates.append((outcome, finding))
         return fates
 
@@ -343,7 +344,7 @@ class Proof:
                 for request in record.requests
             ],
             user_count=record.user_count,
-            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in PersonOutcome}),
+            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in Outcome}),
             vendor_reported=parts.Counts(**record.reported.counts()),
             persons=persons,
             verification=None if looked is None else _told(looked, findings),

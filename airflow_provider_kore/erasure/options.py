@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.deadlines import StatutoryDeadline, read_deadline, read_received_at
 from airflow_provider_kore.exceptions import KoreInputError

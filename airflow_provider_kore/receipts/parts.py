@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 
 
 def utc_text(moment: datetime) -> str:

@@ -15,7 +15,7 @@ from airflow_provider_kore.times import utc_text
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
-    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.api.scope import ErasureScope
     from airflow_provider_kore.deadlines import StatutoryDeadline
 
 log = logging.getLogger(__name__)

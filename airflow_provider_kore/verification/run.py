@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kore.api.account import AccountIdentity
-from airflow_provider_kore.api.erasure import check_scope
 from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.erasure.ledger import require_same_account
 from airflow_provider_kore.exceptions import Consequence, KoreInputError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from making_receipts import CHECKS, HEAD, OUTCOMES, SMALL_HEAD, receipt, receipts, request
 from pydantic import BaseModel, ValidationError
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.exceptions import KoreReceiptError
 from airflow_provider_kore.receipts import wording
 from airflow_provider_kore.receipts.canonical import canonical_json

@@ -1,6 +1,6 @@
 """The output of a task, and what may be read of it elsewhere."""
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 
 HOST = "https://kore.example.com"
 BOTS = ErasureScope(("st-1", "st-2"), all_bots=False)

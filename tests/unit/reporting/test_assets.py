@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Asset, AssetAlias
+from making_outputs import BOTS, COUNTS, HOST, OUTPUT, TARGET, USER
 
 from airflow_provider_kore.reporting.assets import note_outcome
-from making_outputs import BOTS, COUNTS, HOST, OUTPUT, TARGET, USER
 
 
 class Accessors:

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-
-from airflow_provider_kore.api.erasure import ErasureScope
-from airflow_provider_kore.reporting.lineage import openlineage_facets
 from making_outputs import ALL_BOTS, BOTS, COUNTS, HOST, OUTPUT, TARGET
+
+from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.reporting.lineage import openlineage_facets
 
 
 def test_openlineage_is_told_the_bots_as_outputs_and_the_counts_as_a_facet():
@@ -42,7 +42,7 @@ def test_without_openlineage_nothing_is_told(missing):
     program = f"""
 import sys
 sys.modules[{missing!r}] = None
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.reporting.lineage import openlineage_facets
 print(openlineage_facets({{}}, {HOST!r}, ErasureScope((), True)))
 """

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.calls import Pacing
-from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.history import LONGEST_WINDOW, LiteQuery
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.user_search import CHANNEL, LITE, SPAN
 from airflow_provider_kore.exceptions import KoreFoundError, KoreInputError, KoreVerificationError
 from airflow_provider_kore.period import Period
