@@ -50,7 +50,7 @@ async def exchanging(client_type, *scripts, longest_silence=5.0):
     try:
         if client_type is KoreClient:
             with KoreClient(account) as client:
-                yield lambda request: asyncio.to_thread(client.hold, asking(request)), script
+                yield lambda request: asyncio.to_thread(client.run, asking(request)), script
         else:
             client = await AsyncKoreClient.create(account)
             yield lambda request: client.run(asking(request)), script
@@ -137,7 +137,7 @@ async def test_what_was_sent_may_have_been_received(client_type, script, longest
 async def test_what_never_left_was_not_received(client_type):
     account = KoreAccount("http://127.0.0.1:1", "cs-1", client_secret="s" * 64)
     if client_type is KoreClient:
-        answer = await asyncio.to_thread(KoreClient(account).hold, asking(LOOK))
+        answer = await asyncio.to_thread(KoreClient(account).run, asking(LOOK))
     else:
         client = await AsyncKoreClient.create(account)
         answer = await client.run(asking(LOOK))
