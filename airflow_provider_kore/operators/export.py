@@ -142,11 +142,12 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
         from airflow_provider_kore.export.run import export
-        from airflow_provider_kore.reporting.page_report import Stage, publish_refusal
+        from airflow_provider_kore.hooks.kore import KoreHook
+        from airflow_provider_kore.reporting.page_report import Stage, publish
 
         try:
             return export(self, context, resumes=resumes)
         except KoreError:
             # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
-            publish_refusal(self, context, Stage.EXPORTING)
+            publish(self, context, Stage.EXPORTING, {}, base_url=KoreHook(self.kore_conn_id).find_base_url())
             raise

@@ -85,7 +85,7 @@ def test_three_users_are_submitted_waited_for_in_the_triggerer_and_erased(airflo
     assert three.erased(sandbox) == sorted(three.ids)
     log = airflow.task_log(ON_REQUEST, run_id, TASK)
     assert "3 of 3 users erased, 0 open, 0 not erased." in log  # by the trigger
-    assert re.search(r"What came of it:.*\\nall +3 +3 +0 +0", log)
+    assert re.search(r"Outcome of each request:.*\\nall +3 +3 +0 +0", log)
 
 
 def test_250_users_are_erased_in_three_batches(airflow, sandbox, people):

@@ -113,7 +113,7 @@ def test_nobody_is_looked_for_in_another_account(
         end = task.run()
         assert isinstance(end.error, KoreResumeError)
         assert "The connection was changed while this task waited" in end.text
-        assert "What was submitted before goes on at Kore.ai." in end.text
+        assert "What was submitted before continues at Kore.ai." in end.text
         assert not other.log()
     assert not folder.exists()
 

@@ -216,7 +216,7 @@ def test_an_ambiguous_batch_stays_so_when_submitting_it_again_is_refused(erase, 
     assert isinstance(task.run().error, KoreAmbiguousSubmitError)
     end = task.run()
     assert isinstance(end.error, KoreRequestError)
-    assert "nobody in it is being erased" not in end.text
+    assert "none of its users is being erased" not in end.text
     assert "An earlier try sent this batch too, without a usable answer." in end.text
     assert end.error.consequence is Consequence.UNKNOWN
     end = erase(PEOPLE, store=task.store, on_ambiguous_submit="fail").run()

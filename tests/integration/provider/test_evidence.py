@@ -553,7 +553,7 @@ def test_a_refusal_after_something_was_accepted_says_so(erase, sandbox, argument
     end = erase(PEOPLE, store=task.store, **arguments).run()
     assert end.state == "failed"
     assert "Nothing was sent" not in end.text
-    assert "Nothing more was sent. What was submitted before goes on at Kore.ai." in end.text
+    assert "Nothing more was sent. What was submitted before continues at Kore.ai." in end.text
     assert len(erasures(sandbox)) == 1
 
 
