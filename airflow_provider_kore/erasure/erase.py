@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import ErasureLedger
-from airflow_provider_kore.erasure.options import read_options
+from airflow_provider_kore.erasure.options import read_deadline_option, read_options
 from airflow_provider_kore.erasure.plan import (
     Plan,
     PlannedTask,
@@ -71,7 +71,7 @@ class EraseRun(ErasureRun):
 
     def __init__(self, task: EraseTask, context: Context, *, resumes: bool = False) -> None:
         waiting = Waiting(task.deferrable, reschedule=False, poll_interval=task.poll_interval, timeout=task.timeout)
-        super().__init__(task, context, task.kore_conn_id, waiting, resumes=resumes)
+        super().__init__(cast("ReportsLineage", task), context, task.kore_conn_id, waiting, resumes=resumes)
         self._arguments = task
         self._waits = task.wait_for_completion
         self._attempt = context["ti"].try_number
@@ -267,7 +267,7 @@ class EraseRun(ErasureRun):
         with suppress(Exception):  # what was refused can be the connection itself
             base_url = self._hook.account.base_url
         with suppress(KoreError):
-            deadline = check_deadline(self._arguments.deadline)
+            deadline = read_deadline_option(self._arguments.deadline)
         publish(
             self._task,
             self._context,

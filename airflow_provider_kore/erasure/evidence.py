@@ -20,7 +20,6 @@ from airflow_provider_kore.period import read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.book import ReceiptBook, ReceiptFields
 from airflow_provider_kore.receipts.documents import Receipt
-from airflow_provider_kore.times import utc_text
 from airflow_provider_kore.user_ids.batches import Batch, UserBatches
 from airflow_provider_kore.verification.findings import Finding, Verification, sample_seed
 from airflow_provider_kore.verification.search import CheckedUser
@@ -65,7 +64,7 @@ class Evidence:
         now = datetime.now(UTC)
         submitted = max(record.request.submitted_at for record in self._erased_records)
         try:
-            period = read_period(verify.since, None, min(datetime.fromtimestamp(submitted, UTC), now))
+            period = read_period(verify.since, None, min(_moment(submitted), now))
         except KoreInputError:  # it starts later than this erasure, which an earlier attempt submitted
             period = read_period(verify.since, None, now)
         return Verification.start(
@@ -199,7 +198,7 @@ class Evidence:
 
     def _head(self, context: Context, wanted: ReceiptOptions) -> parts.Head:
         task_instance, options = context["ti"], self._options
-        deadline, received_at = options.deadline, options.received_at
+        deadline = options.deadline
         return parts.Head(
             host=self._account.base_url,
             client_id=self._account.client_id,
@@ -211,14 +210,14 @@ class Evidence:
                 map_index=-1 if task_instance.map_index is None else task_instance.map_index,
                 try_number=task_instance.try_number,
             ),
-            received_at=None if received_at is None else utc_text(received_at),
+            received_at=None if deadline is None else deadline.received_at,
             deadline=None
             if deadline is None
             else parts.Deadline(
                 regime=deadline.regime.value,
-                received_on=deadline.received_on.isoformat(),
-                due_on=deadline.due_on.isoformat(),
-                ends_at=utc_text(deadline.ends_at),
+                received_on=deadline.received_on,
+                due_on=deadline.due_on,
+                ends_at=deadline.ends_at,
             ),
             approved_by=wanted.approved_by,
             plan_fingerprint=options.approved_plan,
@@ -242,8 +241,8 @@ class Evidence:
                 parts.Request(
                     request_id=request.request_id,
                     user_count=request.user_count or record.user_count,
-                    submitted_at=utc_text(request.submitted_at),
-                    completed_at=None if request.completed_at is None else utc_text(request.completed_at),
+                    submitted_at=_moment(request.submitted_at),
+                    completed_at=None if request.completed_at is None else _moment(request.completed_at),
                     vendor_created_on=request.created_on,
                     vendor_updated_on=request.updated_on,
                 )
@@ -265,9 +264,13 @@ class Evidence:
             else parts.Verification(
                 mode=verification.people,
                 scope=parts.Scope.of(verification.scope),
-                since=utc_text(verification.period.since),
-                until=utc_text(verification.period.until),
+                since=verification.period.since,
+                until=verification.period.until,
                 channel_types=tuple(verification.channel_types),
                 **{finding.value: findings.count(finding) for finding in Finding},
             ),
         )
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -8,8 +8,9 @@ from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure.options import ErasureOptions
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.period import Period, iso_text, read_period
+from airflow_provider_kore.period import Period, read_period
 from airflow_provider_kore.storage.folder import read_sha256
+from airflow_provider_kore.times import utc_text
 
 OLDEST_EXPORT = timedelta(days=31)
 """How long before an erasure the period of its export may end, where it is not known when the request came in."""
@@ -59,10 +60,11 @@ def require_exported(
 
 
 def _require_period(options: ErasureOptions, period: Period) -> None:
-    now, until = datetime.now(UTC), iso_text(period.until)
-    if options.received_at is not None:
-        zone = options.received_at.tzinfo
-        day = min(options.received_at, now.astimezone(zone)).date()  # by another clock it can be in the future
+    now, until = datetime.now(UTC), utc_text(period.until)
+    if options.deadline is not None:
+        received_at = options.deadline.received_at
+        zone = received_at.tzinfo
+        day = min(received_at, now.astimezone(zone)).date()  # by another clock it can be in the future
         if period.until.astimezone(zone).date() < day:
             raise KoreInputError(
                 f"The export ends at {until}, before the day on which the request came in ({day}).",
@@ -78,7 +80,7 @@ def _require_period(options: ErasureOptions, period: Period) -> None:
     wanted = read_period(options.verify.since, None, now)
     if wanted.since < period.since:
         raise KoreInputError(
-            f"The export begins at {iso_text(period.since)}, and the erasure is verified from {iso_text(wanted.since)} "
+            f"The export begins at {utc_text(period.since)}, and the erasure is verified from {utc_text(wanted.since)} "
             "on.",
             remedy="Export from the same day on, or earlier.",
         )

@@ -88,7 +88,6 @@ class ErasureOptions:
     Hold the options of a task that erases; what is ``None`` is not wanted.
 
     :param deadline: the last day on which the request may be answered.
-    :param received_at: when the request came in.
     :param verify: how the erased users are searched for.
     :param receipt: where receipts are written.
     :param exported: the export of the users.
@@ -96,7 +95,6 @@ class ErasureOptions:
     """
 
     deadline: StatutoryDeadline | None
-    received_at: datetime | None
     verify: VerifyOptions | None
     receipt: ReceiptOptions | None
     exported: Exported | None
@@ -107,13 +105,18 @@ class ErasureOptions:
         # A key has no repr that stays the same, and since may be rendered anew from the clock.
         verify = None if self.verify is None else replace(self.verify, since=None)
         receipt = None if self.receipt is None else (self.receipt.folder, self.receipt.approved_by)
-        regime = None if self.deadline is None else self.deadline.regime
-        options = [regime, self.received_at, verify, receipt, self.exported, self.approved_plan]
+        options = [self.deadline, verify, receipt, self.exported, self.approved_plan]
         return hashlib.sha256(repr(options).encode()).hexdigest()[:32]
 
 
 def read_options(
-    account: KoreAccount, *, deadline: object, verify: object, receipt: object, exported: object, approved_plan: object
+    account: KoreAccount,
+    *,
+    deadline: object,
+    verify: object = None,
+    receipt: object = None,
+    exported: object = None,
+    approved_plan: object = None,
 ) -> ErasureOptions:
     """
     Read the rendered options of a task that erases.
@@ -122,10 +125,8 @@ def read_options(
     :raises KoreInputError: if an option is refused.
     :raises KoreConfigurationError: if the connection has no key for receipts, or one that cannot be used.
     """
-    statutory, received_at = read_deadline_option(deadline)
     return ErasureOptions(
-        deadline=statutory,
-        received_at=received_at,
+        deadline=read_deadline_option(deadline),
         verify=_read_verify(verify),
         receipt=_read_receipt(check_receipt(receipt), account),
         exported=read_exported(exported),
@@ -133,18 +134,16 @@ def read_options(
     )
 
 
-def read_deadline_option(deadline: object) -> tuple[StatutoryDeadline, datetime] | tuple[None, None]:
+def read_deadline_option(deadline: object) -> StatutoryDeadline | None:
     """
     Read the rendered option ``deadline``.
 
-    :return: the deadline, and when the request came in.
     :raises KoreInputError: if it is refused.
     """
     checked = check_deadline(deadline)
     if checked is None:
-        return None, None
-    received_at = cast("datetime", checked["received_at"])
-    return StatutoryDeadline.of(received_at, Regime(checked["regime"])), received_at
+        return None
+    return StatutoryDeadline(cast("datetime", checked["received_at"]), Regime(checked["regime"]))
 
 
 def _read_verify(verify: object) -> VerifyOptions | None:
@@ -199,8 +198,8 @@ def read_exported(value: object) -> Exported | None:
                 named = parts.Export(
                     manifest=manifest,
                     manifest_sha256=sha256,
-                    since=parts.utc_text(period.since),
-                    until=parts.utc_text(period.until),
+                    since=period.since,
+                    until=period.until,
                 )
                 channels = None if channel_types is None else tuple(sorted(map(str, channel_types)))
                 scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)

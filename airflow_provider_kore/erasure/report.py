@@ -11,12 +11,13 @@ from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.deadlines import StatutoryDeadline
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.reporting.assets import note_outcome
+from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.reporting.table import Row, outcome_table
 from airflow_provider_kore.resumption import push_outcome
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class ErasureReport:
 
     def __init__(
         self,
-        task: BaseOperator,
+        task: ReportsLineage,
         context: Context,
         base_url: str,
         ledger: ErasureLedger,
@@ -100,8 +101,13 @@ class ErasureReport:
 
     def fail(self, result: Mapping[str, object]) -> None:
         """Push what the task would return, before it fails, for tasks that run whatever its end."""
+        self._end(result)
         push_outcome(self._task, self._context, result)
 
     def succeed(self, result: Mapping[str, object]) -> None:
         """Note the outcome at the task's assets."""
+        self._end(result)
         note_outcome(self._context, result, self._base_url, self._ledger.scope)
+
+    def _end(self, result: Mapping[str, object]) -> None:
+        self._task.ended = (result, self._base_url, self._ledger.scope)

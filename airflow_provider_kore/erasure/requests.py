@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from airflow_provider_kore.api.erase_request import check_request_id
 from airflow_provider_kore.api.scope import ErasureScope
@@ -26,6 +26,8 @@ from airflow_provider_kore.triggers.event import waiting_broke_off
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_kore.reporting.lineage import ReportsLineage
 
 UNKNOWN_SCOPE = ErasureScope((), all_bots=False)
 """Stands where the requests do not come with their bots."""
@@ -93,10 +95,10 @@ def _read(value: object) -> SubmittedElsewhere:
     match value:
         case str():
             return SubmittedElsewhere((AcceptedErasure(check_request_id(value), None),))
-        case {"requests": requests}:
-            return _read_output(requests, value)
-        case {"request_id": request_id}:
-            user_count = value.get("user_count")
+        case {"requests": requests, **output}:
+            return _read_output(requests, output)
+        case {"request_id": request_id, **output}:
+            user_count = output.get("user_count")
             count = None if user_count is None else check_whole_number("user_count", user_count)
             return SubmittedElsewhere((AcceptedErasure(check_request_id(request_id), count),))
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
@@ -104,7 +106,7 @@ def _read(value: object) -> SubmittedElsewhere:
     raise _refuse(f"request_id is of type {type(value).__name__}, and not what the operator returns.")
 
 
-def _read_output(requests: object, output: Mapping[str, object]) -> SubmittedElsewhere:
+def _read_output(requests: object, output: Mapping[object, object]) -> SubmittedElsewhere:
     submitted = _read(requests).requests
     if output.get("dry_run") is True:
         return SubmittedElsewhere(submitted, dry_run=True)
@@ -145,10 +147,14 @@ class SensorTask(Protocol):
     deadline: object
     kore_conn_id: str
     deferrable: bool
-    reschedule: bool
     poke_interval: float
     timeout: float
     soft_fail: bool
+
+    @property
+    def reschedule(self) -> bool:
+        """Whether the task leaves its worker between polls and starts again."""
+        ...
 
 
 class WaitRun(ErasureRun):
@@ -164,7 +170,7 @@ class WaitRun(ErasureRun):
 
     def __init__(self, task: SensorTask, context: Context, *, resumes: bool = False) -> None:
         waiting = Waiting(task.deferrable, task.reschedule, task.poke_interval, task.timeout)
-        super().__init__(task, context, task.kore_conn_id, waiting, resumes=resumes)
+        super().__init__(cast("ReportsLineage", task), context, task.kore_conn_id, waiting, resumes=resumes)
         self._arguments = task
 
     def _submit(self, rest: RunState | None = None) -> Result:  # noqa: ARG002 # nothing is ever left to submit

@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_kore.api.calls import Conversation
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.api.watching import ErasureWatch, RequestOutcome
@@ -63,7 +63,9 @@ from airflow_provider_kore.user_ids.batches import UserBatches
 from airflow_provider_kore.verification.search import search_users
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk import Context
+
+    from airflow_provider_kore.reporting.lineage import ReportsLineage
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +108,7 @@ class ErasureRun(ABC):
     _batches: UserBatches | None = None
 
     def __init__(
-        self, task: BaseOperator, context: Context, kore_conn_id: str, waiting: Waiting, *, resumes: bool
+        self, task: ReportsLineage, context: Context, kore_conn_id: str, waiting: Waiting, *, resumes: bool
     ) -> None:
         self._task = task
         self._context = context
@@ -140,16 +142,15 @@ class ErasureRun(ABC):
         """
         with self._consequences():
             self._load()
-            match self._state:
-                case None:
-                    return self._stop(state_is_lost(self._consequence))
-                case RunState(phase=Phase.SUBMIT):
-                    return self._submit(self._state)
-                case RunState(phase=Phase.WAIT):
-                    self._reconcile(*read_event(event, {number: self._request(number) for number in self._queue.round}))
-                    return self._wait()
-                case RunState(phase=Phase.VERIFY):
-                    return self._verify(self._state.usage)
+            state = self._state
+            if state is None:
+                return self._stop(state_is_lost(self._consequence))
+            if state.phase is Phase.SUBMIT:
+                return self._submit(state)
+            if state.phase is Phase.WAIT:
+                self._reconcile(*read_event(event, {number: self._request(number) for number in self._queue.round}))
+                return self._wait()
+            return self._verify(state.usage)
 
     def resume_late(self) -> Result:
         """Resume although the trigger did not fire in time: poll what is open once more, and conclude."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
 from airflow_provider_kore.deadlines import StatutoryDeadline
 from airflow_provider_kore.exceptions import KoreError

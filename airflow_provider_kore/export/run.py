@@ -40,7 +40,6 @@ from airflow_provider_kore.resumption import (
     max_worker_wait,
     resume_after,
     state_is_lost,
-    usage_from_json,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, PlannedBatch, UserBatches
 
@@ -94,10 +93,10 @@ class ExportState:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> ExportState:
+    def from_json(cls, fields: Any) -> ExportState:
         """Read what :meth:`to_json` wrote."""
         begun = Begun(int(fields["query"]), fields["begun_sha256"])
-        return cls(float(fields["started"]), int(fields["done"]), begun, usage_from_json(fields["calls"]))
+        return cls(float(fields["started"]), int(fields["done"]), begun, fields["calls"])
 
 
 def export(operator: KoreExportUserDataOperator, context: Context, *, resumes: bool) -> dict[str, object]:

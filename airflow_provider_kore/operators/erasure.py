@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -29,18 +29,17 @@ from airflow_provider_kore.options import (
     check_whole_number,
     is_rendered_later,
 )
+from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.api.scope import ErasureScope
-    from airflow_provider_kore.erasure.erasing_task import ErasingTask
-    from airflow_provider_kore.reporting.lineage import Lineage
+    from airflow_provider_kore.erasure.erase import EraseRun
 
 
-class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
+class KoreEraseUserDataOperator(TakesUserIds, ReportsLineage, BaseOperator):
     """
     Erase users from Kore.ai: from the listed bots, or from all bots of the organisation.
 
@@ -112,9 +111,6 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
     ui_color = "#e8f0e4"
     operator_extra_links = EXTRA_LINKS
 
-    told: tuple[Mapping[str, object], str, ErasureScope] | None = None
-    """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""
-
     def __init__(
         self,
         *,
@@ -167,9 +163,9 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         self.on_ambiguous_submit = check_choice("on_ambiguous_submit", on_ambiguous_submit, ("resubmit", "fail"))
         self.approved_plan = approved_plan
         self.exported = exported
-        self.deadline = deadline
-        self.verify = verify
-        self.receipt = receipt
+        self.deadline: object = deadline
+        self.verify: object = verify
+        self.receipt: object = receipt
         if not self.wait_for_completion and (verify is not None or receipt is not None):
             raise KoreInputError(
                 "verify and receipt need wait_for_completion=True: an erasure that is not waited for proves nothing.",
@@ -178,7 +174,7 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, submit what is due, and wait if asked to."""
-        return self._run(context, lambda task: task.start(), resumes=False)
+        return self._run(context).start()
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
         """
@@ -186,7 +182,7 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
 
         :param event: what its trigger fired.
         """
-        return self._run(context, lambda task: task.resume(event))
+        return self._run(context, resumes=True).resume(event)
 
     def resume_execution(
         self,
@@ -198,26 +194,15 @@ class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            return self._run(context, lambda task: task.miss_deadline())
+            return self._run(context, resumes=True).resume_late()
         except TaskDeferralError:
-            return self._run(context, lambda task: task.break_off())
-
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
-        """Tell OpenLineage host, bots and counts, and no person."""
-        from airflow_provider_kore.reporting.lineage import openlineage_facets
-
-        del task_instance  # the task itself knows more
-        return None if self.told is None else openlineage_facets(*self.told)
+            return self._run(context, resumes=True).resume_without_trigger()
 
     def on_kill(self) -> None:
         """Say what killing the task does not do."""
-        self.log.warning("The task was killed. Kore.ai goes on with every erasure that it has accepted.")
+        self.log.warning("The task was killed. Kore.ai continues with every erasure that it has accepted.")
 
-    def _run(
-        self, context: Context, step: Callable[[ErasingTask], dict[str, object]], *, resumes: bool = True
-    ) -> dict[str, object]:
-        from airflow_provider_kore.erasure.erasing_task import (
-            run_erasing_task,  # what erases is not needed to read a DAG
-        )
+    def _run(self, context: Context, *, resumes: bool = False) -> EraseRun:
+        from airflow_provider_kore.erasure.erase import EraseRun  # not needed to read a DAG
 
-        return run_erasing_task(self, context, step, resumes=resumes)
+        return EraseRun(self, context, resumes=resumes)

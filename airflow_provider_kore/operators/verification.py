@@ -137,7 +137,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
             all_bots=self.all_bots,
             since=self.since,
             until=self.until,
-            people=self.verify,
+            people=self.people,
             channel_types=self.channel_types,
             on_not_checkable=self.on_not_checkable,
             on_empty=self.on_empty,

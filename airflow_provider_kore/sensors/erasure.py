@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from airflow_provider_kore.compat import AirflowSkipException, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
@@ -22,17 +22,16 @@ from airflow_provider_kore.options import (
     is_rendered_later,
 )
 from airflow_provider_kore.rendering import RendersText
+from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.api.scope import ErasureScope
-    from airflow_provider_kore.erasure.waiting_task import WaitingTask
-    from airflow_provider_kore.reporting.lineage import Lineage
+    from airflow_provider_kore.erasure.requests import WaitRun
 
 
-class KoreErasureSensor(RendersText, BaseSensorOperator):
+class KoreErasureSensor(RendersText, ReportsLineage, BaseSensorOperator):
     """
     Wait until Kore.ai has erased every user of one or more erasure requests.
 
@@ -70,9 +69,6 @@ class KoreErasureSensor(RendersText, BaseSensorOperator):
     ui_color = "#e8f0e4"
     operator_extra_links = EXTRA_LINKS
 
-    told: tuple[Mapping[str, object], str, ErasureScope] | None = None
-    """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""
-
     def __init__(
         self,
         *,
@@ -93,19 +89,14 @@ class KoreErasureSensor(RendersText, BaseSensorOperator):
         check_deadline(deadline, rendered=False)
         _check_literals(request_id, user_count)
         self.request_id = request_id
-        self.user_count = user_count
-        self.deadline = deadline
+        self.user_count: object = user_count
+        self.deadline: object = deadline
         self.kore_conn_id = kore_conn_id
         self.deferrable = check_flag("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, object]:
-        """Look once; then wait in the way that was asked for."""
-        return self._waiting(context).start()
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once: done when everybody is erased, an exception when somebody is not."""
-        output = self._waiting(context).poke()
-        return PokeReturnValue(is_done=output is not None, xcom_value=output)
+        """Poll, and wait until Kore.ai is done."""
+        return self._run(context).start()
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
         """
@@ -113,9 +104,7 @@ class KoreErasureSensor(RendersText, BaseSensorOperator):
 
         :param event: what its trigger fired.
         """
-        from airflow_provider_kore.erasure.waiting_task import resume_waiting
-
-        return resume_waiting(self, context, event)
+        return self._run(context, resumes=True).resume(event)
 
     def resume_execution(
         self,
@@ -131,21 +120,14 @@ class KoreErasureSensor(RendersText, BaseSensorOperator):
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            return self._waiting(context).miss_deadline()
+            return self._run(context, resumes=True).resume_late()
         except TaskDeferralError:
-            return self._waiting(context).break_off()
+            return self._run(context, resumes=True).resume_without_trigger()
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
-        """Tell OpenLineage host, bots and counts, and no person."""
-        from airflow_provider_kore.reporting.lineage import openlineage_facets
+    def _run(self, context: Context, *, resumes: bool = False) -> WaitRun:
+        from airflow_provider_kore.erasure.requests import WaitRun  # not needed to read a DAG
 
-        del task_instance  # the task itself knows more
-        return None if self.told is None else openlineage_facets(*self.told)
-
-    def _waiting(self, context: Context) -> WaitingTask:
-        from airflow_provider_kore.erasure.waiting_task import WaitingTask  # what waits is not needed to read a DAG
-
-        return WaitingTask(self, context)
+        return WaitRun(self, context, resumes=resumes)
 
 
 def _check_literals(request_id: object, user_count: object) -> None:

@@ -448,8 +448,8 @@ class Attempts(RuleBasedStateMachine):
     """
     Attempts of a task that end anywhere, above a store that fails anywhere.
 
-    ``here`` is what the running attempt knows of each batch, ``stored`` what the store has: the state, the users who are
-    not known to be erased, and the ids of the accepted requests.
+    ``here`` is what the running attempt knows of each batch, ``stored`` what the store has: the state, the users who
+    are not known to be erased, and the ids of the accepted requests.
     """
 
     batches = batches()
