@@ -142,18 +142,6 @@ def test_a_cleared_run_that_had_succeeded_calls_kore_no_more(airflow, sandbox, p
     assert len(sandbox.log()) == calls
 
 
-def test_force_submits_anew_in_each_run_of_the_task_and_not_in_each_try(airflow, sandbox, people):
-    three = people(3)
-    sandbox.change_settings(refuse=three.ids[:1])
-    run_id = run(airflow, three, "kore_forced")
-    assert airflow.wait_for_run("kore_forced", run_id) == "failed"
-    assert three.requests(sandbox) == [three.ids, three.ids[:1]]
-    sandbox.change_settings(refuse=[])
-    airflow.clear_task("kore_forced", run_id, TASK)
-    airflow.wait_for_task_state("kore_forced", run_id, TASK, "success", timeout=120)
-    assert three.requests(sandbox) == [three.ids, three.ids[:1], three.ids]
-
-
 def test_a_dry_run_sends_nothing(airflow, sandbox, people):
     three = people(3)
     run_id = run(airflow, three, dry_run=True)

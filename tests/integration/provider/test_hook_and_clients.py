@@ -86,7 +86,7 @@ def test_every_algorithm_is_accepted(monkeypatch, algorithm):
         ({"user_ids": [], "bot_ids": ["st-1"]}, KoreInputError),
         ({"user_ids": "u-1", "bot_ids": ["st-1"]}, KoreInputError),
         ({"user_ids": ["u-1"]}, KoreInputError),
-        ({"user_ids": ["u-1"], "remove_data_from_all_bots": True}, KoreInputError),
+        ({"user_ids": ["u-1"], "all_bots": True}, KoreInputError),
         ({"user_ids": [f"u-{number}" for number in range(6)], "bot_ids": ["st-1"]}, KoreInputError),
     ],
 )
