@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError
-from airflow_provider_kore.sandbox.durations import read_duration
+from airflow_provider_kore.sandbox.durations import draw_seconds
 from airflow_provider_kore.sandbox.erasures import Erasure, accept, accept_answer, status_answer
 from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
 from airflow_provider_kore.sandbox.history import History
@@ -17,15 +17,8 @@ from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, RequestS
 from airflow_provider_kore.sandbox.requests import CallName, ReceivedRequest, Route, find_route, read_erase_request
 from airflow_provider_kore.sandbox.roles import read_roles_request, roles_answer
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.timestamps import moment_at
-from airflow_provider_kore.sandbox.tokens import (
-    check_claims,
-    check_key,
-    read_token,
-    refuse_missing_token,
-    refuse_replay,
-    token_id,
-)
+from airflow_provider_kore.sandbox.times import moment_at
+from airflow_provider_kore.sandbox.tokens import check_claims, check_key, read_token, token_id
 
 
 class Account:
@@ -122,15 +115,10 @@ class Account:
             return refusal.answer, fault
 
     def _authenticate(self, request: ReceivedRequest, entry: LogEntry) -> None:
-        token = request.header("auth")
-        if token is None:
-            raise refuse_missing_token()
-        claims = read_token(token, self.settings)
+        claims = read_token(request.header("auth"), self.settings)
         entry.jti = token_id(claims)
-        check_claims(claims, self.settings, entry.time)
+        check_claims(claims, self.settings, entry.time, self._used_token_ids)
         if entry.jti is not None:
-            if entry.jti in self._used_token_ids:
-                raise refuse_replay()
             self._used_token_ids.add(entry.jti)
 
     def _count(self, route: Route, entry: LogEntry) -> None:
@@ -143,16 +131,10 @@ class Account:
             raise
 
     def _check_scope(self, call: CallName) -> None:
-        granted = {
-            "erase": self.settings.scope_granted,
-            "status": self.settings.scope_granted,
-            "sessions": self.settings.history_granted,
-            "messages": self.settings.history_granted,
-            "messages-lite": self.settings.history_granted,
-            "roles": self.settings.roles_granted,
-        }
-        if not granted[call]:
-            raise RefusedError(self.settings.missing_scope_status, "Insufficient permissions")
+        settings = self.settings
+        granted = {"erase": settings.scope_granted, "status": settings.scope_granted, "roles": settings.roles_granted}
+        if not granted.get(call, settings.history_granted):
+            raise RefusedError(settings.missing_scope_status, "Insufficient permissions")
 
     def _dispatch(self, route: Route, request: ReceivedRequest, entry: LogEntry) -> Answer:
         match route.call:
@@ -172,7 +154,7 @@ class Account:
 
     def _erase(self, request: ReceivedRequest, entry: LogEntry) -> Answer:
         erase_request = read_erase_request(request, self.settings)
-        duration = read_duration(self.settings.duration)(self._random)
+        duration = draw_seconds(self.settings.duration, self._random)
         erasure = accept(erase_request, self.settings, entry.time, duration)
         self._erasures[erasure.request_id] = erasure
         self._history.record(erasure)

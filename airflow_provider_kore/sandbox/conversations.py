@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.timestamps import write_time
+from airflow_provider_kore.sandbox.times import write_time
 
 _LONGEST_PAUSE = timedelta(seconds=10)
 

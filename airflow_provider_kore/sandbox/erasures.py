@@ -9,7 +9,7 @@ from typing import Literal
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
 from airflow_provider_kore.sandbox.requests import EraseRequest, UserId
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.timestamps import moment_at, write_time
+from airflow_provider_kore.sandbox.times import moment_at, write_time
 from airflow_provider_kore.sandbox.users import matches, name_of, names_of, resolved_id
 
 Fate = Literal["erased", "refused", "unknown"]

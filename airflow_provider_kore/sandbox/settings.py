@@ -1,23 +1,29 @@
 """How the sandbox behaves: one value for each thing that Kore documents, and a switch for each guess."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from random import Random
+from typing import Annotated, Literal, Self, TypeVar
 
-from airflow_provider_kore.sandbox.durations import read_duration
-from airflow_provider_kore.sandbox.typed_fields import check_names, check_types
+from pydantic import Field, Strict, field_validator
 
-Source = Literal["documented", "guessed", "sandbox"]
+from airflow_provider_kore.sandbox.durations import draw_seconds
+from airflow_provider_kore.sandbox.models import StrictModel
+
 Value = TypeVar("Value")
 
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Names = Annotated[tuple[str, ...], Strict(False)]  # JSON has arrays only
 
-def setting(default: Value, source: Source, description: str) -> Value:
+
+def setting(default: Value, source: Literal["documented", "guessed", "sandbox"], description: str) -> Value:
     """Declare a setting: its default, where that default comes from, and what it does."""
-    return field(default=default, metadata={"source": source, "description": description})
+    value: Value = Field(default, description=description, json_schema_extra={"source": source})
+    return value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(StrictModel):
     """
     How the sandbox behaves.
 
@@ -25,8 +31,8 @@ class Settings:
     to the *sandbox* alone.
     """
 
-    client_id: str = setting("cs-sandbox", "sandbox", "Client ID of the app, the claim `appId`")
-    client_secret: str = setting(
+    client_id: Text = setting("cs-sandbox", "sandbox", "Client ID of the app, the claim `appId`")
+    client_secret: Text = setting(
         "sandbox-secret-sandbox-secret-sandbox-secret-sandbox-secret-sandbox",
         "sandbox",
         "Client Secret of the app, the key of HS256 and HS512",
@@ -36,27 +42,31 @@ class Settings:
     )
     public_key: str = setting("", "sandbox", "Public key of the app as PEM text, for RS256 and RS512")
     enforce_jti: bool = setting(True, "documented", "Refuse a token without `jti` or `kore_jti`")
-    clock_leeway: float = setting(60.0, "guessed", "Seconds that `iat` and `nbf` may be in the future")
+    clock_leeway: Annotated[float, Field(ge=0)] = setting(
+        60.0, "guessed", "Seconds that `iat` and `nbf` may be in the future"
+    )
     scope_granted: bool = setting(True, "sandbox", "Whether the app has the scope to delete users' data")
     history_granted: bool = setting(True, "sandbox", "Whether the app has the scopes to read sessions and chat history")
     roles_granted: bool = setting(True, "sandbox", "Whether the app has the scope to read roles")
-    missing_scope_status: int = setting(403, "guessed", "HTTP status when the scope is missing")
+    missing_scope_status: Annotated[int, Field(ge=400, le=599)] = setting(
+        403, "guessed", "HTTP status when the scope is missing"
+    )
 
-    bots: tuple[str, ...] = setting((), "sandbox", "Bots of the account; none listed: every bot id exists")
+    bots: Names = setting((), "sandbox", "Bots of the account; none listed: every bot id exists")
     channel_users: bool = setting(
         True, "guessed", "Accept objects with `channel_id` and `channel_user_id` in `userIds`"
     )
-    max_user_ids: int = setting(0, "guessed", "Most `userIds` in one request; 0: no limit")
-    refuse: tuple[str, ...] = setting(
+    max_user_ids: Count = setting(0, "guessed", "Most `userIds` in one request; 0: no limit")
+    refuse: Names = setting(
         (), "sandbox", "Users that are never erased (account or bot owners): ids, or patterns as `*@example.com`"
     )
-    members: tuple[str, ...] = setting(
+    members: Names = setting(
         (), "sandbox", "Members of the account: ids, which the list of roles shows; they are never erased, as `refuse`"
     )
     refusal: Literal["per-user", "whole-request"] = setting(
         "per-user", "guessed", "Whether a refused user fails alone, or the whole request with 400"
     )
-    unknown_users: tuple[str, ...] = setting((), "sandbox", "Users that Kore does not know: ids, or patterns")
+    unknown_users: Names = setting((), "sandbox", "Users that Kore does not know: ids, or patterns")
     user_id_form: Literal["sent", "resolved"] = setting(
         "sent", "guessed", "Whether an answer names users as they were sent, or by the `u-…` id they resolve to"
     )
@@ -82,18 +92,18 @@ class Settings:
     )
     unknown_request_status: Literal[400, 404] = setting(400, "guessed", "HTTP status for an unknown request id")
 
-    sessions_per_user: int = setting(2, "sandbox", "Sessions that everybody has with each bot, until erased")
-    messages_per_session: int = setting(3, "sandbox", "Messages in each session")
-    history_days: float = setting(
+    sessions_per_user: Count = setting(2, "sandbox", "Sessions that everybody has with each bot, until erased")
+    messages_per_session: Count = setting(3, "sandbox", "Messages in each session")
+    history_days: Annotated[float, Field(gt=0, le=36_500)] = setting(
         30.0, "sandbox", "Days before the start of the sandbox over which sessions are spread"
     )
-    history_channels: tuple[str, ...] = setting(
-        ("rtm",), "sandbox", "Channels of the sessions, taken in turn; at least one, of any name"
-    )
+    history_channels: Annotated[
+        tuple[Annotated[str, Field(pattern=r"\S")], ...], Strict(False), Field(min_length=1)
+    ] = setting(("rtm",), "sandbox", "Channels of the sessions, taken in turn; at least one, of any name")
     message_authors: Literal["always", "never"] = setting(
         "always", "documented", "Whether messages have `createdBy`; in Kore's newest sample they have none"
     )
-    history_bots: tuple[str, ...] = setting(
+    history_bots: Names = setting(
         (),
         "sandbox",
         "Bots at which people have data; none listed: any bot that is asked for, and for all bots those of the "
@@ -115,17 +125,19 @@ class Settings:
     lite_default_channels: Literal["all", "rtm"] = setting(
         "all", "guessed", "Which channels `messages-lite` lists for a `userId` without `channelType`"
     )
-    lite_longest_days: int = setting(0, "guessed", "Most days that a request to `messages-lite` may span; 0: no limit")
+    lite_longest_days: Count = setting(
+        0, "guessed", "Most days that a request to `messages-lite` may span; 0: no limit"
+    )
     lite_last_day: Literal["inclusive", "exclusive"] = setting(
         "inclusive", "guessed", "Whether the day `dateTo` of `messages-lite` belongs to its span"
     )
-    unlisted_channels: tuple[str, ...] = setting(
+    unlisted_channels: Names = setting(
         (), "sandbox", "Channels whose sessions and messages the full calls do not list, and `messages-lite` does"
     )
     erased_user_answer: Literal["empty", "error"] = setting(
         "empty", "guessed", "Whether a question about an erased user finds nothing, or gets 400"
     )
-    leave_behind: tuple[str, ...] = setting(
+    leave_behind: Names = setting(
         (), "sandbox", "Users whose data stay although they are reported as erased: ids, or patterns"
     )
     leave_behind_kind: Literal["sessions", "messages", "both"] = setting("both", "sandbox", "What of their data stays")
@@ -134,10 +146,10 @@ class Settings:
         False, "sandbox", "Mix somebody else's data into the answer, to test callers that check it"
     )
 
-    requests_per_minute: int = setting(60, "documented", "Requests in the short window; 0: no limit")
-    minute_seconds: float = setting(60.0, "documented", "Length of the short window in seconds")
-    requests_per_hour: int = setting(1800, "documented", "Requests in the long window; 0: no limit")
-    hour_seconds: float = setting(3600.0, "documented", "Length of the long window in seconds")
+    requests_per_minute: Count = setting(60, "documented", "Requests in the short window; 0: no limit")
+    minute_seconds: Seconds = setting(60.0, "documented", "Length of the short window in seconds")
+    requests_per_hour: Count = setting(1800, "documented", "Requests in the long window; 0: no limit")
+    hour_seconds: Seconds = setting(3600.0, "documented", "Length of the long window in seconds")
     count_throttled: bool = setting(False, "guessed", "Whether throttled requests count too")
     history_counts: bool = setting(
         True,
@@ -150,36 +162,12 @@ class Settings:
     )
     retry_after: Literal["none", "seconds", "date"] = setting("none", "guessed", "`Retry-After` of a throttled request")
 
-    def __post_init__(self) -> None:
-        check_types(self)
-        read_duration(self.duration)
-        for name in (
-            "requests_per_minute",
-            "requests_per_hour",
-            "max_user_ids",
-            "clock_leeway",
-            "sessions_per_user",
-            "messages_per_session",
-            "lite_longest_days",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in ("minute_seconds", "hour_seconds"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive")
-        if not 0 < self.history_days <= 36_500:
-            raise ValueError("history_days must be positive, and at most 36500")
-        if not self.history_channels:
-            raise ValueError("history_channels must not be empty")
-        if not all(channel.strip() for channel in self.history_channels):
-            raise ValueError("history_channels must not hold blank names")
-        if not 400 <= self.missing_scope_status <= 599:
-            raise ValueError("missing_scope_status must be an HTTP error status")
-        if not self.client_id or not self.client_secret:
-            raise ValueError("client_id and client_secret must not be empty")
+    @field_validator("duration")
+    @classmethod
+    def _check_duration(cls, duration: float | str) -> float | str:
+        draw_seconds(duration, Random(0))  # noqa: S311  # no secret
+        return duration
 
-    def changed(self, changes: Mapping[str, object]) -> "Settings":
-        """Return these settings with some changed, as read from JSON; raise ``ValueError`` on any misfit."""
-        check_names(Settings, changes)
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
-        return replace(self, **values)  # type: ignore[arg-type]  # checked in __post_init__
+    def changed(self, changes: Mapping[str, object]) -> Self:
+        """Return these settings with some changed, as read from JSON; raise ``ValueError`` if any is wrong."""
+        return self.model_validate(self.model_dump() | dict(changes))
