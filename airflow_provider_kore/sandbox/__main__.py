@@ -49,9 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name, field in Settings.model_fields.items():
         options = {"type": Path, "metavar": "FILE"} if name == "public_key" else _flag_options(field.annotation)
         default = json.dumps(field.default, ensure_ascii=False) if field.default != () else "none"
-        source = field.json_schema_extra["source"]  # type: ignore[index]  # settings are declared so
         repeated = ", may be repeated" if "append" in options.values() else ""
-        text = f"{field.description} [{source}, default: {default}]{repeated}".replace("%", "%%")
+        text = f"{field.description} [{Settings.source_of(name)}, default: {default}]{repeated}".replace("%", "%%")
         settings.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, help=text, **options)
     return parser
 

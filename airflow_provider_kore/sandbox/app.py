@@ -7,14 +7,12 @@ from http import HTTPStatus
 
 from pydantic_core import to_jsonable_python
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_kore.sandbox.account import Account
-from airflow_provider_kore.sandbox.answers import Answer
 from airflow_provider_kore.sandbox.faults import Fault
 from airflow_provider_kore.sandbox.models import explain
 from airflow_provider_kore.sandbox.requests import ReceivedRequest
@@ -22,7 +20,6 @@ from airflow_provider_kore.sandbox.settings import Settings
 
 RESET_EXTENSION = "sandbox.reset"  # the server puts a function here that resets the connection
 
-_CHUNK_BYTES = 64 * 1024
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -32,7 +29,7 @@ def create_app(account: Account) -> Starlette:
 
 
 class KoreApi:
-    """Kore's API as an ASGI application, for the sake of answers that no web framework would give."""
+    """Kore's API as an ASGI application, which may also reset a connection."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -46,35 +43,26 @@ class KoreApi:
             return
         answer = self._account.answer(
             ReceivedRequest(
-                method=scope["method"],
+                method=request.method,
                 path=scope["path"],
                 query=scope["query_string"].decode("latin-1"),
-                headers=Headers(scope=scope).items(),
+                headers=request.headers.items(),
                 body=body,
             )
         )
         reset: Callable[[], None] = scope["extensions"][RESET_EXTENSION]
         try:
             await asyncio.sleep(answer.delay)
-        except asyncio.CancelledError:  # the server stops: whoever still waits gets no answer
+        except asyncio.CancelledError:  # the server stops: a caller that still waits gets no answer
             reset()
             raise
         if answer.reset:
             reset()
-        else:
-            await _deliver(answer, send)
-
-
-async def _deliver(answer: Answer, send: Send) -> None:
-    body = b"" if answer.status in _WITHOUT_BODY else answer.body
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
-    if not answer.streamed and answer.status not in _WITHOUT_BODY:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    for start in range(0, len(body), _CHUNK_BYTES):
-        chunk = body[start : start + _CHUNK_BYTES]
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        response = Response(b"" if answer.status in _WITHOUT_BODY else answer.body, answer.status, answer.headers)
+        if answer.streamed:
+            del response.headers["content-length"]
+        await response(scope, receive, send)
 
 
 def _control_routes(account: Account) -> list[Route]:

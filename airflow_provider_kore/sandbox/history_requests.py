@@ -13,6 +13,7 @@ from airflow_provider_kore.sandbox.requests import (
     Body,
     Name,
     ReceivedRequest,
+    Route,
     is_name,
     read_body,
     refuse_unknown_bots,
@@ -61,7 +62,7 @@ class LiteBody(SessionsBody):
 
 @dataclass(frozen=True)
 class HistoryRequest:
-    """A request for sessions or messages that Kore understands; no user, bot or channel: all of them."""
+    """A request for sessions or messages that Kore understands; without a user, a bot or a channel it means all."""
 
     kind: HistoryKind
     bot_id: str | None
@@ -73,18 +74,19 @@ class HistoryRequest:
     lite: bool = False
 
     def covers(self, moment: datetime, settings: Settings) -> bool:
-        """Return whether a time lies in the window that is asked for."""
+        """Return whether a time lies in the window of the request."""
         if moment == self.until and not self.lite:
             return settings.history_window_ends == "inclusive" and self.since <= moment
         return self.since <= moment < self.until
 
 
-def read_history_request(
-    kind: HistoryKind, bot_id: str | None, request: ReceivedRequest, settings: Settings, now: datetime
-) -> HistoryRequest:
+def read_history_request(route: Route, request: ReceivedRequest, settings: Settings, now: datetime) -> HistoryRequest:
     """Read the body of a request for sessions or messages; refuse what Kore does not document."""
-    body = read_body(request, MessagesBody if kind == "messages" else SessionsBody)
-    refuse_unknown_bots([bot_id], settings)
+    if route.call == "messages-lite":
+        return _read_lite_request(route.bot_id, request, settings, now)
+    kind: HistoryKind = "sessions" if route.call == "sessions" else "messages"
+    body = read_body(request, SessionsBody if kind == "sessions" else MessagesBody)
+    refuse_unknown_bots([route.bot_id], settings)
     span = _read_span(body, TIME, "a date like 2019-04-01T13:25:58.515Z")
     any_span = kind == "sessions" and settings.sessions_span == "any"
     if span and span[1] - span[0] >= _WEEK and not any_span:
@@ -92,13 +94,12 @@ def read_history_request(
     since, until = span or (now - _WEEK, now)
     channel = body.channel_type if isinstance(body, MessagesBody) else None
     page = read_page(body.skip, body.limit, longest=_LONGEST_PAGE)
-    return HistoryRequest(kind, bot_id, body.user_ids, since, until, channel, page)
+    return HistoryRequest(kind, route.bot_id, body.user_ids, since, until, channel, page)
 
 
-def read_lite_request(
+def _read_lite_request(
     bot_id: str | None, request: ReceivedRequest, settings: Settings, now: datetime
 ) -> HistoryRequest:
-    """Read the body of a request for messages with few fields; refuse what Kore does not document."""
     if not settings.lite_served:
         raise RefusedError(404, "Not Found")
     body = read_body(request, LiteBody)
@@ -106,11 +107,10 @@ def read_lite_request(
     if body.model_fields_set & {"session_id", "type", "is_developer"}:
         raise RefusedError(400, "The sandbox has no such filter")
     user_ids = body.user_ids or _read_channel_users(body, settings)
-    channel = body.channel_type
-    if body.user_ids and channel is None and settings.lite_default_channels == "rtm":
-        channel = "rtm"
+    default_channel = "rtm" if body.user_ids and settings.lite_default_channels == "rtm" else None
     since, until = _read_days(body, settings) or (now - _WEEK, now)
     page = read_page(body.skip, body.limit, longest=_LONGEST_LITE_PAGE)
+    channel = body.channel_type or default_channel
     return HistoryRequest("messages", bot_id, user_ids, since, until, channel, page, lite=True)
 
 

@@ -8,13 +8,13 @@ from typing import Annotated, Literal, TypeGuard, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     InstanceOf,
     Strict,
-    TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -47,16 +47,14 @@ def _check_name(value: str) -> str:
 
 Name = Annotated[InstanceOf[str], AfterValidator(_check_name)]  # str would refuse half a surrogate pair
 
-
 # A channel, and the id of a user there; the spelling of the keys is a guess.
-ChannelUser = dict[Literal["channel_id", "channel_user_id"], Name]
-UserId = Name | Annotated[ChannelUser, Field(min_length=2)]
-_USER_ID: TypeAdapter[UserId] = TypeAdapter(UserId)
+ChannelUser = Annotated[dict[Literal["channel_id", "channel_user_id"], Name], Field(min_length=2)]
+UserId = Name | ChannelUser
 
 
-def _check_user_id(value: object) -> UserId:
+def _refuse_other_ids(value: object, read: ValidatorFunctionWrapHandler) -> object:
     try:
-        return _USER_ID.validate_python(value)
+        return read(value)
     except ValidationError:
         raise RefusedError(400, "userIds must hold ids only") from None
 
@@ -106,7 +104,7 @@ class EraseRequest(Body):
     """An erase request that Kore understands."""
 
     all_bots: bool = Field(False, alias="RemoveDataFromAllBots", description="RemoveDataFromAllBots must be a boolean")
-    user_ids: Annotated[tuple[Annotated[UserId, BeforeValidator(_check_user_id)], ...], Strict(False)] = Field(
+    user_ids: Annotated[tuple[Annotated[UserId, WrapValidator(_refuse_other_ids)], ...], Strict(False)] = Field(
         min_length=1, description="userIds must be a non-empty array"
     )
     bot_ids: Annotated[tuple[Name, ...], Strict(False)] = Field((), description="botIds must be an array of strings")

@@ -19,7 +19,7 @@ def test_every_setting_has_a_flag_and_its_help_says_whether_it_is_a_guess():
     page = build_parser().format_help()
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in page
-    guesses = sum(field.json_schema_extra["source"] == "guessed" for field in Settings.model_fields.values())
+    guesses = sum(Settings.source_of(name) == "guessed" for name in Settings.model_fields)
     assert page.count("[guessed") == guesses
 
 

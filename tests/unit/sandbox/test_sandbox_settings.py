@@ -94,8 +94,8 @@ def test_every_setting_is_documented_with_its_default_and_its_source():
         (
             name,
             f"`{json.dumps(field.default)}`" if field.default != () else "none",
-            field.json_schema_extra["source"],
-            field.description.replace("|", "\\|"),
+            Settings.source_of(name),
+            " ".join(field.description.replace("|", "\\|").split()),
         )
         for name, field in Settings.model_fields.items()
     ]
