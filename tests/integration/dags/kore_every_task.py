@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow.sdk import dag, task
 
-from airflow_provider_kore.erasure import waiting_task
+from airflow_provider_kore.erasure import run
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
@@ -26,7 +26,7 @@ WAITS = {"poll_interval": 1, "timeout": 120}
 MODES = {"deferrable": {"deferrable": True}}
 SENSOR_MODES = dict(MODES)
 
-waiting_task.LOOKED_AT_FIRST = 0  # so that a sensor defers also if Kore.ai is done by now
+run.POLLED_FIRST = 0  # so that a sensor defers also if Kore.ai is done by now
 
 if SPENT_BUDGET:
     from airflow_provider_kore import resumption

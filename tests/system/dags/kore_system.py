@@ -137,14 +137,14 @@ class ImpatientErasure(KoreEraseUserDataOperator):
     def _shrink():
         from airflow_provider_kore import resumption
         from airflow_provider_kore.api import client, pacing
-        from airflow_provider_kore.erasure import erasing_task
+        from airflow_provider_kore.erasure import run
 
         pacing.MINUTE = pacing.HOUR = 8.0
         budget = pacing.RateBudget(3, 3)
         client.shared_budget = lambda account: budget
         resumption.MAX_WORKER_WAIT = 1.0
-        erasing_task.REQUESTS_AT_ONCE = 2
-        erasing_task.LOOKED_AT_FIRST = 2
+        run.REQUESTS_AT_ONCE = 2
+        run.POLLED_FIRST = 2
 
 
 @dag(
