@@ -2,7 +2,7 @@
 What can go wrong with an erasure, and what that means for the users to be erased.
 
 All derive from :class:`Exception`, not from Airflow's own base: ``soft_fail`` turns Airflow's exceptions into
-"skipped", and a failed erasure must never look skipped.
+"skipped", and a failed erasure must never seem skipped.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ class KoreHook(BaseHook):
             return False, f"{error.problem} {error.remedy}"
         except KoreError as error:
             return False, f"The key is not checked. {error.problem} {error.remedy}"
-        except Exception as error:  # noqa: BLE001 # its text could hold a secret
+        except Exception as error:  # noqa: BLE001 # its text can contain a secret
             return False, f"The key is not checked: {type(error).__name__}. See the log of the API server."
         return True, "Kore.ai accepts the key and the scope."
 

@@ -1,4 +1,4 @@
-"""What OpenLineage gets of an erasure, where the OpenLineage provider is installed."""
+"""The lineage of an erasure, where the OpenLineage provider is installed."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class ReportsLineage(BaseOperator):
 
 def openlineage_facets(output: Mapping[str, object], base_url: str, scope: ErasureScope) -> Lineage | None:
     """
-    Report to OpenLineage which bots a task changed, and how many users it erased.
+    Describe to OpenLineage which bots a task changed, and how many users it erased.
 
     Each bot is an output, in the namespace of its host; there is none where the task does not know the bots. There is
-    no input: the file of the users names persons. Host and bots are a facet of the job, the counts a facet of the run,
-    both named ``kore_erasure``.
+    no input: the file of the users stays private.
+    Host and bots are a facet of the job, the counts a facet of the run, both named ``kore_erasure``.
 
-    :param output: what the task returned, or what it pushed before it failed; empty if it came to neither.
+    :param output: what the task returned, or what it pushed before it failed; empty if there is neither.
     :param base_url: where Kore.ai is.
     :param scope: the bots; neither bots nor all of them where the task does not know them.
     :return: ``None`` if OpenLineage is not installed, or fails; it never fails a task.
@@ -64,6 +64,6 @@ def openlineage_facets(output: Mapping[str, object], base_url: str, scope: Erasu
         )
     except ImportError:
         return None
-    except Exception as error:  # noqa: BLE001 # an erasure that succeeded must not look failed for want of lineage
-        log.warning("The erasure could not be reported to OpenLineage (%s).", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 # an erasure that succeeded must not seem failed for want of lineage
+        log.warning("The lineage of the erasure could not be written (%s).", type(error).__name__)
         return None

@@ -79,5 +79,5 @@ def publish(
         if isinstance(verification, Mapping):
             value["verification"] = {name: verification.get(name) for name in FINDINGS}
         context["ti"].xcom_push(key=SUMMARY_KEY, value=value)
-    except Exception as error:  # noqa: BLE001 # an erasure must not look failed for want of a report
+    except Exception as error:  # noqa: BLE001 # an erasure must not seem failed for want of a report
         log.warning("The report for the page could not be pushed (%s).", type(error).__name__)

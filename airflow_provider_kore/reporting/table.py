@@ -33,7 +33,7 @@ def outcome_table(rows: Sequence[Row], output: Mapping[str, object]) -> str:
     :param rows: one for each batch.
     :param output: what the task returns, for what is known beside the counts.
     """
-    from tabulate import tabulate  # type: ignore[import-untyped] # few tasks of a DAG file ever come here
+    from tabulate import tabulate  # type: ignore[import-untyped] # parsing a DAG needs no table
 
     total = Row("all", sum((row.outcome for row in rows), ErasureOutcome()))
     ordered = sorted(rows, key=lambda row: row.outcome.erased == row.outcome.user_count)

@@ -299,7 +299,7 @@ export class Erasures {
     }
   }
 
-  /** Forget what has no report any more, unless its task only begins anew: Airflow deletes its report then. */
+  /** Forget what has no report any more, unless its task runs again: Airflow then deletes its report. */
   async #forget(row) {
     if (row.isUnlisted || isActive(row)) {
       await this.#findTask(row);
