@@ -73,7 +73,7 @@ NIGHT_JOB = Durations("all at once after 8 hours", lambda _: NIGHT, NIGHT)
 
 @dataclass
 class Erasure:
-    """Hold when an erasure began and ends, when it was looked at, and when its end was known."""
+    """When an erasure began and ends, when it was polled, and when its end was known."""
 
     begun: float
     ends: float
@@ -140,13 +140,13 @@ class World:
         self._number = 0
 
     def clock(self) -> float:
-        """Give the simulated seconds."""
+        """Return the simulated seconds."""
         return self.now
 
     def run(self, actors: Iterable[Actor]) -> None:
         """Play all actors to their ends."""
         for actor in actors:
-            self._at(0.0, lambda actor=actor: self._go_on(actor, None))  # type: ignore[misc]
+            self._at(0.0, lambda actor=actor: self._advance(actor, None))  # type: ignore[misc]
         while self._events and self.now < LONGEST_RUN:
             self.now, _, event = heapq.heappop(self._events)
             event()
@@ -155,7 +155,7 @@ class World:
         self._number += 1
         heapq.heappush(self._events, (moment, self._number, event))
 
-    def _go_on(self, actor: Actor, reply: Answer | None) -> None:
+    def _advance(self, actor: Actor, reply: Answer | None) -> None:
         try:
             step = actor.send(reply)
         except StopIteration:
@@ -163,13 +163,13 @@ class World:
         if isinstance(step, Pause):
             self.pauses += 1
             late = self.chance.uniform(0, LATE_WAKE_UP)
-            self._at(self.now + step.seconds + late, lambda: self._go_on(actor, None))
+            self._at(self.now + step.seconds + late, lambda: self._advance(actor, None))
         else:
             self._at(self.now + self.chance.uniform(*LATENCY), lambda: self._arrive(actor, step))
 
     def _arrive(self, actor: Actor, request: Request) -> None:
         answer = self.kore.answer(request, self.now)
-        self._at(self.now + self.chance.uniform(*LATENCY), lambda: self._go_on(actor, answer))
+        self._at(self.now + self.chance.uniform(*LATENCY), lambda: self._advance(actor, answer))
 
 
 # --- who erases and waits ----------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def ours_in_many_tasks(world: World, batches: int) -> list[Actor]:
 
 
 def waiter(world: World, pauses: Callable[[], Iterator[float]]) -> Actor:
-    """Submit one batch and poll it, knowing of nobody else; wait out a throttle by a minute, or five of the hour."""
+    """Submit one batch and poll it, without knowing of others; wait out a throttle by a minute, or five of the hour."""
     accepted = yield from _until_not_throttled(world, Request("DELETE", "/erase"))
     request_id = json.loads(accepted.content)["requestId"]
     for pause in pauses():
@@ -272,12 +272,12 @@ OTHERS: dict[str, Start] = {
 }
 
 
-# --- what comes of it --------------------------------------------------------------------------------------------
+# --- the outcome -------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Result:
-    """Hold what came of one simulation."""
+    """The outcome of one simulation."""
 
     who: str
     durations: Durations

@@ -21,7 +21,7 @@ from airflow_provider_kore.sandbox.tokens import with_key_pair
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     host: str
     port: int
@@ -125,7 +125,7 @@ def _read_settings(options: Mapping[str, Any]) -> tuple[Settings, str | None]:
 def _write_ready_file(path: Path, url: str, connection: Mapping[str, object]) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     _write_private(unfinished, json.dumps({"url": url, "connection": connection, "pid": os.getpid()}))
-    unfinished.replace(path)  # so that whoever sees the file sees all of it
+    unfinished.replace(path)  # so that a reader finds all of it or none
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -6,15 +6,15 @@ from random import Random
 
 def draw_seconds(duration: float | str, random: Random) -> float:
     """Draw from a number of seconds, ``uniform:a:b`` or ``log-uniform:a:b``; raise ``ValueError`` on any other form."""
-    match str(duration).split(":"):
-        case [seconds]:
-            kind, low, high = "uniform", float(seconds), float(seconds)
-        case [("uniform" | "log-uniform") as kind, least, most]:
-            low, high = float(least), float(most)
-        case _:
-            raise ValueError("must be seconds, uniform:a:b or log-uniform:a:b")
-    if not 0 <= low <= high < math.inf or (kind == "log-uniform" and not low):
-        raise ValueError("must have finite bounds in order, and not be negative; log-uniform begins above 0")
-    if kind == "log-uniform":
+    kind, *numbers = str(duration).split(":") if ":" in str(duration) else ("uniform", duration, duration)
+    try:
+        low, high = map(float, numbers)
+    except ValueError:
+        low = high = math.nan
+    if kind == "uniform" and 0 <= low <= high < math.inf:
+        return random.uniform(low, high)
+    if kind == "log-uniform" and 0 < low <= high < math.inf:
         return math.exp(random.uniform(math.log(low), math.log(high)))
-    return random.uniform(low, high)
+    raise ValueError(
+        "must be seconds, uniform:a:b or log-uniform:a:b, with 0 <= a <= b (0 < a where it is a logarithm)"
+    )

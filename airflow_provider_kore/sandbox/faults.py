@@ -65,7 +65,7 @@ class Fault(StrictModel):
         return self.kind in _ON_TOP_OF_THE_ANSWER if self.accept is None else self.accept
 
     def spoil(self, answer: Answer, request_body: bytes) -> Answer:
-        """Return what the caller gets instead of the answer that Kore meant to give."""
+        """Return what the caller receives instead of the answer of Kore."""
         match self.kind:
             case "latency":
                 spoiled = replace(answer, delay=self.seconds)

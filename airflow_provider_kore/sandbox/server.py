@@ -41,7 +41,7 @@ def export_command(connection: Mapping[str, object]) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on a loopback address; refuse any other, for the sandbox is open to whoever reaches it."""
+    """Listen on a loopback address; refuse any other, for its control API needs no token."""
     if host == "localhost":
         host = "127.0.0.1"
     try:

@@ -1,4 +1,4 @@
-"""An account with a clock that tests turn, and a caller that does everything right unless told otherwise."""
+"""An account with a clock that tests turn, and a caller whose requests are right unless a test changes them."""
 
 import json
 import uuid
@@ -40,13 +40,13 @@ class Caller:
 
     def send(self, method, path, body, *, token=None, headers=None):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = {
+        sent = {
             "auth": token or self.token(),
             "content-type": "application/json",
             "content-length": str(len(content)),
         } | (headers or {})
-        given = {name: value for name, value in given.items() if value is not None}
-        return self.call(method, path, given, content)
+        sent = {name: value for name, value in sent.items() if value is not None}
+        return self.call(method, path, sent, content)
 
     def erase(self, body=BODY, *, token=None, method="DELETE", path=ERASE, headers=None):
         return self.send(method, path, body, token=token, headers=headers)
