@@ -84,20 +84,20 @@ def store():
     return Store()
 
 
-def plan(users=USERS, batch_size=3, *, account=ACCOUNT, scope=ONE_BOT, forced_within=0):
-    return make_plan(account, scope, user_count=len(users), batch_size=batch_size, forced_within=forced_within)
+def plan(users=USERS, batch_size=3, *, account=ACCOUNT, scope=ONE_BOT):
+    return make_plan(account, scope, user_count=len(users), batch_size=batch_size)
 
 
 def batches(users=USERS, batch_size=3):
     return [tuple(users[start : start + batch_size]) for start in range(0, len(users), batch_size)]
 
 
-def opened(store, users=USERS, batch_size=3, *, key=KEY, anew=False, carried=None, **more):
+def opened(store, users=USERS, batch_size=3, *, key=KEY, carried=None, **more):
     planned = [
         BatchRecord.of(PlannedBatch.of(number, batch, key))
         for number, batch in enumerate(batches(users, batch_size), start=1)
     ]
-    ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned, anew=anew)
+    ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned)
     ledger.note()
     return ledger
 
@@ -326,46 +326,6 @@ def test_a_record_with_a_field_that_cannot_be_read_is_refused(store, broken):
         opened(store)
 
 
-def test_the_wish_to_begin_anew_forgets_what_earlier_tries_recorded(store):
-    ledger = opened(store)
-    accept(ledger, 1, "eud-1")
-    send(ledger, 2)
-    assert states(opened(store, anew=True, forced_within=2)) == [BatchState.PLANNED] * 3
-    assert states(opened(store, forced_within=0)) == [BatchState.PLANNED] * 3
-    assert ErasureLedger.forced_within(RecordStore(store)) == 2
-
-
-def test_what_a_forced_try_submitted_is_taken_up_by_the_next(store):
-    opened(store)
-    accept(opened(store, anew=True, forced_within=1), 1, "eud-1")
-    assert states(opened(store, forced_within=1))[0] is BatchState.ACCEPTED
-
-
-def test_beginning_anew_with_other_users_and_sizes_is_allowed(store):
-    accept(opened(store), 1, "eud-1")
-    other = ["u-1", "u-2"]
-    assert states(opened(store, other, 1, anew=True, forced_within=2)) == [BatchState.PLANNED] * 2
-    assert states(opened(store, other, 1)) == [BatchState.PLANNED] * 2
-
-
-@pytest.mark.parametrize("writes", [0, 1])
-def test_a_crash_while_beginning_anew_never_leaves_an_old_record_under_a_new_header(store, writes):
-    ledger = opened(store)
-    for number in (1, 2, 3):
-        accept(ledger, number, f"eud-{number}")
-    store.failures = [None] * writes + ["before"]
-    other = ErasureScope(("st-2",), all_bots=False)
-    try:
-        opened(store, scope=other, anew=True, forced_within=2)
-        store.failures = []
-    except ConnectionError:
-        with pytest.raises(KoreResumeError):
-            opened(store, scope=other)
-        assert states(opened(store)) == [BatchState.ACCEPTED] * 3
-    else:
-        assert states(opened(store, scope=other)) == [BatchState.PLANNED] * 3
-
-
 def test_the_header_outlives_every_record(store):
     ledger = opened(store)
     accept(ledger, 1, "eud-1")
@@ -388,14 +348,6 @@ def test_records_without_a_header_that_can_be_read_are_not_loaded(store, header)
     store.values[HEADER_KEY] = header
     with pytest.raises(KoreResumeError):
         ErasureLedger.load(RecordStore(store))
-
-
-@pytest.mark.parametrize("header", [None, "garbage", [], {}, {"forced_within": "2"}, {"forced_within": None}])
-def test_a_header_that_tells_of_no_force_counts_as_none(store, header):
-    if header is not None:
-        store.values[HEADER_KEY] = header
-    assert ErasureLedger.forced_within(RecordStore(store)) == 0
-    assert ErasureLedger.forced_within(RecordStore(None)) == 0
 
 
 def test_without_a_store_each_try_begins_from_nothing():
