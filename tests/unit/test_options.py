@@ -316,6 +316,6 @@ def test_a_span_before_a_run_has_no_order_with_a_day_before_the_run_is_known():
     make(EXPORT, since=timedelta(days=1), until=date(2026, 1, 1))
 
 
-def test_the_operator_waits_unless_it_is_told_not_to():
+def test_the_operator_waits_by_default():
     assert make(ERASE).wait_for_completion is True
     assert make(ERASE, wait_for_completion=False).wait_for_completion is False
