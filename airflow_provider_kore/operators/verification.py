@@ -101,7 +101,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         check_literal_scope(bot_ids, all_bots)
         check_literal_period(since, until)
         check_literal(check_people, people)
-        check_literal(check_channel_types, channel_types)
+        check_channel_types(channel_types)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
         self.all_bots = all_bots

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from airflow_provider_kore.compat import AirflowSkipException, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.options import (
     Deadline,
     check_deadline,
@@ -86,8 +86,11 @@ class KoreErasureSensor(RendersText, ReportsLineage, BaseSensorOperator):
                 "silent_fail and never_fail would hide that users are not erased.",
                 remedy="Leave them out; passing faults are waited out, and soft_fail skips at the timeout only.",
             )
-        check_deadline(deadline, rendered=False)
-        _check_literals(request_id, user_count)
+        try:
+            check_deadline(deadline, rendered=False)
+            _check_literals(request_id, user_count)
+        except KoreInputError as error:  # in a mapped task it is raised while the task runs
+            raise error.with_consequence(Consequence.ONLY_WAITS) from None
         self.request_id = request_id
         self.user_count: object = user_count
         self.deadline: object = deadline

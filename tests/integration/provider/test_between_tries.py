@@ -13,7 +13,6 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreNotErasedError,
     KoreResumeError,
-    KoreSourceError,
     KoreWaitError,
 )
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
@@ -220,22 +219,6 @@ def test_strangers_in_an_answer_count_as_nobody_although_another_look_fails(eras
     assert end.output["erased"] == 0
 
 
-def test_strangers_count_as_nobody_for_a_sensor_whose_users_cannot_be_read_again(wait, submitted, sandbox):
-    output = submitted(["u-1", "u-2"])
-    sandbox.fail("body", call="status", times=None, status=200, body=STRANGERS)
-    readings = []
-
-    def read():
-        readings.append(1)
-        if len(readings) > 1:
-            raise KoreSourceError("It cannot be read just now.", remedy="Try again.")
-        return ["u-1", "u-2"]
-
-    end = wait(output, user_ids=read).run()
-    assert end.state == "failed"
-    assert end.output["erased"] == 0
-
-
 # --- what else is asked for -------------------------------------------------------------------------------------------
 
 
@@ -287,6 +270,19 @@ def test_no_evidence_is_given_of_what_was_asked_for_later(erase, sandbox, folder
     assert isinstance(end.error, KoreResumeError)
     assert end.error.consequence is Consequence.SENT_BEFORE
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("change", ["deadline", "request_id"])
+def test_a_sensor_does_not_end_with_what_it_was_asked_for_later(wait, submitted, sandbox, meanwhile, change):
+    sandbox.configure(duration=1.5)
+    first, other = submitted(PEOPLE), submitted(OTHERS)
+    rendered = {"request_id": first, "deadline": {"received_at": "2026-11-01", "regime": "gdpr"}}
+    task = wait(first, deferrable=True, rendered=rendered)
+    later = {"request_id": other, "deadline": {"received_at": "2026-11-20", "regime": "gdpr"}}
+    meanwhile(lambda: rendered.update({change: later[change]}))
+    end = task.run()
+    assert isinstance(end.error, KoreResumeError)
+    assert end.error.consequence is Consequence.ONLY_WAITS
 
 
 def test_no_evidence_is_given_of_an_export_that_nobody_looked_at(erase, sandbox, export, folder):  # noqa: F811
@@ -389,13 +385,10 @@ def test_strangers_count_as_nobody_if_the_source_has_changed(erase, sandbox):
 PARTLY = {"response": [{"userId": "u-x1", "status": "SUCCESS"}, {"userId": "u-1", "status": "FAILED"}]}
 
 
-@pytest.mark.parametrize("waiting", ["operator", "sensor"])
-def test_a_stranger_beside_somebody_who_is_not_erased_counts_as_nobody(erase, wait, submitted, sandbox, waiting):
-    request = submitted(["u-1", "u-2"]) if waiting == "sensor" else None
+def test_a_stranger_beside_somebody_who_is_not_erased_counts_as_nobody(erase, sandbox):
     sandbox.fail("body", call="status", status=200, body=PARTLY)
     sandbox.fail("status", call="status", status=403, times=None, after=1)
-    task = erase(["u-1", "u-2"]) if request is None else wait(request, user_ids=["u-1", "u-2"])
-    end = task.run()
+    end = erase(["u-1", "u-2"]).run()
     assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (0, 1, 1)
 
 

@@ -149,7 +149,7 @@ def test_whatever_is_guessed_wrongly_who_is_left_is_found_and_who_is_not_is_gone
 
 
 def test_for_all_bots_the_full_calls_are_asked(verify, erased, sandbox):
-    erased([*PEOPLE[:2], CHANNEL_USER], bot_ids=["st-1"])
+    erased([*PEOPLE[:2], CHANNEL_USER])
     end = verify([*PEOPLE[:2], CHANNEL_USER], bot_ids=None, all_bots=True).run()
     assert isinstance(end.error, KoreVerificationError)
     assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 1, "not_checked": 0}

@@ -151,8 +151,37 @@ def test_a_template_of_anything_else_renders_to_what_it_is_also_where_it_is_empt
         made = in_native_dag(operator)
         setattr(made, name, "{{ params.x }}")
         rendered = getattr(render(made, params={"x": value}), name)
-        assert rendered == value
-        assert type(rendered) is type(value)
+        # What must not vanish becomes text that the task refuses.
+        expected = "" if value is None and name in operator.must_not_vanish else value
+        assert rendered == expected
+        assert type(rendered) is type(expected)
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+def test_text_stays_text_in_the_options_that_are_dicts(native):
+    with make_dag(native=native):
+        first = Returns(task_id="first")
+        operator = KoreEraseUserDataOperator(
+            task_id="task",
+            user_ids="s3://b",
+            bot_ids=["1"],
+            deadline={"received_at": "{{ params.day }}", "regime": "gdpr"},
+            verify={"people": "all", "since": datetime.timedelta(days=7), "channel_types": ["{{ params.channel }}"]},
+            receipt={"folder": "s3://{{ params.day }}", "approved_by": first.output["who"]},
+        )
+    assert operator.upstream_task_ids == {"first"}
+    params = {"day": "20260131", "channel": "007"}
+    rendered = render(operator, params=params, xcoms={("first", "who"): {"responded_by_user": {"name": "1e5"}}})
+    assert rendered.deadline == {"received_at": "20260131", "regime": "gdpr"}
+    assert rendered.verify == {"people": "all", "since": datetime.timedelta(days=7), "channel_types": ["007"]}
+    assert rendered.receipt == {"folder": "s3://20260131", "approved_by": {"responded_by_user": {"name": "1e5"}}}
+
+
+@pytest.mark.parametrize("name", ["deadline", "verify", "receipt"])
+def test_an_option_that_is_a_dict_can_be_rendered_as_a_whole_or_be_absent(name):
+    for value in (None, {"regime": "gdpr"}):
+        made = in_native_dag(KoreEraseUserDataOperator, **{name: "{{ params.x }}"})
+        assert getattr(render(made, params={"x": value}), name) == value
 
 
 def test_an_xcom_gives_what_it_is_also_where_it_is_empty():
