@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 import pendulum
 
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.times import read_time
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -90,7 +91,7 @@ class StatutoryDeadline:
 
     def days_left(self, now: datetime) -> int:
         """Count the calendar days that are left: 0 on the due day, negative after it."""
-        today = _in_some_zone(now).astimezone(pendulum.timezone(self.zone)).date()
+        today = read_time(now).astimezone(pendulum.timezone(self.zone)).date()
         return (self.due_on - today).days
 
     def is_over(self, now: datetime) -> bool:
@@ -157,16 +158,10 @@ def read_received_at(value: object) -> datetime:
     :param value: a datetime, a date, or the ISO 8601 text of one; without a time zone it is UTC.
     :raises KoreInputError: if it is anything else.
     """
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise _refuse("received_at is text that is not a date of ISO 8601.") from None
-    if isinstance(value, datetime):
-        return _in_some_zone(value)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    raise _refuse(f"received_at is of type {type(value).__name__}, and not a date.")
+    try:
+        return read_time(value)
+    except ValueError as error:
+        raise _refuse(f"received_at {error}.") from None
 
 
 def log_deadline(deadline: StatutoryDeadline, now: datetime) -> None:
@@ -211,10 +206,6 @@ def _read_regime(value: object) -> Regime:
         return Regime(value.strip().lower() if isinstance(value, str) else "")
     except ValueError:
         raise _refuse(f"regime must be one of {', '.join(Regime)}.") from None
-
-
-def _in_some_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _refuse(problem: str) -> KoreInputError:

@@ -25,7 +25,8 @@ from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.async_client import AsyncKoreClient
 from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.calls import fetch_status
-from airflow_provider_kore.api.erasure import ErasureStatus, decode_json, read_status, status_path
+from airflow_provider_kore.api.decoding import decode_json
+from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
 from benchmarks.report import Report, arguments
 from benchmarks.triggerer import NO_LIMIT, bench
 

@@ -26,9 +26,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request, submit_erasure
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureRequest, ErasureScope, ErasureStatus
+from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.errors import Answer, NoAnswer
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import HOUR, MINUTE, PollSchedule, RateBudget
+from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, assess_by_count
 from benchmarks.report import BROKEN, HOLDS
 

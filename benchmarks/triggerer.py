@@ -31,7 +31,8 @@ import jwt
 
 from airflow_provider_kore.api.account import KoreAccount, read_account
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.erasure import ERASE_PATH, status_path
+from airflow_provider_kore.api.erase_request import ERASE_PATH
+from airflow_provider_kore.api.status import status_path
 from benchmarks.report import Report, arguments
 from demo.local_sandbox import LocalSandbox
 

@@ -15,16 +15,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from airflow_provider_kore.api.erasure import (
-    ERASE_PATH,
-    ErasureRequest,
-    ErasureStatus,
-    NotJsonError,
-    decode_json,
-    read_request_id,
-    read_status,
-    status_path,
-)
+from airflow_provider_kore.api.decoding import NotJsonError, decode_json
+from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, read_request_id
 from airflow_provider_kore.api.errors import (
     Answer,
     Call,
@@ -40,6 +32,7 @@ from airflow_provider_kore.api.errors import (
 from airflow_provider_kore.api.history import HistoryPage, Query, read_page
 from airflow_provider_kore.api.members import MembersPage, members_path, read_members
 from airflow_provider_kore.api.pacing import RateBudget, Turn
+from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,

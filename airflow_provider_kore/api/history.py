@@ -13,6 +13,7 @@ from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.listing import read_listing
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.times import utc_text
 
 PAGE = 100
 """Items a call; the most that Kore.ai documents."""
@@ -118,16 +119,13 @@ class HistoryQuery:
             "userId": self.user_id,
             "skip": skip,
             "limit": PAGE,
-            "dateFrom": _milliseconds(self.since),
-            "dateTo": _milliseconds(self.until + timedelta(microseconds=999)),  # rounded up, so that nothing is missed
+            "dateFrom": utc_text(self.since, "milliseconds"),
+            # Rounded up, so that nothing is missed.
+            "dateTo": utc_text(self.until + timedelta(microseconds=999), "milliseconds"),
         }
         if self.channel_type is not None:
             document["channelType"] = self.channel_type
         return json.dumps(document).encode()
-
-
-def _milliseconds(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

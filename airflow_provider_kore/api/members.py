@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.listing import read_listing
-from airflow_provider_kore.api.users import UserId, folded_address
+from airflow_provider_kore.api.users import UserId, folded
 
 MEMBERS_PAGE = 50
 """Members a call; a guess, from the most that a neighbouring call documents."""
@@ -66,7 +66,7 @@ class MemberNames:
     """
 
     def __init__(self, members: Iterable[frozenset[str]]) -> None:
-        self._names = {folded_address(name) or name for names in members for name in names}
+        self._names = {folded(name) for names in members for name in names}
 
     def __contains__(self, user_id: UserId) -> bool:
-        return (folded_address(user_id) or user_id) in self._names
+        return folded(user_id) in self._names

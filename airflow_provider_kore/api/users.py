@@ -82,6 +82,11 @@ def folded_address(user_id: UserId | None) -> str | None:
     return user_id.lower() if isinstance(user_id, str) and "@" in user_id else None
 
 
+def folded(user_id: UserId) -> UserId:
+    """Give the one form of all spellings of a user id: of an e-mail address the folded one, else the id itself."""
+    return folded_address(user_id) or user_id
+
+
 # --- What may be asked for -----------------------------------------------------------------------------------
 
 _TEMPLATE_LEFTOVER = re.compile(r"\{\{|\}\}|\{%|%\}")
@@ -225,7 +230,7 @@ _TO_JSON = json.JSONEncoder(sort_keys=True)
 
 def folded_name(user_id: UserId) -> bytes:
     """Write a user id in the one form of all spellings of a user: the case of an e-mail address does not count."""
-    return canonical_name(folded_address(user_id) or user_id)
+    return canonical_name(folded(user_id))
 
 
 def digest(user_id: UserId, digest_key: str) -> str:

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, fetch_status
-from airflow_provider_kore.api.erasure import (
-    ErasureOutcome,
-    ErasureStatus,
-    count_outcome,
-)
 from airflow_provider_kore.api.errors import Call
+from airflow_provider_kore.api.matching import count_outcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
+from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.exceptions import (
     KoreError,
     KoreThrottledError,

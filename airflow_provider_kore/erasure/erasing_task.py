@@ -15,7 +15,7 @@ from pydantic import JsonValue, TypeAdapter
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
 from airflow_provider_kore.deadlines import log_deadline, read_deadline

@@ -9,9 +9,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import digest
-from airflow_provider_kore.erasure.ledger import BatchRecord, PersonOutcome
+from airflow_provider_kore.erasure.ledger import BatchRecord
 from airflow_provider_kore.erasure.options import Demands
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -145,7 +146,7 @@ class Proof:
         assert self._batches is not None, "people are looked for where they are known"  # noqa: S101
         for record, batch in self._batches.reread(self._erased_records(), self._account.fingerprint_key()):
             for position, user_id in enumerate(batch):
-                if record.outcome_of(position) is PersonOutcome.ERASED:
+                if record.outcome_of(position) is Outcome.ERASED:
                     yield CheckedUser(record.number, position, user_id)
 
     # --- the end -----------------------------------------------------------------------------------------------------
@@ -241,7 +242,6 @@ class Proof:
 
     def _head(self, context: Context, approved_plan: str | None) -> parts.Head:
         task_instance, deadline = context["ti"], self._demands.deadline
-        received_at = self._demands.received_at
         return parts.Head(
             host=self._account.base_url,
             client_id=self._account.client_id,
@@ -253,14 +253,14 @@ class Proof:
                 map_index=-1 if task_instance.map_index is None else task_instance.map_index,
                 try_number=task_instance.try_number,
             ),
-            received_at=None if received_at is None else parts.utc_text(received_at),
+            received_at=self._demands.received_at,
             deadline=None
             if deadline is None
             else parts.Deadline(
                 regime=deadline.regime.value,
-                received_on=deadline.received_on.isoformat(),
-                due_on=deadline.due_on.isoformat(),
-                ends_at=parts.utc_text(deadline.ends_at),
+                received_on=deadline.received_on,
+                due_on=deadline.due_on,
+                ends_at=deadline.ends_at,
             ),
             approved_by=self._demands.approved_by,
             plan_fingerprint=approved_plan,
@@ -273,7 +273,7 @@ class Proof:
 
     def _fates(
         self, record: BatchRecord, verification: Verification | None, numbers: Iterator[int]
-    ) -> list[tuple[PersonOutcome, Finding]]:
+    ) -> list[tuple[Outcome, Finding]]:
         """Say of each user of a batch what is held to be true, and what looking for the user showed."""
         fates = []
         found_before = set(record.found)
@@ -281,12 +281,12 @@ class Proof:
             verification = None
         for position in range(record.user_count):
             outcome, finding = record.outcome_of(position), Finding.NOT_CHECKED
-            if outcome is PersonOutcome.ERASED:
+            if outcome is Outcome.ERASED:
                 number = next(numbers)
                 if verification is not None:
                     finding = verification.finding(number, record.number, position)
                 if finding is Finding.FOUND or (position in found_before and finding is not Finding.GONE):
-                    outcome, finding = PersonOutcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
+                    outcome, finding = Outcome.NOT_ERASED, Finding.FOUND if verification is not None else finding
             fates.append((outcome, finding))
         return fates
 
@@ -332,15 +332,15 @@ class Proof:
                 parts.Request(
                     request_id=request.request_id,
                     user_count=request.user_count or record.user_count,
-                    submitted_at=_time_text(request.submitted_at),
-                    completed_at=_time_text(request.completed_at),
+                    submitted_at=_time(request.submitted_at),
+                    completed_at=_time(request.completed_at),
                     vendor_created_on=request.created_on,
                     vendor_updated_on=request.updated_on,
                 )
                 for request in record.requests
             ],
             user_count=record.user_count,
-            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in PersonOutcome}),
+            outcome=parts.Counts(**{outcome.value: outcomes.count(outcome) for outcome in Outcome}),
             vendor_reported=parts.Counts(**record.reported.counts()),
             persons=persons,
             verification=None if looked is None else _told(looked, findings),
@@ -361,12 +361,12 @@ def _told(verification: Verification, findings: Sequence[Finding]) -> parts.Veri
     return parts.Verification(
         mode=verification.people,
         scope=parts.Scope.of(verification.scope),
-        since=parts.utc_text(verification.period.since),
-        until=parts.utc_text(verification.period.until),
+        since=verification.period.since,
+        until=verification.period.until,
         channel_types=tuple(verification.channel_types),
         **{finding.value: findings.count(finding) for finding in Finding},
     )
 
 
-def _time_text(seconds: int | None) -> str | None:
-    return parts.utc_text(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+def _time(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

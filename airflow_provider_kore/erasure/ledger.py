@@ -20,7 +20,8 @@ from typing import Protocol, TypedDict, cast
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
+from airflow_provider_kore.api.outcome import ErasureOutcome, Outcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import UserId, fingerprint
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
@@ -117,14 +118,6 @@ class BatchState(StrEnum):
     SENDING = "sending"
     ACCEPTED = "accepted"
     SETTLED = "settled"
-
-
-class PersonOutcome(StrEnum):
-    """What can be said of one user of a batch."""
-
-    ERASED = "erased"
-    OPEN = "open"
-    NOT_ERASED = "not_erased"
 
 
 class SubmittedErasureFields(TypedDict):
@@ -235,7 +228,7 @@ class BatchRecord:
         """How many of its users are not known to be erased."""
         return self.user_count if self.positions is None else len(self.positions)
 
-    def outcome_of(self, position: int) -> PersonOutcome:
+    def outcome_of(self, position: int) -> Outcome:
         """
         Say what is known of one of its users.
 
@@ -245,11 +238,11 @@ class BatchRecord:
         :param position: of the user, from 0.
         """
         if self.positions is not None and position not in self.positions:
-            return PersonOutcome.ERASED
+            return Outcome.ERASED
         if self.state is not BatchState.ACCEPTED:
-            return PersonOutcome.NOT_ERASED
+            return Outcome.NOT_ERASED
         _, open_, not_erased = self.requests[-1].reported or (0, 0, 0)
-        return PersonOutcome.NOT_ERASED if not_erased and not open_ else PersonOutcome.OPEN
+        return Outcome.NOT_ERASED if not_erased and not open_ else Outcome.OPEN
 
     @property
     def reported(self) -> ErasureOutcome:

@@ -11,17 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
 from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.deadlines import StatutoryDeadline, read_deadline, read_received_at
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.options import check_choice
-from airflow_provider_kore.period import Period, iso_text, read_period
+from airflow_provider_kore.period import Period, read_period
 from airflow_provider_kore.receipts import parts
 from airflow_provider_kore.receipts.account_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.storage.folder import read_sha256
+from airflow_provider_kore.times import utc_text
 from airflow_provider_kore.verification.findings import check_people
 
 OLDEST_EXPORT = timedelta(days=31)
@@ -239,8 +240,8 @@ def _read_export(value: object) -> Exported | None:
                 named = parts.Export(
                     manifest=manifest,
                     manifest_sha256=sha256,
-                    since=parts.utc_text(period.since),
-                    until=parts.utc_text(period.until),
+                    since=period.since,
+                    until=period.until,
                 )
                 channels = None if channel_types is None else frozenset(map(str, channel_types))
                 scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
@@ -302,7 +303,7 @@ def require_exported(
 
 
 def _require_period(demands: Demands, period: Period, erased_at: datetime | None) -> None:
-    now, until = datetime.now(UTC), iso_text(period.until)
+    now, until = datetime.now(UTC), utc_text(period.until, "auto")
     if demands.received_at is not None:
         zone = demands.received_at.tzinfo
         day = min(demands.received_at, now.astimezone(zone)).date()  # by another clock it can be in the future
@@ -321,8 +322,8 @@ def _require_period(demands: Demands, period: Period, erased_at: datetime | None
     wanted = read_period(demands.since, None, now)
     if wanted.since < period.since:
         raise KoreInputError(
-            f"The export begins at {iso_text(period.since)}, and the erasure is verified from {iso_text(wanted.since)} "
-            "on.",
+            f"The export begins at {utc_text(period.since, 'auto')}, and the erasure is verified from "
+            f"{utc_text(wanted.since, 'auto')} on.",
             remedy="Export from the same day on, or earlier.",
         )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureScope, check_scope
+from airflow_provider_kore.api.scope import ErasureScope, check_scope
 from airflow_provider_kore.api.users import fingerprint, fingerprint_in_order
 from airflow_provider_kore.api.watching import Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.erasure.evidence import Proof

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import fetch_members
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureScope, check_scope
 from airflow_provider_kore.api.members import MemberNames
+from airflow_provider_kore.api.scope import ErasureScope, check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.erasure.approval import plan_fingerprint
 from airflow_provider_kore.erasure.ledger import BatchRecord, ErasureLedger, Plan, make_plan

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureStatus, MatchedOutcome, match_outcome
+from airflow_provider_kore.api.matching import MatchedOutcome, match_outcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.erasure.ledger import BatchRecord, BatchState, ErasureLedger
 from airflow_provider_kore.exceptions import (

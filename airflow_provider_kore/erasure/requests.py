@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope, check_request_id
+from airflow_provider_kore.api.erase_request import check_request_id
+from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.watching import AcceptedErasure
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import KoreInputError

@@ -8,7 +8,8 @@ import time
 
 from airflow_provider_kore.api.calls import submit_erasure
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import ErasureRequest, ErasureScope
+from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure.ledger import BatchRecord, BatchState, ErasureLedger
 from airflow_provider_kore.exceptions import (
     Consequence,

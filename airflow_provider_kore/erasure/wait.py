@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypedDict
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome, RequestOutcomeFields
 from airflow_provider_kore.erasure.waiting import log_remarks, read_event
 from airflow_provider_kore.exceptions import KoreError

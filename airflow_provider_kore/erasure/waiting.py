@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
 from airflow_provider_kore import exceptions
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome, RequestOutcomeFields
 from airflow_provider_kore.compat import AirflowSensorTimeout
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreNotErasedError, KoreWaitError

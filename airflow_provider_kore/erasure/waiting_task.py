@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from airflow_provider_kore.api.account import AccountIdentity
 from airflow_provider_kore.api.calls import Conversation
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.api.watching import (
     AcceptedErasure,

@@ -21,12 +21,10 @@ from pydantic import JsonValue
 from airflow_provider_kore.api.account import KoreAccount, read_account
 from airflow_provider_kore.api.calls import fetch_status, submit_erasure
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.erasure import (
-    ErasureRequest,
-    ErasureStatus,
-    check_scope,
-)
+from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.route import client_faults
+from airflow_provider_kore.api.scope import check_scope
+from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.users import (
     check_user_count,
     check_user_ids,

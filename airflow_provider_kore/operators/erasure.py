@@ -18,7 +18,7 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.api.scope import ErasureScope
     from airflow_provider_kore.erasure.erasing_task import ErasingTask
     from airflow_provider_kore.reporting.lineage import Lineage
 

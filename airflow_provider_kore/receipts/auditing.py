@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
-from airflow_provider_kore.receipts.parts import Counts, Deadline, Export, Head, Person, Scope
+from airflow_provider_kore.receipts.parts import Counts, Deadline, Export, Head, Person, Scope, Verification
 from airflow_provider_kore.receipts.signing import verify
+from airflow_provider_kore.times import utc_text
 
 
 def audit(path: Path, public_key_pem: str, look: Callable[[Receipt], None]) -> Receipt | Manifest:
@@ -136,7 +138,7 @@ class Summary:
     def __init__(self) -> None:
         self.batches = 0
         self.batches_of_all = 0
-        self.settled_at = ""
+        self.settled_at = datetime.min.replace(tzinfo=UTC)
         self.verified = 0
         self.checks = {"gone": 0, "found": 0, "not_checkable": 0, "not_checked": 0}
         self.modes: dict[str, None] = {}
@@ -150,9 +152,8 @@ class Summary:
             self.checks["not_checked"] += receipt.user_count
             return
         self.verified += 1
-        period = f"from {verification.since or 'the beginning'} to {verification.until or 'then'}"
         bots = f" at {_bots(verification.scope)}" if verification.scope.known else ""
-        self.modes[f"{verification.mode}{bots}, {period}"] = None
+        self.modes[f"{verification.mode}{bots}, from {_span(verification)}"] = None
         for name, count in verification.counts().items():
             self.checks[name] += count
 
@@ -173,7 +174,7 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     yield f"Erasure of {_people(statement.user_count)} from {_bots(statement.scope)}"
     yield f"At {statement.host}, by the app {statement.client_id}"
     yield f"Task: {_task(statement)}"
-    yield f"Issued at {statement.issued_at} by {statement.iss} {statement.provider_version}"
+    yield f"Issued at {utc_text(statement.issued_at)} by {statement.iss} {statement.provider_version}"
     if statement.approved_by is not None:
         yield f"Approved by {statement.approved_by}"
     if statement.plan_fingerprint is not None:
@@ -189,7 +190,7 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     yield f"Outcome: {_counts(statement.outcome)}"
     yield f"Verification: {_verification(summary)}"
     if statement.received_at is not None:
-        yield f"Request received at {statement.received_at}"
+        yield f"Request received at {utc_text(statement.received_at)}"
     yield "Deadline: " + (
         "none is named" if statement.deadline is None else _deadline(statement, statement.deadline, summary)
     )
@@ -235,15 +236,18 @@ def _verification(summary: Summary) -> str:
 
 
 def _export(export: Export) -> str:
-    period = f"of {export.since} to {export.until}, " if export.since and export.until else ""
-    return f"{period}SHA-256 {export.manifest_sha256}"
+    return f"of {_span(export)}, SHA-256 {export.manifest_sha256}"
+
+
+def _span(part: Export | Verification) -> str:
+    return f"{utc_text(part.since)} to {utc_text(part.until)}"
 
 
 def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summary) -> str:
     asked = f"{deadline.regime.upper()}, received on {deadline.received_on}, due on {deadline.due_on}"
     outcome, left = statement.outcome, []
     if outcome.erased < outcome.total:
-        left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {statement.issued_at}")
+        left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {utc_text(statement.issued_at)}")
     if summary.batches < summary.batches_of_all:
         left.append(f"{summary.batches_of_all - summary.batches} batches are not in it")
     if isinstance(statement, Manifest) and (without := statement.never_submitted + statement.unclear):
@@ -252,4 +256,4 @@ def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summar
         met = "not met yet" if statement.issued_at <= deadline.ends_at else "not met"
         return f"{asked}: {met}, since {', and '.join(left)}"
     met = "met" if summary.settled_at <= deadline.ends_at else "not met"
-    return f"{asked}: {met}, since all were erased by {summary.settled_at}"
+    return f"{asked}: {met}, since all were erased by {utc_text(summary.settled_at)}"

@@ -34,7 +34,6 @@ from airflow_provider_kore.receipts.parts import (
     Verification,
     ascends,
     require,
-    utc_text,
 )
 from airflow_provider_kore.receipts.wording import ATTESTS, does_not_cover
 
@@ -59,9 +58,9 @@ class _Statement(Head):
         return Head(**{name: getattr(self, name) for name in Head.model_fields})
 
     @property
-    def issued_at(self) -> str:
-        """When it was signed, as text."""
-        return utc_text(datetime.fromtimestamp(self.iat, UTC))
+    def issued_at(self) -> datetime:
+        """When it was signed."""
+        return datetime.fromtimestamp(self.iat, UTC)
 
     def canonical(self) -> bytes:
         """Write it in the form that is signed."""
@@ -141,7 +140,7 @@ class Receipt(_Statement):
         return _receipt_file_name(self.requests[-1].request_id)
 
     @property
-    def settled_at(self) -> str:
+    def settled_at(self) -> datetime:
         """By when its outcome was known at the latest."""
         return self.requests[-1].completed_at or self.issued_at
 

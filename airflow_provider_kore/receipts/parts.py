@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from airflow_provider_kore.api.erasure import ErasureScope
-
-
-def utc_text(moment: datetime) -> str:
-    """
-    Write a time as receipts hold it, such as ``2026-11-24T13:00:00Z``.
-
-    :param moment: with a time zone; what is below a second is cut off.
-    """
-    if moment.tzinfo is None:
-        raise ValueError("a time without a time zone could be any")
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.times import in_utc
 
 
-def _check_time(text: str) -> str:
-    try:
-        same = utc_text(datetime.fromisoformat(text)) == text
-    except (ValueError, OverflowError):
-        same = False
-    if not same:
-        raise ValueError("must be a time such as 2026-11-24T13:00:00Z")
-    return text
-
-
-def _check_date(text: str) -> str:
-    try:
-        same = date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        same = False
-    if not same:
-        raise ValueError("must be a date such as 2026-11-24")
-    return text
+def _to_the_second(moment: datetime) -> datetime:
+    return in_utc(moment).replace(microsecond=0)
 
 
 Text = Annotated[str, Field(min_length=1)]
-Time = Annotated[str, AfterValidator(_check_time)]
-Date = Annotated[str, AfterValidator(_check_date)]
+Time = Annotated[AwareDatetime, AfterValidator(_to_the_second)]
+"""A time of any zone, which is written in UTC and to the second."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -156,8 +130,8 @@ class Deadline(Part):
     """
 
     regime: Literal["gdpr", "ccpa"]
-    received_on: Date
-    due_on: Date
+    received_on: date
+    due_on: date
     ends_at: Time
 
     @model_validator(mode="after")
@@ -205,9 +179,9 @@ class Verification(Part):
     """
 
     mode: Text
-    scope: Scope = Scope()
-    since: Time | None = None
-    until: Time | None = None
+    scope: Scope
+    since: Time
+    until: Time
     channel_types: tuple[Text, ...] = ()
     gone: Count = 0
     found: Count = 0
@@ -233,8 +207,8 @@ class Export(Part):
 
     manifest: Text
     manifest_sha256: Sha256
-    since: Time | None = None
-    until: Time | None = None
+    since: Time
+    until: Time
 
 
 class Head(Part):

@@ -11,7 +11,7 @@ from airflow_provider_kore.reporting.summary import summarize
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.api.scope import ErasureScope
 
 log = logging.getLogger(__name__)
 

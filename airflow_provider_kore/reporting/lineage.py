@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import JobFacet, RunFacet
 
-    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.api.scope import ErasureScope
 
     Lineage = OperatorLineage[OutputDataset, JobFacet | RunFacet]
 

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.reporting.summary import summarize
+from airflow_provider_kore.times import utc_text
 from airflow_provider_kore.verification.findings import Finding
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def publish(
                 "stage": stage.value,
                 **summarize(output, base_url, scope or ErasureScope((), all_bots=False)),
                 "submits": submits,
-                "started": _text(started),
-                "updated": _text(time.time()),
+                "started": utc_text(started),
+                "updated": utc_text(time.time()),
                 "deadline": None
                 if deadline is None
-                else deadline.as_of(datetime.now(UTC)) | {"ends_at": _text(deadline.ends_at.timestamp())},
+                else deadline.as_of(datetime.now(UTC)) | {"ends_at": utc_text(deadline.ends_at)},
                 "receipt": receipt["uri"] if isinstance(receipt, Mapping) else None,
                 "dry_run": output.get("dry_run") is True,
                 "verification": _counts(output.get("verification")),
@@ -122,7 +123,3 @@ def _counts(verification: object) -> dict[str, object] | None:
     if not isinstance(verification, Mapping):
         return None
     return {finding.value: verification.get(finding.value) for finding in Finding}
-
-
-def _text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.api.scope import ErasureScope
 
 COUNTS = ("user_count", "batch_count", "erased", "open", "not_erased")
 

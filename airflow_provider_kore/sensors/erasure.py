@@ -17,7 +17,7 @@ from airflow_provider_kore.user_ids import TakesUserIds
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.api.erasure import ErasureScope
+    from airflow_provider_kore.api.scope import ErasureScope
     from airflow_provider_kore.erasure.waiting_task import WaitingTask
     from airflow_provider_kore.reporting.lineage import Lineage
 

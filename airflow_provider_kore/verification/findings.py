@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef

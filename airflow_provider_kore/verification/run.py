@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from airflow_provider_kore.api.erasure import check_scope
 from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreResumeError
 from airflow_provider_kore.hooks.kore import KoreHook

@@ -17,13 +17,11 @@ from airflow_provider_kore.api.calls import (
     fetch_status,
     submit_erasure,
 )
-from airflow_provider_kore.api.erasure import (
-    ErasureRequest,
-    ErasureScope,
-    Verdict,
-)
+from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.errors import NoAnswer
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
+from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,
@@ -399,7 +397,7 @@ def test_the_status_is_one_get_without_a_body():
         "/api/public/bot/eraseUsersData/status/eud-1",
         None,
     )
-    assert [entry.verdict for entry in played.result.entries] == [Verdict.ERASED]
+    assert [entry.outcome for entry in played.result.entries] == [Outcome.ERASED]
 
 
 def test_a_request_id_that_leads_elsewhere_is_not_asked_for():

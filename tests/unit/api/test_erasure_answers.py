@@ -8,20 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.erasure import (
-    ErasureOutcome,
-    NotJsonError,
-    Verdict,
-    check_request_id,
-    count_outcome,
-    decode_json,
-    match_outcome,
-    read_request_id,
-    read_status,
-    read_verdict,
-    show_wording,
-    status_path,
-)
+from airflow_provider_kore.api.decoding import NotJsonError, decode_json
+from airflow_provider_kore.api.erase_request import check_request_id, read_request_id
+from airflow_provider_kore.api.matching import count_outcome, match_outcome
+from airflow_provider_kore.api.outcome import ErasureOutcome, Outcome
+from airflow_provider_kore.api.status import read_outcome, read_status, show_wording, status_path
 from airflow_provider_kore.api.users import ChannelUserId
 from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreUnreadableAnswerError
 
@@ -338,22 +329,22 @@ def test_whatever_object_comes_is_refused_or_leaves_everybody_open_or_not_erased
 
 @pytest.mark.parametrize("status", GOOD)
 def test_a_good_word_in_any_case_is_erased(status):
-    assert read_verdict(status) is Verdict.ERASED
+    assert read_outcome(status) is Outcome.ERASED
 
 
 @pytest.mark.parametrize("status", [*OPEN, "in progress", "InProgress"])
 def test_a_missing_status_or_an_open_word_is_open(status):
-    assert read_verdict(status) is Verdict.OPEN
+    assert read_outcome(status) is Outcome.OPEN
 
 
 @pytest.mark.parametrize("status", BAD)
 def test_any_other_status_is_not_proven_erased(status):
-    assert read_verdict(status) is Verdict.NOT_ERASED
+    assert read_outcome(status) is Outcome.NOT_ERASED
 
 
 @given(st.text() | some_json)
 def test_no_other_value_is_erased(status):
-    assert (read_verdict(status) is Verdict.ERASED) == good(status)
+    assert (read_outcome(status) is Outcome.ERASED) == good(status)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kinds_of_ids import USUAL_IDS
 
-from airflow_provider_kore.api.erasure import (
-    ErasureRequest,
-    ErasureScope,
-    check_scope,
-)
+from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.scope import ErasureScope, check_scope
 from airflow_provider_kore.api.users import (
     ChannelUserId,
     check_user_count,

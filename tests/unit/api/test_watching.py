@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from playing_kore import WALL_START, Clock, Played, error, http, pacing, play, play_all, status_of
 
 from airflow_provider_kore.api.calls import ATTEMPTS
-from airflow_provider_kore.api.erasure import ErasureOutcome
 from airflow_provider_kore.api.errors import NoAnswer
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import (
     LAST_LOOKS,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure.approval import check_approved, plan_fingerprint
 from airflow_provider_kore.erasure.ledger import BatchRecord, make_plan
 from airflow_provider_kore.exceptions import Consequence, KoreInputError

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.erasure import ErasureOutcome, ErasureScope
+from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import (
     ChannelUserId,
     fingerprint,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.erasure import wait as progress_module
 from airflow_provider_kore.erasure.wait import KEPT_REMARKS, ROUND, Progress

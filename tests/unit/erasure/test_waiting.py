@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore import exceptions
-from airflow_provider_kore.api.erasure import ErasureOutcome
+from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import AcceptedErasure, RequestOutcome
 from airflow_provider_kore.compat import AirflowSensorTimeout
 from airflow_provider_kore.erasure.waiting import (

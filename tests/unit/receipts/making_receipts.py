@@ -1,6 +1,6 @@
 """Receipts to test with: any valid one by Hypothesis, and one that is written down."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -19,11 +19,11 @@ from airflow_provider_kore.receipts.parts import (
     Run,
     Scope,
     Verification,
-    utc_text,
 )
 
 DIGEST_KEY = "a key that is held apart"
 ISSUED_AT = 1_790_000_000
+at, day = datetime.fromisoformat, date.fromisoformat
 
 
 def private_pem(key, encryption=None):
@@ -45,11 +45,18 @@ HEAD = Head(
     client_id="cs-1",
     scope=Scope(bot_ids=("st-1", "st-2")),
     run=Run(dag_id="erase", run_id="manual__2026-09-21", task_id="erase", map_index=-1, try_number=1),
-    received_at="2026-09-01T08:00:00Z",
-    deadline=Deadline(regime="gdpr", received_on="2026-09-01", due_on="2026-10-01", ends_at="2026-10-01T21:59:59Z"),
+    received_at=at("2026-09-01T08:00:00Z"),
+    deadline=Deadline(
+        regime="gdpr", received_on=day("2026-09-01"), due_on=day("2026-10-01"), ends_at=at("2026-10-01T21:59:59Z")
+    ),
     approved_by="dpo",
     plan_fingerprint="ab" * 16,
-    export=Export(manifest="s3://bucket/manifest.json", manifest_sha256="cd" * 32),
+    export=Export(
+        manifest="s3://bucket/manifest.json",
+        manifest_sha256="cd" * 32,
+        since=at("2026-06-01T00:00:00Z"),
+        until=at("2026-09-20T10:00:00Z"),
+    ),
 )
 SMALL_HEAD = Head(host="https://a", client_id="cs-1", scope=Scope(all_bots=True), run=HEAD.run)
 
@@ -64,7 +71,7 @@ def receipt(request_id="eud-1", users=("a@example.com", "b@example.com", "c@exam
     counts = Counts(**{name: outcomes.count(name) for name in ("erased", "open", "not_erased")})
     defaults = {
         "batch": BatchNumber(number=1, of=1),
-        "requests": [request(request_id, len(users), completed_at="2026-09-20T10:00:00Z")],
+        "requests": [request(request_id, len(users), completed_at=at("2026-09-20T10:00:00Z"))],
         "user_count": len(users),
         "outcome": counts,
         "vendor_reported": counts,
@@ -78,8 +85,8 @@ def receipt(request_id="eud-1", users=("a@example.com", "b@example.com", "c@exam
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
-times = st.none() | st.datetimes(datetime(1970, 1, 1), timezones=st.timezones()).map(utc_text)
-dates = st.dates().map(lambda day: day.isoformat())
+moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.timezones())
+times = st.none() | moments
 digests = st.text("0123456789abcdef", min_size=16, max_size=16).map("kd:{}".format)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 OUTCOMES = ["erased", "open", "not_erased"]
@@ -95,21 +102,23 @@ def counts_of(draw, total, most_erased=None):
 
 @st.composite
 def deadlines(draw):
-    days = sorted([draw(dates), draw(dates)])
+    days = sorted([draw(st.dates()), draw(st.dates())])
     return Deadline(
         regime=draw(st.sampled_from(["gdpr", "ccpa"])),
         received_on=days[0],
         due_on=days[1],
-        ends_at=f"{days[1]}T23:59:59Z",
+        ends_at=datetime.combine(days[1], time(23, 59, 59), UTC),
     )
 
 
+scopes = st.builds(Scope, all_bots=st.booleans()) | st.lists(texts, unique=True).map(
+    lambda bots: Scope(bot_ids=tuple(sorted(bots)))
+)
 heads = st.builds(
     Head,
     host=texts,
     client_id=texts,
-    scope=st.builds(Scope, all_bots=st.booleans())
-    | st.lists(texts, unique=True).map(lambda bots: Scope(bot_ids=tuple(sorted(bots)))),
+    scope=scopes,
     run=st.builds(
         Run, dag_id=texts, run_id=texts, task_id=texts, map_index=st.integers(-1, 99), try_number=st.integers(0, 9)
     ),
@@ -117,7 +126,7 @@ heads = st.builds(
     deadline=st.none() | deadlines(),
     approved_by=st.none() | texts,
     plan_fingerprint=st.none() | texts,
-    export=st.none() | st.builds(Export, manifest=texts, manifest_sha256=hashes),
+    export=st.none() | st.builds(Export, manifest=texts, manifest_sha256=hashes, since=moments, until=moments),
 )
 
 
@@ -161,7 +170,22 @@ def receipts(draw):
         verification=None
         if checks is None
         else Verification(
-            mode=draw(texts), since=draw(times), until=draw(times), **{name: checks.count(name) for name in CHECKS}
+            mode=draw(texts),
+            scope=draw(scopes),
+            since=draw(moments),
+            until=draw(moments),
+            **{name: checks.count(name) for name in CHECKS},
         ),
         issued_at=draw(st.integers(0, ISSUED_AT)),
+    )
+
+
+def checked(**counts):
+    """Make a verification of what its counts say."""
+    return Verification(
+        mode="all",
+        scope=Scope(),
+        since=at("2026-06-01T00:00:00Z"),
+        until=at("2026-09-20T10:00:00Z"),
+        **counts,
     )

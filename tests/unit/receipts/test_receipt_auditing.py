@@ -1,13 +1,13 @@
 """A manifest is accepted with exactly its receipts beside it; and what is accepted is said in words."""
 
 import pytest
-from making_receipts import HEAD, KEYS, private_pem, public_pem, receipt, request
+from making_receipts import HEAD, KEYS, at, checked, private_pem, public_pem, receipt, request
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.auditing import Summary, audit, describe
 from airflow_provider_kore.receipts.book import ReceiptBook
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest
-from airflow_provider_kore.receipts.parts import BatchNumber, Counts, Head, Run, Scope, Verification
+from airflow_provider_kore.receipts.parts import BatchNumber, Counts, Head, Run, Scope
 from airflow_provider_kore.receipts.signing import ReceiptKey
 
 KEY = ReceiptKey.from_pem(private_pem(KEYS["EdDSA"]))
@@ -171,8 +171,8 @@ def words(*receipts, head=HEAD):
 
 
 def test_a_receipt_is_told_in_words():
-    checked = Verification(mode="all", since="2026-06-01T00:00:00Z", until="2026-09-20T10:00:00Z", not_checked=3)
-    told = words(receipt(verification=checked))
+    verification = checked(not_checked=3)
+    told = words(receipt(verification=verification))
     assert told[:13] == [
         "Erasure of 3 people from the bots st-1, st-2",
         "At https://platform.kore.ai, by the app cs-1",
@@ -188,13 +188,14 @@ def test_a_receipt_is_told_in_words():
         "Request received at 2026-09-01T08:00:00Z",
         "Deadline: GDPR, received on 2026-09-01, due on 2026-10-01: not met yet, since 2 people had not been erased by "
         "2026-09-21T14:13:20Z",
-        f"Export named: s3://bucket/manifest.json (SHA-256 {'cd' * 32})",
+        f"Export named: s3://bucket/manifest.json (of 2026-06-01T00:00:00Z to 2026-09-20T10:00:00Z, "
+        f"SHA-256 {'cd' * 32})",
     ]
     assert told[3].startswith("Issued at 2026-09-21T14:13:20Z by airflow-provider-kore ")
     assert told[13:] == [
         receipt().attests,
         "It does not cover:",
-        *(f"- {gap}" for gap in receipt(verification=checked).does_not_cover),
+        *(f"- {gap}" for gap in receipt(verification=verification).does_not_cover),
     ]
 
 
@@ -212,13 +213,16 @@ ALL = Counts(erased=1)
         ({"batch": BatchNumber(number=2, of=3)}, "Batches: 1 of 3; the others are not in this receipt"),
         ({}, "Verification: none; nothing was looked at after the erasure"),
         (
-            {"verification": Verification(mode="all", gone=1)},
-            "Verification: 1 gone, 0 found, 0 not checkable, 0 not checked (all, from the beginning to then)",
+            {"verification": checked(gone=1)},
+            "Verification: 1 gone, 0 found, 0 not checkable, 0 not checked (all, from 2026-06-01T00:00:00Z to 2026",
         ),
-        ({"completed_at": "2026-10-01T21:59:59Z"}, "on 2026-10-01: met, since all were erased by 2026-10-01T21:59:59Z"),
-        ({"completed_at": "2026-10-01T22:00:00Z"}, "on 2026-10-01: not met, since all were erased by 2026-10-01"),
         (
-            {"completed_at": "2026-09-20T10:00:00Z", "outcome": Counts(open=1)},
+            {"completed_at": at("2026-10-01T21:59:59Z")},
+            ": met, since all were erased by 2026-10-01T21:59:59Z",
+        ),
+        ({"completed_at": at("2026-10-01T22:00:00Z")}, "on 2026-10-01: not met, since all were erased by 2026-10-01"),
+        (
+            {"completed_at": at("2026-09-20T10:00:00Z"), "outcome": Counts(open=1)},
             "not met yet, since 1 person had not been erased by 2026-09-21T14:13:20Z",
         ),
         (
@@ -229,7 +233,7 @@ ALL = Counts(erased=1)
     ],
 )
 def test_each_part_is_told(fields, line):
-    completed_at = fields.get("completed_at", "2026-09-20T10:00:00Z")
+    completed_at = fields.get("completed_at", at("2026-09-20T10:00:00Z"))
     rest = {name: value for name, value in fields.items() if name != "completed_at"}
     made = receipt(
         users=("u-1",),
@@ -241,16 +245,16 @@ def test_each_part_is_told(fields, line):
 
 
 def test_of_several_receipts_the_latest_tells_by_when_all_were_erased():
-    at = ["2026-09-20T10:00:00Z", "2026-10-03T10:00:00Z", "2026-09-21T10:00:00Z"]
+    times = ["2026-09-20T10:00:00Z", "2026-10-03T10:00:00Z", "2026-09-21T10:00:00Z"]
     fields = {"users": ("u-1",), "persons": None, "outcome": ALL, "vendor_reported": ALL}
-    made = [receipt(requests=[request("eud-1", 1, completed_at=time)], **fields) for time in at]
+    made = [receipt(requests=[request("eud-1", 1, completed_at=at(time))], **fields) for time in times]
     assert [line for line in words(*made) if "not met, since all were erased by 2026-10-03T10:00:00Z" in line]
 
 
 def test_what_is_not_known_is_not_told():
     bare = Head(host="https://a", client_id="cs-1", scope=Scope(), run=HEAD.run)
     told = "\n".join(words(receipt(head=bare)))
-    assert not [name for name in ("Approved", "Fingerprint", "received at", "Export") if name in told]
+    assert not [name for name in ("Approved", "Fingerprint", "received at", "Export named") if name in told]
     assert "None" not in told
 
 

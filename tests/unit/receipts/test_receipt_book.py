@@ -6,14 +6,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from making_receipts import HEAD, KEYS, private_pem, public_pem, receipt, request
+from making_receipts import HEAD, KEYS, checked, private_pem, public_pem, receipt, request
 
 from airflow_provider_kore.exceptions import KoreReceiptError
 from airflow_provider_kore.receipts import wording
 from airflow_provider_kore.receipts.auditing import Summary, audit
 from airflow_provider_kore.receipts.book import ReceiptBook
 from airflow_provider_kore.receipts.documents import Manifest
-from airflow_provider_kore.receipts.parts import BatchNumber, Counts, Verification
+from airflow_provider_kore.receipts.parts import BatchNumber, Counts
 from airflow_provider_kore.receipts.signing import ReceiptKey, verify
 
 KEY = ReceiptKey.from_pem(private_pem(KEYS["EdDSA"]))
@@ -47,7 +47,7 @@ def test_a_single_receipt_is_the_evidence_by_itself(tmp_path):
 
 
 def test_several_receipts_have_a_manifest_that_adds_up(tmp_path):
-    looked_at = of_batch(2, 3, verification=Verification(mode="all", not_checked=3))
+    looked_at = of_batch(2, 3, verification=checked(not_checked=3))
     evidence = write(tmp_path, of_batch(1, 3), looked_at, of_batch(3, 3, persons=None))
     assert evidence["count"] == 3
     path = path_of(evidence)

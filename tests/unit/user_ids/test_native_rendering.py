@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_tasks import Returns, make_dag, render
 
-from airflow_provider_kore.api.erasure import check_scope
+from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator

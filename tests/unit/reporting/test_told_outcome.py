@@ -11,7 +11,7 @@ from airflow.sdk import Asset, AssetAlias
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.reporting.assets import note_outcome
 from airflow_provider_kore.reporting.lineage import openlineage_facets
 from airflow_provider_kore.reporting.summary import summarize
@@ -112,7 +112,7 @@ def test_without_openlineage_nothing_is_told(missing):
     program = f"""
 import sys
 sys.modules[{missing!r}] = None
-from airflow_provider_kore.api.erasure import ErasureScope
+from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.reporting.lineage import openlineage_facets
 print(openlineage_facets({{}}, {HOST!r}, ErasureScope((), True)))
 """
