@@ -52,10 +52,13 @@ class RendersText(BaseOperator):
     anything else that is empty. Here each renders to its value.
 
     :cvar must_render: the arguments that must not render to nothing.
+    :cvar must_not_vanish: the arguments that become empty text where they render to ``None``. The task refuses the
+        text, while ``None`` would mean that the argument is absent.
     :cvar rendered_by_airflow: the arguments in which a template renders as in any other operator.
     """
 
     must_render: ClassVar[Collection[str]] = ("kore_conn_id", "request_id", "destination", "user_ids")
+    must_not_vanish: ClassVar[Collection[str]] = ()
     rendered_by_airflow: ClassVar[Collection[str]] = ()
     _keeps_text = True
 
@@ -103,6 +106,8 @@ class RendersText(BaseOperator):
             rendered = self._render_field(name, written, context, jinja_env, seen_oids)
             if name in self.must_render:
                 require_rendered(name, written, rendered)
+            if name in self.must_not_vanish and rendered is None and written is not None:
+                rendered = ""
             setattr(self, name, rendered)
 
     def _render_field(

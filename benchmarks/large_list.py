@@ -87,7 +87,6 @@ def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, object]:
         user_ids=FileUserIds(uri, column="email"),
         bot_ids=["st-1"],
         batch_size=batch_size,
-        wait_for_completion=True,
     )
     store = FileStore(folder / "store")
     context: Any = {

@@ -82,6 +82,11 @@ def folded_address(user_id: UserId | None) -> str | None:
     return user_id.lower() if isinstance(user_id, str) and "@" in user_id else None
 
 
+def is_kore_id(user_id: UserId) -> bool:
+    """Tell whether a user id is Kore.ai's own, by which alone the user is named in an answer."""
+    return isinstance(user_id, str) and user_id.startswith("u-")
+
+
 def folded(user_id: UserId) -> UserId:
     """Give the one form of all spellings of a user id: of an e-mail address the folded one, else the id itself."""
     return folded_address(user_id) or user_id

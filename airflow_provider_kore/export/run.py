@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.history import HistoryKind, check_channel_types
 from airflow_provider_kore.api.person_history import HistoryRange
 from airflow_provider_kore.api.scope import ErasureScope, check_scope
-from airflow_provider_kore.api.users import ChannelUserId, UserId, digest, text_fault
+from airflow_provider_kore.api.users import ChannelUserId, UserId, digest
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -31,7 +30,7 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.export.folder import ExportFolder
 from airflow_provider_kore.export.person_files import Begun, PersonFiles
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.options import check_max_users
+from airflow_provider_kore.options import check_folder, check_max_users
 from airflow_provider_kore.period import Period, read_period
 from airflow_provider_kore.resumption import (
     UsageFields,
@@ -41,7 +40,6 @@ from airflow_provider_kore.resumption import (
     max_worker_wait,
     resume_after,
     state_is_lost,
-    usage_from_json,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, PlannedBatch, UserBatches
 
@@ -95,10 +93,10 @@ class ExportState:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> ExportState:
+    def from_json(cls, fields: Any) -> ExportState:
         """Read what :meth:`to_json` wrote."""
         begun = Begun(int(fields["query"]), fields["begun_sha256"])
-        return cls(float(fields["started"]), int(fields["done"]), begun, usage_from_json(fields["calls"]))
+        return cls(float(fields["started"]), int(fields["done"]), begun, fields["calls"])
 
 
 def export(operator: KoreExportUserDataOperator, context: Context, *, resumes: bool) -> dict[str, object]:
@@ -142,7 +140,7 @@ class ExportingTask:
         channel_types = None
         if self._operator.channel_types is not None:
             channel_types = check_channel_types(self._operator.channel_types)
-        folder = ExportFolder(_check_destination(self._operator.destination))
+        folder = ExportFolder(check_folder("destination", self._operator.destination))
         planned = self._plan(scope)
         if not planned:
             return self._end_empty()
@@ -189,7 +187,6 @@ class ExportingTask:
             self._operator.all_bots,
             allow_all_bots=self._account.allow_all_bots,
             allowed_bot_ids=self._account.allowed_bot_ids,
-            flag="all_bots",
         )
 
     def _plan(self, scope: ErasureScope) -> list[PlannedBatch]:
@@ -364,17 +361,6 @@ class ExportingTask:
 
 
 _COUNTED = tuple(kind.value for kind in HistoryKind)
-
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-
-
-def _check_destination(value: object) -> str:
-    if not isinstance(value, str) or text_fault(value) or not _URI.fullmatch(value):
-        raise KoreInputError(
-            "destination must be the URI of a folder.",
-            remedy="Pass one such as s3://bucket/exports/2026-01 or file:///data/exports.",
-        )
-    return value
 
 
 def _taken(why: str) -> KoreInputError:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
+from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.exceptions import KoreError
-from airflow_provider_kore.options import check_choice, check_flag, check_seconds
+from airflow_provider_kore.options import (
+    check_choice,
+    check_flag,
+    check_folder,
+    check_literal,
+    check_literal_period,
+    check_literal_scope,
+    check_max_users,
+    check_seconds,
+)
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
@@ -96,6 +107,12 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
         **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
     ) -> None:
         super().__init__(**kwargs)
+        check_literal_scope(bot_ids, all_bots)
+        check_literal(partial(check_folder, "destination"), destination)
+        check_literal_period(since, until)
+        if channel_types is not None:
+            check_literal(check_channel_types, channel_types)
+        check_literal(check_max_users, max_users)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
         self.all_bots = all_bots
@@ -125,11 +142,12 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
         from airflow_provider_kore.export.run import export
-        from airflow_provider_kore.reporting.page_report import Stage, publish_refusal
+        from airflow_provider_kore.hooks.kore import KoreHook
+        from airflow_provider_kore.reporting.page_report import Stage, publish
 
         try:
             return export(self, context, resumes=resumes)
         except KoreError:
             # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
-            publish_refusal(self, context, Stage.EXPORTING)
+            publish(self, context, Stage.EXPORTING, {}, base_url=KoreHook(self.kore_conn_id).find_base_url())
             raise

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.options import check_choice, check_flag, check_seconds
+from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.options import (
+    check_choice,
+    check_flag,
+    check_literal,
+    check_literal_period,
+    check_literal_scope,
+    check_on_not_checkable,
+    check_people,
+    check_seconds,
+)
 from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
@@ -45,7 +55,8 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         how long Kore.ai keeps conversations for you. Templated.
     :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
         Templated.
-    :param verify: ``"all"``, or ``"sample:N"`` people chosen by chance. Templated.
+    :param people: how many of the users to search for: ``"all"`` (default), or ``"sample:N"`` for N users chosen by
+        chance. Templated.
     :param channel_types: of which channels to look for messages; any names, such as ``korevg`` for voice. By
         ``messages-lite`` all others are looked at too.
     :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
@@ -64,7 +75,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         "all_bots",
         "since",
         "until",
-        "verify",
+        "people",
         "kore_conn_id",
     )
     ui_color = "#e8f0e4"
@@ -77,7 +88,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         all_bots: bool | str = False,
         since: object,
         until: object = None,
-        verify: str = "all",
+        people: str = "all",
         channel_types: Sequence[str] = ("rtm",),
         on_not_checkable: Literal["fail", "warn"] = "fail",
         on_empty: Literal["fail", "skip"] = "fail",
@@ -87,14 +98,18 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
     ) -> None:
         super().__init__(**kwargs)
+        check_literal_scope(bot_ids, all_bots)
+        check_literal_period(since, until)
+        check_literal(check_people, people)
+        check_literal(check_channel_types, channel_types)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
         self.all_bots = all_bots
         self.since = since
         self.until = until
-        self.verify = verify
+        self.people = people
         self.channel_types = channel_types
-        self.on_not_checkable = check_choice("on_not_checkable", on_not_checkable, ("fail", "warn"))
+        self.on_not_checkable = check_on_not_checkable(on_not_checkable)
         self.on_empty = check_choice("on_empty", on_empty, ("fail", "skip"))
         self.deferrable = check_flag("deferrable", deferrable)
         self.timeout = check_seconds("timeout", timeout)
@@ -122,7 +137,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
             all_bots=self.all_bots,
             since=self.since,
             until=self.until,
-            people=self.verify,
+            people=self.people,
             channel_types=self.channel_types,
             on_not_checkable=self.on_not_checkable,
             on_empty=self.on_empty,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
 from airflow_provider_kore.receipts.parts import Counts, Head
 from airflow_provider_kore.receipts.signing import ReceiptKey
-from airflow_provider_kore.storage.folder import StorageFolder
 
 
 class ReceiptFields(TypedDict):
@@ -19,28 +18,30 @@ class ReceiptFields(TypedDict):
     count: int
 
 
-class _ReceiptFolder(StorageFolder):
-    def _error(self, name: str, fault: str) -> KoreReceiptError:
-        return KoreReceiptError(
-            f"The file {name} {fault}.",
-            consequence=Consequence.SENT,
-            remedy="Check the folder, the rights of the worker to write there, and that the provider of its file "
-            "system is installed. Then clear the task: it writes its receipts again.",
-        )
+class Folder(Protocol):
+    """Where receipts are written."""
+
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file whole, and return its SHA-256 in hex."""
+        ...
+
+    def uri_of(self, name: str) -> str:
+        """Return the URI of a file."""
+        ...
 
 
 class ReceiptBook:
     """
     Write the receipts of one try into a folder, of which one at a time is in memory.
 
-    :param uri_of_folder: such as ``s3://connection@bucket/receipts`` or ``file:///data/receipts``.
+    :param folder: where to write.
     :param key: signs them.
     :param head: what is common to them.
     """
 
-    def __init__(self, uri_of_folder: str, key: ReceiptKey, head: Head) -> None:
+    def __init__(self, folder: Folder, key: ReceiptKey, head: Head) -> None:
         self.head = head
-        self._folder = _ReceiptFolder(uri_of_folder)
+        self._folder = folder
         self._key = key
         self._listed: list[ListedReceipt] = []
         self._vendor_reported = Counts()

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import random
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef
 
@@ -33,20 +31,6 @@ class Finding(StrEnum):
     FOUND = "found"
     NOT_CHECKABLE = "not_checkable"
     NOT_CHECKED = "not_checked"
-
-
-def check_people(value: object) -> str:
-    """
-    Accept which users to verify.
-
-    :param value: ``"all"``, or ``"sample:N"`` with N of at least 1.
-    :raises KoreInputError: if it is anything else.
-    """
-    if not isinstance(value, str) or not re.fullmatch(r"all|sample:[1-9][0-9]{0,8}", value):
-        raise KoreInputError(
-            'people must be "all", or "sample:N" with a number, such as "sample:20".', remedy="Correct people."
-        )
-    return value
 
 
 def sample_seed(context: Context, account: KoreAccount) -> bytes:
@@ -104,7 +88,7 @@ class Verification:
         """
         Choose which users to verify.
 
-        :param people: see :func:`check_people`.
+        :param people: see :func:`~airflow_provider_kore.options.check_people`.
         :param user_count: how many users there are.
         :param seed: the same seed chooses the same sample, so that a retry checks again the users who were found.
         """

@@ -16,6 +16,7 @@ from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreResumeError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.options import check_people
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.resumption import (
     UsageFields,
@@ -26,7 +27,7 @@ from airflow_provider_kore.resumption import (
     state_is_lost,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
-from airflow_provider_kore.verification.findings import Verification, check_people, sample_seed
+from airflow_provider_kore.verification.findings import Verification, sample_seed
 from airflow_provider_kore.verification.search import CheckedUser, search_users
 from airflow_provider_kore.verification.verdict import verification_failures
 
@@ -98,7 +99,6 @@ class VerifyRun:
             arguments.all_bots,
             allow_all_bots=True,  # only reads
             allowed_bot_ids=None,
-            flag="all_bots",
         )
         channel_types = check_channel_types(arguments.channel_types)
         period = read_period(arguments.since, arguments.until, now)

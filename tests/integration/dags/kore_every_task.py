@@ -22,7 +22,7 @@ FOLDER = Path(os.environ["KORE_FOLDER"])
 SPENT_BUDGET = "KORE_SPENT_BUDGET" in os.environ
 SINCE = timedelta(days=6)
 BOTS = {"bot_ids": ["st-1"]}
-WAITS = {"wait_for_completion": True, "poll_interval": 1, "timeout": 120}
+WAITS = {"poll_interval": 1, "timeout": 120}
 MODES = {"deferrable": {"deferrable": True}}
 SENSOR_MODES = dict(MODES)
 
@@ -53,9 +53,8 @@ def kore_every_task() -> None:
         erase = KoreEraseUserDataOperator(
             task_id=name,
             batch_size=1,
-            verify="all",
-            verify_since=SINCE,
-            receipt_path=(FOLDER / f"receipts_{mode}").as_uri(),
+            verify={"people": "all", "since": SINCE},
+            receipt={"folder": (FOLDER / f"receipts_{mode}").as_uri()},
             **people,
             **WAITS,
         )
@@ -69,15 +68,17 @@ def kore_every_task() -> None:
         decorated(file_of(f"decorated_{mode}"))
 
     submit = KoreEraseUserDataOperator(
-        task_id="submit", user_ids=file_of("submit"), batch_size=1, deferrable=True, **BOTS
+        task_id="submit",
+        user_ids=file_of("submit"),
+        batch_size=1,
+        wait_for_completion=False,
+        deferrable=True,
+        **BOTS,
     )
     for mode, arguments in SENSOR_MODES.items():
         KoreErasureSensor(
             task_id=f"wait_{mode}",
             request_id=submit.output,
-            user_ids=file_of("submit"),
-            verify="all",
-            verify_since=SINCE,
             poke_interval=1,
             timeout=120,
             **arguments,

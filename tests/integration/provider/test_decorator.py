@@ -31,7 +31,7 @@ except ImportError:  # Airflow 3.1
 WAITS = pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 PEOPLE = [f"Xq7ZwK{number}@example.com" for number in range(1, 6)]
 MARK = "Xq7ZwK"
-ARGUMENTS = {"task_id": "erase", "bot_ids": ["st-1"], "wait_for_completion": True, "poll_interval": 0.1, "timeout": 20}
+ARGUMENTS = {"task_id": "erase", "bot_ids": ["st-1"], "poll_interval": 0.1, "timeout": 20}
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_airflow_knows_the_decorator():
 
 
 def test_its_task_is_the_erasing_operator_under_the_name_of_the_function():
-    operator = task.kore_erase(bot_ids=["st-1"], wait_for_completion=True)(people)().operator
+    operator = task.kore_erase(bot_ids=["st-1"], wait_for_completion=False)(people)().operator
     assert isinstance(operator, KoreEraseUserDataOperator)
-    assert (operator.task_id, operator.bot_ids, operator.wait_for_completion) == ("people", ["st-1"], True)
+    assert (operator.task_id, operator.bot_ids, operator.wait_for_completion) == ("people", ["st-1"], False)
     assert operator.operator_name == "@task.kore_erase"
 
 

@@ -408,7 +408,7 @@ def test_a_total_that_is_not_met_fails_and_names_the_place_and_the_digest(export
     assert isinstance(end.error, KoreExportError)
     assert end.text.startswith(place(1))
     assert "not all" in end.text
-    assert "Nobody is erased by this task." in end.text
+    assert "No user is erased by this task." in end.text
     assert not any(person in end.text for person in PEOPLE)
     assert names(folder) == ["export.json"]
 

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_kore.sandbox.account import Account
 from airflow_provider_kore.sandbox.requests import ReceivedRequest
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.tokens import generate_key_pair
+from airflow_provider_kore.sandbox.tokens import with_key_pair
 
 START = 1_800_000_000.0
 ERASE = "/api/public/bot/eraseUsersData"
@@ -117,13 +117,14 @@ def caller(new_caller):
 
 @pytest.fixture(scope="session")
 def key_pair():
-    return generate_key_pair()
+    return with_key_pair(Settings())
 
 
 @pytest.fixture
 def rsa_caller(key_pair):
     def make(**settings):
-        return Caller(Settings(public_key=key_pair.public_key, **settings), key_pair.private_key)
+        with_public_key, private_key = key_pair
+        return Caller(with_public_key.changed(settings), private_key)
 
     return make
 

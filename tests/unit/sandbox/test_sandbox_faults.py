@@ -210,4 +210,4 @@ def test_any_answer_can_be_scripted(struck):
 )
 def test_a_fault_that_makes_no_sense_is_refused(content):
     with pytest.raises(ValueError, match=r"\w"):
-        Fault.from_json(content)
+        Fault.model_validate(content)

@@ -38,7 +38,7 @@ READ_BY_PYTHON = [
     "line\r\nline\n",
 ]
 OPERATORS = {
-    KoreEraseUserDataOperator: {"user_ids": "s3://b", "bot_ids": ["1"], "wait_for_completion": True},
+    KoreEraseUserDataOperator: {"user_ids": "s3://b", "bot_ids": ["1"]},
     KoreErasureSensor: {"request_id": "eud-1"},
     KoreExportUserDataOperator: {
         "user_ids": "s3://b",
@@ -163,12 +163,12 @@ def test_an_xcom_gives_what_it_is_also_where_it_is_empty():
                 task_id="task",
                 user_ids=first.output["users"],
                 bot_ids=first.output["bots"],
-                remove_data_from_all_bots=first.output["all"],
+                all_bots=first.output["all"],
                 dry_run=first.output["dry"],
             )
         xcoms = {("first", "users"): [], ("first", "bots"): [], ("first", "all"): False, ("first", "dry"): False}
         rendered = render(operator, xcoms=xcoms)
-        assert (rendered.bot_ids, rendered.remove_data_from_all_bots, rendered.is_dry_run) == ([], False, False)
+        assert (rendered.bot_ids, rendered.all_bots, rendered.is_dry_run) == ([], False, False)
         assert rendered.user_ids.values == []
 
 
@@ -189,7 +189,7 @@ def test_the_arguments_of_a_decorated_function_render_as_those_of_any_decorated_
 
 @pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
 @pytest.mark.parametrize("template", ["{{ params.missing }}", "s3://{{ params.missing }}", "{{ params.x.y }}"])
-@pytest.mark.parametrize("name", ["bot_ids", "kore_conn_id", "receipt_path", "is_dry_run"])
+@pytest.mark.parametrize("name", ["bot_ids", "kore_conn_id", "receipt", "is_dry_run"])
 def test_what_is_undefined_is_an_error_and_no_value(template, native, name):
     with make_dag(native=native):
         operator = KoreEraseUserDataOperator(task_id="task", user_ids="s3://b", bot_ids=["1"])
