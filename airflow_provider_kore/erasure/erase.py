@@ -37,6 +37,8 @@ from airflow_provider_kore.triggers.event import waiting_broke_off
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_kore.reporting.lineage import ReportsLineage
+
 log = logging.getLogger(__name__)
 
 

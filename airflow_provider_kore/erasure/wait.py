@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.conversation import Conversation
-from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
+from airflow_provider_kore.api.matching import count_outcome
+from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.deadlines import StatutoryDeadline
 from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.hooks.kore import KoreHook
@@ -105,7 +106,7 @@ class Poller:
         self._started = started
         self._request_of = request_of
 
-    def watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = assess_by_count) -> ErasureWatch:
+    def watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = count_outcome) -> ErasureWatch:
         """Make a watch of the requests of some batches."""
         return ErasureWatch(
             [self._request_of(number) for number in numbers],
