@@ -22,15 +22,14 @@ KEY = "a digest key"
 
 
 @pytest.fixture
-def erased(submitted, wait):
-    """Erase people, and return how the wait for it ended."""
+def erased(erase):
+    """Erase people."""
 
-    def erase(people=PEOPLE, **arguments):
-        end = wait(submitted(people), **arguments).run()
+    def run(people=PEOPLE):
+        end = erase(people).run()
         assert end.state == "success", end.text
-        return end
 
-    return erase
+    return run
 
 
 def counts(end):
@@ -149,7 +148,7 @@ def test_whatever_is_guessed_wrongly_who_is_left_is_found_and_who_is_not_is_gone
 
 
 def test_for_all_bots_the_full_calls_are_asked(verify, erased, sandbox):
-    erased([*PEOPLE[:2], CHANNEL_USER], bot_ids=["st-1"])
+    erased([*PEOPLE[:2], CHANNEL_USER])
     end = verify([*PEOPLE[:2], CHANNEL_USER], bot_ids=None, all_bots=True).run()
     assert isinstance(end.error, KoreVerificationError)
     assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 1, "not_checked": 0}
