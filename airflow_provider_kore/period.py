@@ -1,4 +1,4 @@
-"""The span of time that a task is about."""
+"""The period of a verification or an export."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ class Period:
     """
     Hold a span of time.
 
-    :param since: its begin, in UTC.
-    :param until: its end, in UTC; later.
+    :param since: its start, in UTC.
+    :param until: its end, in UTC, which is later.
     """
 
     since: datetime
     until: datetime
 
     def to_json(self) -> dict[str, str]:
-        """Write both ends as ISO 8601 texts."""
+        """Write start and end as ISO 8601 text."""
         return {"since": utc_text(self.since, "auto"), "until": utc_text(self.until, "auto")}
 
 
 def read_period(since: object, until: object, now: datetime) -> Period:
     """
-    Read the span of time that a task is told.
+    Read the arguments ``since`` and ``until`` of a task.
 
-    Each end is a ``datetime``, a ``date`` (its first moment), either of them as ISO 8601 text, or a ``timedelta``
-    before ``now``. What names no time zone is UTC.
+    Each is a ``datetime``, a ``date`` (its first moment), either of them as ISO 8601 text, or a ``timedelta`` before
+    ``now``. A time without a time zone is in UTC.
 
-    :param since: its begin.
-    :param until: its end; ``None`` for ``now``.
-    :param now: what counts as now, with a time zone.
-    :raises KoreInputError: if an end is anything else, or they are not in order, or the end is yet to come.
+    :param since: start of the period.
+    :param until: end of the period; ``None`` for ``now``.
+    :param now: the present, with a time zone.
+    :raises KoreInputError: if one of them is anything else, they are not in order, or the end lies in the future.
     """
     now = in_utc(now)
     period = Period(_read_moment("since", since, now), now if until is None else _read_moment("until", until, now))
@@ -48,7 +48,7 @@ def read_period(since: object, until: object, now: datetime) -> Period:
         )
     if period.until > now:
         raise KoreInputError(
-            f"until ({utc_text(period.until, 'auto')}) must not be later than {utc_text(now, 'auto')}: what is to come "
+            f"until ({utc_text(period.until, 'auto')}) must not be later than {utc_text(now, 'auto')}: the future "
             "cannot be read.",
             remedy="Correct until, or leave it out.",
         )

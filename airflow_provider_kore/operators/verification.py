@@ -129,20 +129,6 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         return self._run(context).resume()
 
     def _run(self, context: Context) -> VerifyRun:
-        from airflow_provider_kore.verification.run import VerifyArguments, VerifyRun  # not needed to read a DAG
+        from airflow_provider_kore.verification.run import VerifyRun  # not needed to read a DAG
 
-        arguments = VerifyArguments(
-            user_ids=self.user_ids,
-            bot_ids=self.bot_ids,
-            all_bots=self.all_bots,
-            since=self.since,
-            until=self.until,
-            people=self.people,
-            channel_types=self.channel_types,
-            on_not_checkable=self.on_not_checkable,
-            on_empty=self.on_empty,
-            deferrable=self.deferrable,
-            timeout=self.timeout,
-            kore_conn_id=self.kore_conn_id,
-        )
-        return VerifyRun(self, arguments, context)
+        return VerifyRun(self, context)

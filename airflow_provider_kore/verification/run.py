@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pydantic import TypeAdapter
 
@@ -37,17 +37,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyArguments:
-    """Hold the rendered arguments of :class:`KoreVerifyErasureOperator`, which describes them."""
+class VerifyTask(Protocol):
+    """The arguments of a task that verifies, rendered; :class:`KoreVerifyErasureOperator` describes them."""
 
     user_ids: object
     bot_ids: object
-    all_bots: object
+    all_bots: bool | str
     since: object
     until: object
-    people: object
-    channel_types: object
+    people: str
+    channel_types: Sequence[str]
     on_not_checkable: str
     on_empty: str
     deferrable: bool
@@ -79,34 +78,29 @@ class VerifyRun:
     """
     Run one attempt of a task that verifies.
 
-    :param operator: leaves the worker.
-    :param arguments: of the operator.
+    :param task: the operator; its arguments are rendered.
     :param context: of the running task.
     """
 
-    def __init__(self, operator: BaseOperator, arguments: VerifyArguments, context: Context) -> None:
-        self._operator = operator
-        self._arguments = arguments
+    def __init__(self, task: VerifyTask, context: Context) -> None:
+        self._operator = cast("BaseOperator", task)
+        self._task = task
         self._context = context
-        self._hook = KoreHook(arguments.kore_conn_id)
-        self._batches = UserBatches(arguments.user_ids, USUAL_BATCH_SIZE, sys.maxsize)
+        self._hook = KoreHook(task.kore_conn_id)
+        self._batches = UserBatches(task.user_ids, USUAL_BATCH_SIZE, sys.maxsize)
 
     def start(self) -> dict[str, object]:
         """Check everything, and verify one user after the other."""
-        arguments, now = self._arguments, datetime.now(UTC)
-        scope = check_scope(
-            arguments.bot_ids,
-            arguments.all_bots,
-            allow_all_bots=True,  # only reads
-            allowed_bot_ids=None,
-        )
-        channel_types = check_channel_types(arguments.channel_types)
-        period = read_period(arguments.since, arguments.until, now)
-        people = check_people(arguments.people)
+        task, now = self._task, datetime.now(UTC)
+        # The task only reads, so that it may ask about bots from which the connection does not let it erase.
+        scope = check_scope(task.bot_ids, task.all_bots, allow_all_bots=True, allowed_bot_ids=None)
+        channel_types = check_channel_types(task.channel_types)
+        period = read_period(task.since, task.until, now)
+        people = check_people(task.people)
         identity = self._read_users()
-        if not self._user_count and arguments.on_empty == "skip":
-            raise AirflowSkipException("There are no users to verify.")
         if not self._user_count:
+            if task.on_empty == "skip":
+                raise AirflowSkipException("There are no users to verify.")
             raise KoreInputError(
                 "There are no users to verify.", remedy="Check the source, or set on_empty='skip' if that can happen."
             )
@@ -142,14 +136,14 @@ class VerifyRun:
                 yield CheckedUser(planned.number, position, user_id)
 
     def _verify(self, state: VerifyState) -> dict[str, object]:
-        verification, arguments = state.verification, self._arguments
-        deadline = state.started + arguments.timeout
+        verification, task = state.verification, self._task
+        deadline = state.started + task.timeout
         end = search_users(
             self._hook,
             verification,
             self._users(),
             state.usage,
-            max_worker_wait=max_worker_wait(arguments.deferrable),
+            max_worker_wait=max_worker_wait(task.deferrable),
             deadline=deadline,
         )
         if end.seconds > 0:
@@ -164,7 +158,7 @@ class VerifyRun:
             verification,
             self._user_count,
             [] if end.failure is None else [end.failure],
-            fail_if_not_checkable=arguments.on_not_checkable == "fail",
+            fail_if_not_checkable=task.on_not_checkable == "fail",
         )
         if failures:
             push_outcome(self._operator, self._context, output)

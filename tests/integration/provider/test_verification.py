@@ -22,15 +22,14 @@ KEY = "a digest key"
 
 
 @pytest.fixture
-def erased(submitted, wait):
-    """Erase people, and return how the wait for it ended."""
+def erased(erase):
+    """Erase people."""
 
-    def erase(people=PEOPLE, **arguments):
-        end = wait(submitted(people), **arguments).run()
+    def run(people=PEOPLE):
+        end = erase(people).run()
         assert end.state == "success", end.text
-        return end
 
-    return erase
+    return run
 
 
 def counts(end):

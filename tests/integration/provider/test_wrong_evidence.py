@@ -15,7 +15,7 @@ from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure import evidence as proof
-from airflow_provider_kore.erasure import ledger
+from airflow_provider_kore.erasure import ledger, run
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreExportError,
@@ -197,13 +197,13 @@ def test_evidence_does_not_tell_that_all_were_erased_while_a_batch_was_never_acc
 
 
 def test_a_receipt_tells_what_the_task_returned_also_after_a_break(erase, sandbox, folder, no_back_off, monkeypatch):
-    search, calls = proof.search_users, []
+    search, calls = run.search_users, []
 
     def leave_once(*arguments, **options):
         calls.append(1)
         return SearchEnd(0.1) if len(calls) == 1 else search(*arguments, **options)
 
-    monkeypatch.setattr(proof, "search_users", leave_once)
+    monkeypatch.setattr(run, "search_users", leave_once)
     monkeypatch.setattr(ledger, "BATCHES_TOGETHER", 1)  # or fifty batches, and one more
     sandbox.configure(duration=0.0)
     monkeypatch.setattr("airflow_provider_kore.api.watching.UNREADABLE_POLLS", 1)
@@ -217,7 +217,7 @@ def test_a_receipt_tells_what_the_task_returned_also_after_a_break(erase, sandbo
         "deferrable": True,
     }
     end = erase(PEOPLE[:2], batch_size=1, **arguments).run()
-    assert [deferral["state"]["stage"] for deferral in end.deferrals] == ["verifying"]
+    assert [deferral["state"]["phase"] for deferral in end.deferrals] == ["verify"]
     assert (end.output["erased"], end.output["not_erased"]) == (1, 1)
     outcomes = [receipt["outcome"] for receipt in read_receipts(folder)]
     assert sum(outcome["not_erased"] for outcome in outcomes) == 1, outcomes

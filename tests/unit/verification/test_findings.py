@@ -1,13 +1,11 @@
 """The findings add up at any moment, and no user is gone who was not verified."""
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT
-from airflow_provider_kore.verification.findings import Finding, check_people
+from airflow_provider_kore.verification.findings import Finding
 from tests.unit.verification.verifying import FINDINGS, findings_of, place, record, reread, start
 
 
@@ -73,17 +71,3 @@ def test_the_output_names_a_limited_number_of_each_finding():
     assert output["found"] == output["not_checkable"] == NAMED_IN_OUTPUT + 1
     assert len(output["found_users"]) == len(output["not_checkable_users"]) == NAMED_IN_OUTPUT
     assert output["since"] == "2026-11-01T00:00:00Z"
-
-
-@pytest.mark.parametrize("people", ["all", "sample:1", "sample:999999999"])
-def test_which_users_to_verify_is_a_word(people):
-    assert check_people(people) == people
-
-
-@pytest.mark.parametrize(
-    "people",
-    ["", "none", "None", "ALL", "sample", "sample:", "sample:0", "sample:-1", 1, None, True, "all "],
-)
-def test_anything_else_is_refused(people):
-    with pytest.raises(KoreInputError):
-        check_people(people)
