@@ -14,6 +14,7 @@ from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.erasure.ledger import BatchRecord
 from airflow_provider_kore.erasure.options import Demands
+from airflow_provider_kore.erasure.receipt_folder import ReceiptFolder
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreError,
@@ -213,7 +214,9 @@ class Proof:
         """Write a receipt for each batch that was ever accepted, and a manifest if there are several."""
         if self._demands.receipt_path is None or self._demands.receipt_key is None:
             return None
-        book = ReceiptBook(self._demands.receipt_path, self._demands.receipt_key, self._head(context, approved_plan))
+        book = ReceiptBook(
+            ReceiptFolder(self._demands.receipt_path), self._demands.receipt_key, self._head(context, approved_plan)
+        )
         numbers = count()
         nameless: KoreInputError | None = None
         left = {record.number: record for record in self._records if record.requests and self._was_seen(record)}
@@ -323,7 +326,7 @@ class Proof:
         if batch is not None and record.number not in self._unconfirmed:
             persons = [
                 parts.Person(
-                    digest=digest(user_id, self._account.digest_key), outcome=outcome.value, verification=finding.value
+                    digest=digest(user_id, self._account.digest_key), outcome=outcome, verification=finding.value
                 )
                 for user_id, (outcome, finding) in zip(batch, fates, strict=True)
             ]

@@ -15,11 +15,11 @@ from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.deadlines import StatutoryDeadline, read_deadline, read_received_at
+from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.options import check_choice
 from airflow_provider_kore.period import Period, read_period
 from airflow_provider_kore.receipts import parts
-from airflow_provider_kore.receipts.account_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 from airflow_provider_kore.storage.folder import read_sha256
 from airflow_provider_kore.times import utc_text
