@@ -166,7 +166,7 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     yield f"Erasure of {_people(statement.user_count)} from {_bots(statement.scope)}"
     yield f"At {statement.host}, by the app {statement.client_id}"
     mapped = f" [{run.map_index}]" if run.map_index >= 0 else ""
-    yield f"Task: {run.dag_id}, run {run.run_id}, task {run.task_id}{mapped}, try {run.try_number}"
+    yield f"Task: {run.dag_id}, run {run.run_id}, task {run.task_id}{mapped}, attempt {run.try_number}"
     yield f"Issued at {utc_text(statement.issued_at)} by {statement.iss} {statement.provider_version}"
     if statement.approved_by is not None:
         yield f"Approved by {statement.approved_by}"

@@ -93,17 +93,14 @@ class ReceiptKey:
 
     def sign(self, statement: Receipt | Manifest) -> bytes:
         """Write a receipt or manifest as a compact JWS."""
-        return (
-            jwt.PyJWS()
-            .encode(
-                statement.model_dump_json().encode(),
-                self._key,
-                algorithm=self.algorithm,
-                headers={"typ": f"{statement.kind}+jwt", "kid": self.key_id},
-                sort_headers=True,
-            )
-            .encode()
+        signed = jwt.PyJWS().encode(
+            statement.model_dump_json().encode(),
+            self._key,
+            algorithm=self.algorithm,
+            headers={"typ": f"{statement.kind}+jwt", "kid": self.key_id},
+            sort_headers=True,
         )
+        return signed.encode()
 
 
 _MODELS: dict[object, type[Receipt | Manifest]] = {

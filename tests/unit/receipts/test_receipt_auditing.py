@@ -169,7 +169,7 @@ def test_a_receipt_is_told_in_words():
     assert told[:13] == [
         "Erasure of 3 people from the bots st-1, st-2",
         "At https://platform.kore.ai, by the app cs-1",
-        "Task: erase, run manual__2026-09-21, task erase, try 1",
+        "Task: erase, run manual__2026-09-21, task erase, attempt 1",
         told[3],
         "Approved by dpo",
         "Fingerprint of the plan: abababababababababababababababab",
@@ -201,7 +201,7 @@ ALL = Counts(erased=1)
         ({"head": head(scope=Scope(all_bots=True))}, "Erasure of 1 person from all bots"),
         ({"head": head(scope=Scope(bot_ids=("st-1",)))}, "Erasure of 1 person from the bot st-1"),
         ({"head": head(scope=Scope())}, "Erasure of 1 person from bots that the task did not know"),
-        ({"head": head(map_index=0)}, "Task: erase, run manual__2026-09-21, task erase [0], try 1"),
+        ({"head": head(map_index=0)}, "Task: erase, run manual__2026-09-21, task erase [0], attempt 1"),
         ({"head": head(deadline=None)}, "Deadline: none is named"),
         ({"batch": BatchNumber(number=2, of=3)}, "Batches: 1 of 3; the others are not in this receipt"),
         ({}, "Verification: none; nothing was checked after the erasure"),
