@@ -255,7 +255,7 @@ class Evidence:
             if batch is None
             else [
                 parts.Person(
-                    digest=digest(user_id, self._account.digest_key), outcome=outcome.value, verification=finding.value
+                    digest=digest(user_id, self._account.digest_key), outcome=outcome, verification=finding.value
                 )
                 for user_id, (outcome, finding) in zip(batch, users, strict=True)
             ],

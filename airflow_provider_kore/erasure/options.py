@@ -23,7 +23,7 @@ from airflow_provider_kore.options import (
 )
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.receipts import parts
-from airflow_provider_kore.receipts.account_key import receipt_key_of
+from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 
 

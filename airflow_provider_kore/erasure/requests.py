@@ -170,8 +170,8 @@ class WaitRun(ErasureRun):
 
     def __init__(self, task: SensorTask, context: Context, *, resumes: bool = False) -> None:
         waiting = Waiting(task.deferrable, task.reschedule, task.poke_interval, task.timeout)
-        super().__init__(cast("ReportsLineage", task), context, task.kore_conn_id, waiting, resumes=resumes)
         self._arguments = task
+        super().__init__(cast("ReportsLineage", task), context, task.kore_conn_id, waiting, resumes=resumes)
 
     def _submit(self, rest: RunState | None = None) -> Result:  # noqa: ARG002 # nothing is ever left to submit
         """Submit nothing: make the ledger of what others submitted, and wait."""

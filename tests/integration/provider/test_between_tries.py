@@ -238,7 +238,7 @@ def export(sandbox, keys, tmp_path):  # noqa: F811
 def said(statement, receipts):
     summary = Summary()
     for receipt in receipts:
-        summary.look(receipt)
+        summary.add(receipt)
     return "\n".join(describe(statement, summary))
 
 

@@ -17,6 +17,7 @@ from airflow.sdk import Variable
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.async_client import AsyncKoreClient
+from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreConfigurationError,
@@ -27,7 +28,6 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.hooks import kore as kore_hook
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
-from airflow_provider_kore.receipts.account_key import receipt_key_of
 from tests.integration.provider.conftest import connect
 from tests.integration.provider.task_runner import TaskRunner
 from tests.integration.provider.test_hook_and_clients import (

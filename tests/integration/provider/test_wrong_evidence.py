@@ -95,14 +95,9 @@ def read_receipts(folder):
 
 
 def said_of(end):
-    summary, receipts = Summary(), []
+    summary = Summary()
     path = Path(end.output["receipt"]["uri"].removeprefix("file://"))
-
-    def look(receipt):
-        summary.look(receipt)
-        receipts.append(receipt)
-
-    statement = audit(path, ReceiptKey.from_pem(PEM).public_key_pem, look)
+    statement = audit(path, ReceiptKey.from_pem(PEM).public_key_pem, summary.add)
     return "\n".join(describe(statement, summary))
 
 

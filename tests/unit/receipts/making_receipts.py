@@ -1,11 +1,13 @@
 """Receipts to test with: any valid one by Hypothesis, and one that is written down."""
 
+import hashlib
 from datetime import UTC, date, datetime, time
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import strategies as st
 
+from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.receipts.documents import Receipt
 from airflow_provider_kore.receipts.parts import (
@@ -22,6 +24,7 @@ from airflow_provider_kore.receipts.parts import (
 )
 
 DIGEST_KEY = "a key that is held apart"
+OUTCOMES = list(Outcome)
 ISSUED_AT = 1_790_000_000
 at, day = datetime.fromisoformat, date.fromisoformat
 
@@ -61,14 +64,34 @@ HEAD = Head(
 SMALL_HEAD = Head(host="https://a", client_id="cs-1", scope=Scope(all_bots=True), run=HEAD.run)
 
 
+class LocalFolder:
+    """Write files into a folder of this machine."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def write(self, name, content):
+        (self.path / name).write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    def uri_of(self, name):
+        return (self.path / name).as_uri()
+
+
 def request(request_id, user_count, **fields):
     return Request(request_id=request_id, user_count=user_count, **fields)
 
 
-def receipt(request_id="eud-1", users=("a@example.com", "b@example.com", "c@example.com"), head=HEAD, **fields):
+def receipt(
+    request_id="eud-1",
+    users=("a@example.com", "b@example.com", "c@example.com"),
+    head=HEAD,
+    issued_at=ISSUED_AT,
+    **fields,
+):
     """Make a receipt of people of whom the first is open, the second not erased, and the others erased."""
     outcomes = ["open", "not_erased", *["erased"] * len(users)][: len(users)]
-    counts = Counts(**{name: outcomes.count(name) for name in ("erased", "open", "not_erased")})
+    counts = Counts(**{name: outcomes.count(name) for name in OUTCOMES})
     defaults = {
         "batch": BatchNumber(number=1, of=1),
         "requests": [request(request_id, len(users), completed_at=at("2026-09-20T10:00:00Z"))],
@@ -76,12 +99,11 @@ def receipt(request_id="eud-1", users=("a@example.com", "b@example.com", "c@exam
         "outcome": counts,
         "vendor_reported": counts,
         "persons": [
-            Person(digest=digest(user, DIGEST_KEY), outcome=outcome)
+            Person(digest=digest(user, DIGEST_KEY), outcome=Outcome(outcome))
             for user, outcome in zip(users, outcomes, strict=True)
         ],
-        "issued_at": ISSUED_AT,
     }
-    return Receipt.about(head, **(defaults | fields))
+    return Receipt.about(head, **(defaults | fields)).model_copy(update={"iat": issued_at})
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -89,7 +111,6 @@ moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.
 times = st.none() | moments
 digests = st.text("0123456789abcdef", min_size=16, max_size=16).map("kd:{}".format)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
-OUTCOMES = ["erased", "open", "not_erased"]
 CHECKS = ["gone", "found", "not_checkable", "not_checked"]
 
 
@@ -142,7 +163,7 @@ def receipts(draw):
         if checks:  # nobody is erased whose data were found
             checks[: outcome.erased] = ["gone" if check == "found" else check for check in checks[: outcome.erased]]
         persons = [
-            Person(digest=name, outcome=outcome, verification=check)
+            Person(digest=name, outcome=Outcome(outcome), verification=check)
             for name, outcome, check in zip(names, outcomes, checks or ["not_checked"] * user_count, strict=True)
         ]
     more_erased = draw(st.integers(outcome.erased, user_count))
@@ -176,8 +197,7 @@ def receipts(draw):
             until=draw(moments),
             **{name: checks.count(name) for name in CHECKS},
         ),
-        issued_at=draw(st.integers(0, ISSUED_AT)),
-    )
+    ).model_copy(update={"iat": draw(st.integers(0, ISSUED_AT))})
 
 
 def checked(**counts):

@@ -1,4 +1,4 @@
-"""Where an account's receipt key is, which is read while a task runs and nowhere else."""
+"""Read the receipt key of an account, while a task runs and nowhere else."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _read_variable(name: str) -> str:
             f"The Airflow Variable {name}, which the field receipt_key_variable names, cannot be read "
             f"({type(error).__name__}).",
             consequence=Consequence.NOT_SENT,
-            remedy="Check that the task may read the Variable, and the secrets backend that holds it.",
+            remedy="Check that the task may read the Variable, and the secrets backend that has it.",
         ) from None
     if not isinstance(value, str) or not value.strip():
         raise KoreConfigurationError(
-            f"There is no Airflow Variable {name} that holds the receipt key.",
+            f"There is no Airflow Variable {name} with the receipt key.",
             consequence=Consequence.NOT_SENT,
             remedy="Put the PEM text of the key into it, or correct the field receipt_key_variable.",
         )

@@ -4,15 +4,16 @@ import json
 import traceback
 
 import pytest
-from making_receipts import KEYS, private_pem
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.receipts.account_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 
-PEM = private_pem(KEYS["EdDSA"])
+PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 KEY_ID = ReceiptKey.from_pem(PEM).key_id
 
 
