@@ -171,7 +171,7 @@ def fetch_status(
     http_request = Request("GET", status_path(request_id))
     if turn is None:
         turn = pacing.budget.turn(Call.STATUS, pacing.clock())
-    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id)))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id))
 
 
 def fetch_history_page(
@@ -188,7 +188,7 @@ def fetch_history_page(
     """
     turn = pacing.budget.turn(query.call, pacing.clock())
     http_request = Request("POST", query.path, query.body(skip))
-    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query)))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query))
 
 
 def fetch_history(
@@ -203,12 +203,8 @@ def fetch_history(
     :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
     :raises KoreError: see :func:`fetch_history_page`.
     """
-    return (
-        yield from _fetch_all(
-            lambda skip: fetch_history_page(query, skip, pacing, give_up_at),
-            consume,
-            key=lambda item: item[query.kind.id_key],
-        )
+    return _fetch_all(
+        lambda skip: fetch_history_page(query, skip, pacing, give_up_at), consume, lambda item: item[query.kind.id_key]
     )
 
 

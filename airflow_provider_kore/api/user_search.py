@@ -13,7 +13,7 @@ from airflow_provider_kore.api.history import (
     LiteQuery,
     Query,
 )
-from airflow_provider_kore.api.person_history import HistoryRange, channel_name, lite_queries, window_queries
+from airflow_provider_kore.api.history_range import HistoryRange, channel_name, lite_queries, window_queries
 from airflow_provider_kore.api.users import ChannelUserId, UserId
 
 LITE, CHANNEL, SPAN = "lite", "channel", "span"
