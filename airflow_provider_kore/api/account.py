@@ -109,7 +109,7 @@ class AccountIdentity(TypedDict):
 @dataclass(frozen=True, slots=True)
 class KoreAccount:
     """
-    Hold how to reach one account at Kore.ai, and the guards that the author of a DAG cannot widen.
+    How to reach one account at Kore.ai, and the guards that the author of a DAG cannot widen.
 
     Its ``repr`` shows no secret.
 
@@ -124,10 +124,10 @@ class KoreAccount:
     :param ca_bundle: a file or folder of certificates to trust instead of the usual ones.
     :param requests_per_minute: this process's share of the account's calls a minute.
     :param requests_per_hour: this process's share of the account's calls an hour.
-    :param allow_all_bots: whether people may be erased from, or exported from, all bots of the organisation at once.
+    :param allow_all_bots: whether users may be erased from, or exported from, all bots of the organisation at once.
     :param allowed_bot_ids: the only bots to erase from or to export; ``None`` for any.
     :param max_users: most users that one task may erase or export.
-    :param digest_key: the key of digests and fingerprints, which stand for people in logs, records, exports and
+    :param digest_key: the key of digests and fingerprints, which stand for users in logs, records, exports and
         receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that holds such a key instead.
@@ -153,7 +153,7 @@ class KoreAccount:
 
     def fingerprint_key(self) -> bytes:
         """
-        Give the key of fingerprints, which tell whether the users of two tries are the same.
+        Give the key of fingerprints, which tell whether the users of two attempts are the same.
 
         It is derived from the digest key, or from the account's secret if there is none, so that whoever reads
         Airflow's database alone cannot match a fingerprint to a person.
@@ -260,7 +260,7 @@ def _read_base_url(host: str | None, port: int | None) -> str:
         raise _fault("The connection's base URL has a path, query or fragment.", f"{remedy} The path is added to it.")
     if parts.scheme == "http" and not _is_loopback(name):
         raise _fault(
-            "The connection's base URL is http, which would show people's ids and the token to the network.",
+            "The connection's base URL is http, which would show users' ids and the token to the network.",
             "Use https; http is for the sandbox on this machine only.",
         )
     if own_port is None:

@@ -38,10 +38,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 4
-"""How often a call is tried that certainly was not received, or only reads, before its error goes on."""
+"""Attempts of a call that certainly was not received, or only reads, before its error is raised."""
 
 SHORT_WAIT = 10.0
-"""Seconds that a conversation waits in the line without asking again how long it still takes."""
+"""Seconds that a conversation waits in the queue without asking again how long it still takes."""
 
 
 def _exchange(
@@ -70,16 +70,16 @@ def _exchange(
 
 
 def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
-    """Wait in the line, and give up the place if the conversation is ended meanwhile, since others wait behind it."""
+    """Wait in the queue, and leave it if the conversation is ended meanwhile, since others wait behind."""
     try:
         while (seconds := turn.ask(now := pacing.clock())) > 0:
             if give_up_at is not None and now + seconds > give_up_at:
                 raise KoreThrottledError(
                     f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
                     consequence=turn.call.consequence,
-                    remedy="Clear the task to go on, or give it more time.",
+                    remedy="Clear the task to continue, or give it more time.",
                 )
-            # A long wait is looked into half-way, since those before may leave, or find their erasures ended.
+            # After half of a long wait it asks again, since those before may have left the queue.
             yield Pause(seconds if seconds <= SHORT_WAIT else seconds / 2)
     finally:
         turn.leave()

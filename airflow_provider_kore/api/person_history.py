@@ -43,7 +43,7 @@ LITE_REFUSALS: tuple[type[KoreError], ...] = (
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
     """
-    Hold a session or a message; its ``repr`` shows none of it.
+    A session or a message; its ``repr`` shows none of it.
 
     :param kind: which of the two.
     :param bot_id: the bot that was asked about; ``None`` for all bots.

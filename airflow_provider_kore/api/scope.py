@@ -12,7 +12,7 @@ from airflow_provider_kore.exceptions import KoreInputError
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
     """
-    Say from which bots people are erased: the listed ones, or all bots of the organisation.
+    The bots from which users are erased: the listed ones, or all bots of the organisation.
 
     :param bot_ids: the bots; empty when ``all_bots``.
     :param all_bots: every bot of the organisation.
@@ -49,7 +49,7 @@ def check_scope(
     :param allow_all_bots: whether the connection allows the scope of all bots.
     :param allowed_bot_ids: the bots that the connection allows; ``None`` for any.
     :param flag: how the task calls ``all_bots``.
-    :raises KoreInputError: if both scopes or neither are given, or the connection does not allow this one.
+    :raises KoreInputError: if both scopes or neither are passed, or the connection does not allow this one.
     """
     if not isinstance(all_bots, bool):
         raise KoreInputError(
@@ -59,13 +59,13 @@ def check_scope(
     bots = _check_bot_ids(bot_ids)
     if all_bots and bots:
         raise KoreInputError(
-            f"Both bot_ids and {flag}=True were given, and Kore.ai would ignore the bot_ids.",
-            remedy=f"Give one of the two: bot_ids for these bots, {flag}=True for all bots.",
+            f"Both bot_ids and {flag}=True were passed, and Kore.ai would ignore the bot_ids.",
+            remedy=f"Pass one of the two: bot_ids for these bots, {flag}=True for all bots.",
         )
     if not all_bots and not bots:
         raise KoreInputError(
-            f"Neither bot_ids nor {flag}=True was given, so there is no scope.",
-            remedy=f"Give bot_ids, or {flag}=True for all bots of the organisation.",
+            f"Neither bot_ids nor {flag}=True was passed, so there is no scope.",
+            remedy=f"Pass bot_ids, or {flag}=True for all bots of the organisation.",
         )
     if all_bots:
         if not allow_all_bots:
