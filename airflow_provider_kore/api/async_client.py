@@ -35,7 +35,7 @@ _NOT_RECEIVED = (
 
 class AsyncKoreClient:
     """
-    Hold conversations with Kore.ai on an event loop; the twin of :class:`KoreClient`.
+    Run conversations with Kore.ai on an event loop; the twin of :class:`KoreClient`.
 
     Made by :meth:`create`, which keeps slow work off the loop. Connections are kept. Therefore nothing may be submitted
     here: on a kept connection it could not be known whether an erasure was received, and aiohttp would send it again.

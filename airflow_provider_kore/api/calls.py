@@ -38,10 +38,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 4
-"""How often a call is tried that certainly was not received, or only reads, before its error goes on."""
+"""Attempts of a call that certainly was not received, or only reads, before its error is raised."""
 
 SHORT_WAIT = 10.0
-"""Seconds that a conversation waits in the line without asking again how long it still takes."""
+"""Seconds that a conversation waits in the queue without asking again how long it still takes."""
 
 
 def _exchange(
@@ -70,16 +70,16 @@ def _exchange(
 
 
 def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
-    """Wait in the line, and give up the place if the conversation is ended meanwhile, since others wait behind it."""
+    """Wait in the queue, and leave it if the conversation is ended meanwhile, since others wait behind."""
     try:
         while (seconds := turn.ask(now := pacing.clock())) > 0:
             if give_up_at is not None and now + seconds > give_up_at:
                 raise KoreThrottledError(
                     f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
                     consequence=turn.call.consequence,
-                    remedy="Clear the task to go on, or give it more time.",
+                    remedy="Clear the task to continue, or give it more time.",
                 )
-            # A long wait is looked into half-way, since those before may leave, or find their erasures ended.
+            # After half of a long wait it asks again, since those before may have left the queue.
             yield Pause(seconds if seconds <= SHORT_WAIT else seconds / 2)
     finally:
         turn.leave()
@@ -171,7 +171,7 @@ def fetch_status(
     http_request = Request("GET", status_path(request_id))
     if turn is None:
         turn = pacing.budget.turn(Call.STATUS, pacing.clock())
-    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id)))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id))
 
 
 def fetch_history_page(
@@ -188,7 +188,7 @@ def fetch_history_page(
     """
     turn = pacing.budget.turn(query.call, pacing.clock())
     http_request = Request("POST", query.path, query.body(skip))
-    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query)))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query))
 
 
 def fetch_history(
@@ -203,12 +203,8 @@ def fetch_history(
     :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
     :raises KoreError: see :func:`fetch_history_page`.
     """
-    return (
-        yield from _fetch_all(
-            lambda skip: fetch_history_page(query, skip, pacing, give_up_at),
-            consume,
-            key=lambda item: item[query.kind.id_key],
-        )
+    return _fetch_all(
+        lambda skip: fetch_history_page(query, skip, pacing, give_up_at), consume, lambda item: item[query.kind.id_key]
     )
 
 

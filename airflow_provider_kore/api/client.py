@@ -1,4 +1,4 @@
-"""The client of a worker: it holds the conversations of :mod:`~airflow_provider_kore.api.calls` over httpx."""
+"""The client of a worker: it runs the conversations of :mod:`~airflow_provider_kore.api.calls` over httpx."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TOO_LARGE = NoAnswer(received=True, reason=f"an answer of more than {LARGEST_ANS
 
 class KoreClient:
     """
-    Hold conversations with Kore.ai in a worker, blocking.
+    Run conversations with Kore.ai in a worker, blocking.
 
     Each request has a connection of its own: on a kept one that the server has just closed, it could not be known
     whether an erasure was received.

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask for one HTTP exchange; the answer to it is an :class:`Answer` or a :class:`NoAnswer`."""
+    """One HTTP exchange to make; the answer to it is an :class:`Answer` or a :class:`NoAnswer`."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Ask to wait for some seconds."""
+    """Some seconds to wait."""
 
     seconds: float
 
@@ -33,7 +33,7 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    Hold an HTTP answer.
+    An HTTP answer.
 
     :param status: HTTP status.
     :param retry_after: the header ``Retry-After`` as it came.
@@ -48,7 +48,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
     """
-    Say that no answer came that can be used.
+    No answer came that can be used.
 
     :param received: whether Kore.ai may have received the request.
     :param reason: what happened, without anything of the request or the answer.

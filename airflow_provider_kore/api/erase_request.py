@@ -17,7 +17,7 @@ ERASE_PATH = "/api/public/bot/eraseUsersData"
 @dataclass(frozen=True, slots=True)
 class ErasureRequest:
     """
-    Hold one erase call: the users of a batch, and the scope.
+    One erase call: the users of a batch, and the scope.
 
     Never empty; its ``repr`` shows a count, not the users.
 

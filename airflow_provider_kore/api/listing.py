@@ -14,7 +14,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """
-    Hold one page of a listing; its ``repr`` shows no item.
+    One page of a listing; its ``repr`` shows no item.
 
     :param total: how many items there are in all.
     :param more_available: whether there are pages behind this one.

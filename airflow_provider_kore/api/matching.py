@@ -27,7 +27,7 @@ def count_outcome(status: ErasureStatus, user_count: int | None) -> ErasureOutco
         still_open = min(answered.open, user_count)
         alarm = (
             f"ALARM: the answer for {status.request_id} names {answered.user_count} users where {user_count} were "
-            "submitted. Ask Kore.ai which users were touched; nobody in this request is counted as erased on it."
+            "submitted. Ask Kore.ai which users were touched; no user of this request is counted as erased on it."
         )
         return ErasureOutcome(0, still_open, user_count - still_open, (alarm,))
     missing = user_count - answered.user_count
@@ -44,7 +44,7 @@ def _wording_remarks(status: ErasureStatus) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class MatchedOutcome:
     """
-    Hold what an answer says of the submitted users.
+    What an answer says of the submitted users.
 
     :param outcome: the counts.
     :param resubmit: positions in the batch, from 0, of the users to submit again; ``None`` for the whole batch. None

@@ -43,7 +43,7 @@ class MemberNames:
     """
     Know who is a member of the account, as far as the names tell.
 
-    An e-mail address is the same in any case. A channel user id is no name that members have, so it matches nobody.
+    An e-mail address is the same in any case. A channel user id is no name that members have, so it matches no member.
 
     :param members: all names of each member.
     """

@@ -77,7 +77,7 @@ class RateBudget:
 
     def close(self, now: float, seconds: float) -> bool:
         """
-        Let nobody call for some seconds, because Kore.ai said that the budget is spent.
+        Let no call begin for some seconds, because Kore.ai said that the budget is spent.
 
         :return: whether it was open; of many calls that are throttled at once, one tells the log.
         """

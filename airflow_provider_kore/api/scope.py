@@ -12,7 +12,7 @@ from airflow_provider_kore.exceptions import KoreInputError
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
     """
-    Say from which bots people are erased: the listed ones, or all bots of the organisation.
+    The bots from which users are erased: the listed ones, or all bots of the organisation.
 
     :param bot_ids: the bots; empty when ``all_bots``.
     :param all_bots: every bot of the organisation.
@@ -47,7 +47,7 @@ def check_scope(
     :param all_bots: a real bool; a rendered ``"False"`` would be truthy and is refused.
     :param allow_all_bots: whether the connection allows the scope of all bots.
     :param allowed_bot_ids: the bots that the connection allows; ``None`` for any.
-    :raises KoreInputError: if both scopes or neither are given, or the connection does not allow this one.
+    :raises KoreInputError: if both scopes or neither are passed, or the connection does not allow this one.
     """
     if not isinstance(all_bots, bool):
         raise KoreInputError(

@@ -99,7 +99,7 @@ _RENDERED_NOTHING = frozenset({"none", "null", "nan", "undefined"})
 
 
 def text_fault(text: str) -> str | None:
-    """Say what is wrong with a text that should name somebody or something, without showing it."""
+    """Say what is wrong with a text that should name a user or something, without showing it."""
     if not text.strip():
         return "is blank"
     if text.strip().lower() in _RENDERED_NOTHING or _TEMPLATE_LEFTOVER.search(text):
@@ -138,7 +138,7 @@ def _user_id_fault(value: object) -> Fault | None:
 
 def check_user_id(value: object, place: int | str) -> UserId:
     """
-    Accept one user id as given, or refuse it by its place.
+    Accept one user id, or refuse it by its place.
 
     This is the one check of a user id, wherever it comes from.
 
@@ -160,10 +160,10 @@ def check_user_id(value: object, place: int | str) -> UserId:
 
 def check_user_ids(value: object) -> tuple[UserId, ...]:
     """
-    Accept a list of user ids as given, in its order, or refuse the whole of it.
+    Accept a list of user ids, in its order, or refuse the whole of it.
 
     :param value: a list, a tuple, or another sequence such as a lazy XCom; a bare string is refused, since "12"
-        would be read as "1" and "2", and so are a mapping and a set, whose order differs from try to try.
+        would be read as "1" and "2", and so are a mapping and a set, whose order differs from attempt to attempt.
     :raises KoreInputError: if it is not such a list, or holds anything that is not a user id.
     """
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):

@@ -52,7 +52,7 @@ Report = Callable[[ErasureOutcome, float | None], None]
 @dataclass(frozen=True, slots=True)
 class AcceptedErasure:
     """
-    Name an erasure request that Kore.ai accepted.
+    An erasure request that Kore.ai accepted.
 
     :param request_id: Kore.ai's id of it.
     :param user_count: how many users it has; ``None`` if that is not known.
@@ -73,7 +73,7 @@ RequestOutcomeFields = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
     """
-    Hold the outcome of one request, so far.
+    The outcome of one request, so far.
 
     :param request_id: the request.
     :param outcome: the counts.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import HistoryKind
-from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory, Write
+from airflow_provider_kore.api.history_range import HistoryRange
+from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory, Write
 from airflow_provider_kore.api.users import UserId, digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export.folder import SET_ASIDE, ExportFolder, GrowingFile

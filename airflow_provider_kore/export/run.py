@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.history import HistoryKind, check_channel_types
-from airflow_provider_kore.api.person_history import HistoryRange
+from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.scope import ErasureScope, check_scope
 from airflow_provider_kore.api.users import ChannelUserId, UserId, digest
 from airflow_provider_kore.compat import AirflowSkipException

@@ -483,7 +483,7 @@ def test_a_throttle_that_outlasts_the_timeout_is_given_up(export, sandbox):
     end = export(PEOPLE[:1]).run()
     assert isinstance(end.error, KoreThrottledError)
     assert end.text.startswith(place(1))
-    assert "Clear the task to go on" in end.text
+    assert "Clear the task to continue" in end.text
 
 
 def test_the_timeout_bounds_the_whole_try(export, sandbox, folder):

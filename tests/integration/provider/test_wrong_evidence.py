@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from airflow_provider_kore import resumption
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
-from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory
+from airflow_provider_kore.api.history_range import HistoryRange
+from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure import evidence as proof
 from airflow_provider_kore.erasure import ledger, run

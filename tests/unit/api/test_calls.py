@@ -564,7 +564,7 @@ def test_any_reading_waits_out_throttles_until_it_must_give_up(call):
     played = call([http(429, None, "40"), BAD_TOKEN, http(200, NOTHING)])
     assert played.sent_at == [1000, pytest.approx(1040), pytest.approx(1040)]
     problem, _ = failed(call, [http(429, None, "100")], KoreThrottledError, Consequence.ONLY_READ, give_up_at=1050.0)
-    assert "Clear the task to go on" in problem.remedy
+    assert "Clear the task to continue" in problem.remedy
 
 
 class Roles:
