@@ -6,7 +6,9 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from typing_extensions import TypedDict  # pydantic reads that of typing from Python 3.12 on
 
 from airflow_provider_kore.exceptions import Consequence, KoreWaitError
 

@@ -54,7 +54,7 @@ def describe_storage_error(error: BaseException) -> str:
 
     :param error: whatever a file system or ``ObjectStoragePath`` raised.
     """
-    described = []
+    described: list[str] = []
     link: BaseException | None = error
     while link is not None and len(described) < _MOST_CAUSES:
         described.append(": ".join([_class_name(link), *_details(link)]))
