@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from pydantic import BaseModel
-
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export.selection import Selection
-from airflow_provider_kore.export.user_files import ExportedFile, UserSummary
+from airflow_provider_kore.export.user_files import Counts, ExportedFile, UserSummary
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +15,10 @@ MANIFEST = "manifest.json"
 """The last file in the folder."""
 
 
-class Totals(BaseModel, frozen=True):
-    """Count users and items."""
+class Totals(Counts, frozen=True):
+    """Count users and their items."""
 
     users: int
-    sessions: int
-    messages: int
 
 
 class Manifest(Selection, frozen=True):

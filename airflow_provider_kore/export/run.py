@@ -102,7 +102,6 @@ class ExportRun:
         self._operator = operator
         self._arguments = arguments
         self._context = context
-        self._resumes = resumes
         self._state = state
         self._deadline = state.started + arguments.timeout
         self._hook = KoreHook(arguments.kore_conn_id)
@@ -185,7 +184,7 @@ class ExportRun:
             planned.append(PlannedBatch.of(number, batch, key))
         if self._batches.duplicates:
             log.info("%d exact duplicates among the user ids were folded.", self._batches.duplicates)
-        if not planned and self._arguments.on_empty == "skip" and not self._resumes:
+        if not planned and self._arguments.on_empty == "skip" and self._state.usage is None:
             raise AirflowSkipException("There are no users to export.")
         if not planned:
             raise KoreInputError(

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -24,27 +25,29 @@ IN_MEMORY = 8 * 1024 * 1024
 """In bytes: how much of a user's data is kept in memory."""
 
 
-class BotCounts(BaseModel, frozen=True):
-    """Say how many items of a user a bot has; ``bot_id`` is ``None`` for all bots."""
+class Counts(BaseModel, frozen=True):
+    """Count the items of a user, a bot or an export."""
 
-    bot_id: str | None
     sessions: int
     messages: int
 
 
-class ExportedFile(BaseModel, frozen=True):
+class BotCounts(Counts, frozen=True):
+    """Count the items that a bot has of a user; ``bot_id`` is ``None`` for all bots."""
+
+    bot_id: str | None
+
+
+class ExportedFile(Counts, frozen=True):
     """
     Describe a file of data.
 
     :param file: its name.
-    :param sessions: how many sessions it has; ``messages`` likewise.
     :param size: in bytes.
     :param sha256: of its content, in hex.
     """
 
     file: str
-    sessions: int
-    messages: int
     size: int
     sha256: str
 
@@ -65,6 +68,7 @@ class UserSummary(ExportedFile, Selection, frozen=True):
     by_bot: list[BotCounts]
 
 
+@dataclass(frozen=True, slots=True)
 class UserFiles:
     """
     Write the files of one user after the other.
@@ -77,36 +81,27 @@ class UserFiles:
     :param deadline: when the task ends, in seconds since the epoch.
     """
 
-    def __init__(
-        self,
-        client: KoreClient,
-        folder: ExportFolder,
-        wanted: HistoryRange,
-        selection: Selection,
-        digest_key: str,
-        deadline: float,
-    ) -> None:
-        self._client = client
-        self._folder = folder
-        self._wanted = wanted
-        self._selection = selection
-        self._digest_key = digest_key
-        self._deadline = deadline
+    client: KoreClient
+    folder: ExportFolder
+    wanted: HistoryRange
+    selection: Selection
+    digest_key: str = field(repr=False)
+    deadline: float
 
     def summary(self, name: str) -> UserSummary | None:
         """Read a user's summary; ``None`` if the file is not whole, or is of another selection."""
-        summary = self._folder.read_document(f"{name}.json", UserSummary)
-        return None if summary is None or self._selection.differences(summary) else summary
+        summary = self.folder.read_document(f"{name}.json", UserSummary)
+        return None if summary is None or self.selection.differences(summary) else summary
 
     def is_whole(self, name: str) -> bool:
         """Tell whether a user's file is there, and has not changed."""
         summary = self.summary(name)
-        return summary is not None and self._folder.sha256(f"{name}.jsonl") == summary.sha256
+        return summary is not None and self.folder.sha256(f"{name}.jsonl") == summary.sha256
 
     def seconds_until_turn(self, user_id: UserId) -> float:
         """Tell how long the first call about a user must wait at least."""
-        call = next(PersonHistory(user_id, self._wanted).queries()).call
-        return self._client.pacing.budget.seconds_until_turn(self._client.pacing.clock(), call)
+        call = next(PersonHistory(user_id, self.wanted).queries()).call
+        return self.client.pacing.budget.seconds_until_turn(self.client.pacing.clock(), call)
 
     def write(self, user_id: UserId, name: str) -> None:
         """
@@ -121,30 +116,28 @@ class UserFiles:
             is over.
         :raises KoreError: if Kore.ai cannot be asked.
         """
-        self._folder.remove(f"{name}.json", f"{name}.jsonl")
-        history = PersonHistory(user_id, self._wanted)
-        with SpooledTemporaryFile(IN_MEMORY) as content:
+        self.folder.remove(f"{name}.json", f"{name}.jsonl")
+        history = PersonHistory(user_id, self.wanted)
+        with _naming_faults_of_worker(), SpooledTemporaryFile(IN_MEMORY) as content:
             self._collect(history, content)
-            with _collecting():
-                size = content.tell()
-                content.seek(0)
-            sha256 = self._folder.write(f"{name}.jsonl", content)
-        self._folder.write_document(f"{name}.json", self._summarize(history, f"{name}.jsonl", size, sha256))
+            size = content.tell()
+            content.seek(0)
+            sha256 = self.folder.write(f"{name}.jsonl", content)
+        self.folder.write_document(f"{name}.json", self._summarize(history, f"{name}.jsonl", size, sha256))
 
     def _collect(self, history: PersonHistory, content: IO[bytes]) -> None:
         def write(item: HistoryItem) -> None:
             line = {"kind": item.kind.item_name, "bot_id": item.bot_id, "data": item.data}
-            with _collecting():
-                content.write(json.dumps(line).encode() + b"\n")
+            content.write(json.dumps(line).encode() + b"\n")
 
-        pacing = self._client.pacing
+        pacing = self.client.pacing
         for query in history.queries():
-            seconds_left = self._deadline - time.time()
+            seconds_left = self.deadline - time.time()
             if seconds_left <= 0:
                 raise KoreExportError(
                     "The time that the task has is over.", remedy="Clear the task to resume, or let timeout be longer."
                 )
-            self._client.run(history.ask(query, pacing, write, give_up_at=pacing.clock() + seconds_left))
+            self.client.run(history.ask(query, pacing, write, give_up_at=pacing.clock() + seconds_left))
 
     def _summarize(self, history: PersonHistory, file: str, size: int, sha256: str) -> UserSummary:
         sessions, messages = HistoryKind.SESSIONS, HistoryKind.MESSAGES
@@ -152,16 +145,16 @@ class UserFiles:
             BotCounts(
                 bot_id=bot_id, sessions=history.counts[sessions, bot_id], messages=history.counts[messages, bot_id]
             )
-            for bot_id in self._wanted.bot_ids
+            for bot_id in self.wanted.bot_ids
         ]
         return UserSummary(
-            **dict(self._selection),
+            **dict(self.selection),
             file=file,
             sessions=sum(bot.sessions for bot in by_bot),
             messages=sum(bot.messages for bot in by_bot),
             size=size,
             sha256=sha256,
-            named_in_data=None if history.own_id is None else digest(history.own_id, self._digest_key),
+            named_in_data=None if history.own_id is None else digest(history.own_id, self.digest_key),
             channels=history.channel_types,
             compared=history.compared,
             by_bot=by_bot,
@@ -169,10 +162,10 @@ class UserFiles:
 
 
 @contextmanager
-def _collecting() -> Iterator[None]:
+def _naming_faults_of_worker() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except OSError as error:  # of the temporary file: client and folder raise none
         raise KoreExportError(
             f"The export cannot be collected on the worker: {describe_storage_error(error)}.",
             remedy="Give the worker room in its folder for temporary files; then clear the task to resume.",
