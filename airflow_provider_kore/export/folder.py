@@ -1,21 +1,45 @@
-"""The folder of an export, and the files that grow while Kore.ai answers."""
+"""The folder of an export, which belongs to one task instance and its users."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from tempfile import SpooledTemporaryFile
+from datetime import datetime
+from typing import TypeVar
 
-from airflow_provider_kore.exceptions import KoreExportError
-from airflow_provider_kore.storage.errors import describe_storage_error
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from airflow_provider_kore.exceptions import KoreExportError, KoreInputError
+from airflow_provider_kore.export.selection import Selection
 from airflow_provider_kore.storage.folder import StorageFolder
 
-IN_MEMORY = 8 * 1024 * 1024
-"""In bytes: how much of a file that grows is kept in memory."""
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
-SET_ASIDE = ".begun"
-"""How the name of a file ends that the task left unfinished, to resume it later."""
+CLAIM = "export.json"
+"""The first file in the folder: what it is for."""
+
+_NAMES = {"users": "set of users"}
+"""How an error names a field of a claim, where the field's own name would be wrong English."""
+
+
+class Identity(Selection, frozen=True):
+    """
+    Tell one export from all others.
+
+    :param run: names the task instance, see :func:`~airflow_provider_kore.export.run.run_digest`.
+    :param users: the fingerprint of its users.
+    """
+
+    run: str
+    users: str
+
+
+class Claim(Identity, frozen=True):
+    """
+    Say which export a folder belongs to.
+
+    :param now: what counts as now in all attempts: a finished DAG run that is cleared gets another start from Airflow.
+    """
+
+    now: AwareDatetime
 
 
 class ExportFolder(StorageFolder):
@@ -26,83 +50,65 @@ class ExportFolder(StorageFolder):
     :raises KoreExportError: by every method, if the storage fails.
     """
 
-    def read_document(self, name: str) -> dict[str, object] | None:
-        """Read a file with a JSON object; ``None`` if there is none, or it contains anything else."""
+    def read_document(self, name: str, form: type[DocumentT]) -> DocumentT | None:
+        """Read a JSON document; ``None`` if there is none, or it has another form."""
+        content = self.read(name)
         try:
-            document = json.loads(self.read(name) or b"")
-        except (ValueError, RecursionError):
+            return None if content is None else form.model_validate_json(content)
+        except ValidationError:
             return None
-        return document if isinstance(document, dict) else None
 
-    def write_document(self, name: str, document: object) -> str:
-        """Write a JSON document, always in the same form, and return the file's SHA-256 in hex."""
-        return self.write(name, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
+    def write_document(self, name: str, document: BaseModel) -> str:
+        """Write a JSON document, and return the file's SHA-256 in hex."""
+        return self.write(name, document.model_dump_json(indent=2).encode() + b"\n")
 
-    def begin(self, name: str) -> GrowingFile:
-        """Begin a file whose content comes piece by piece."""
-        return GrowingFile(self, name)
+    def read_now(self, run: str, now: datetime) -> datetime:
+        """
+        Return what counts as now in a run.
+
+        :param run: of the export.
+        :param now: what counts as now, if the folder does not say.
+        :raises KoreInputError: if the folder is not understood.
+        """
+        claim = self.read_document(CLAIM, Claim)
+        if claim is None and self.read(CLAIM) is not None:
+            raise _not_free(f"it contains a file {CLAIM} that is not understood")
+        return claim.now if claim is not None and claim.run == run else now
+
+    def claim(self, identity: Identity, now: datetime) -> None:
+        """
+        Let the folder say which export it belongs to.
+
+        :raises KoreInputError: if it belongs to another one.
+        """
+        if self.read_document(CLAIM, Claim) is None:
+            self.write_document(CLAIM, Claim(**dict(identity), now=now))
+        self.require_claim(identity)
+
+    def require_claim(self, identity: Identity) -> None:
+        """
+        Refuse a folder that belongs to another export, also to one that began at the same moment.
+
+        :raises KoreInputError: if it does.
+        """
+        claim = self.read_document(CLAIM, Claim)
+        if claim is None:
+            raise _not_free(f"its file {CLAIM} is gone, or not understood")
+        if differences := identity.differences(claim):
+            others = " and ".join(_NAMES.get(name, name) for name in differences)
+            raise _not_free(f"it contains an export of another {others}")
 
     def _error(self, name: str, fault: str) -> KoreExportError:  # noqa: ARG002 # the task names the user
-        return _error(fault)
+        return KoreExportError(
+            f"The export {fault}.",
+            remedy="Check the destination, the rights of the worker there and the room, and that the provider of its "
+            "file system is installed; then clear the task to resume.",
+        )
 
 
-class GrowingFile:
-    """
-    Collect the content of a file, and write it when it is complete.
-
-    Nothing is in the folder before. Larger content waits on the worker's disk in a file without a name, which nobody
-    finds and which ends with the process, however that ends.
-
-    Whoever begins one must :meth:`finish` it, :meth:`set_aside` or :meth:`discard` it.
-
-    :ivar size: bytes so far.
-    """
-
-    def __init__(self, folder: ExportFolder, name: str) -> None:
-        self._folder = folder
-        self._name = name
-        self._content = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 # is closed when the file ends
-        self.size = 0
-
-    def write(self, content: bytes) -> None:
-        """Add content."""
-        with _collecting():
-            self._content.write(content)
-        self.size += len(content)
-
-    def finish(self) -> str:
-        """Write the file, and return its SHA-256 in hex."""
-        return self._end(self._name)
-
-    def set_aside(self) -> str:
-        """Write what there is so far under a name of its own, and return its SHA-256 in hex."""
-        return self._end(self._name + SET_ASIDE)
-
-    def discard(self) -> None:
-        """Drop the content and what was set aside of it, without an error, since there is another one already."""
-        self._content.close()
-        with suppress(KoreExportError):
-            self._folder.remove(self._name + SET_ASIDE)
-
-    def _end(self, name: str) -> str:
-        with _collecting():
-            self._content.seek(0)
-        sha256 = self._folder.write_from(name, self._content)
-        self._content.close()
-        return sha256
-
-
-def _error(fault: str) -> KoreExportError:
-    return KoreExportError(
-        f"The export {fault}.",
-        remedy="Check the destination, the rights of the worker there and the room, and that the provider of its file "
-        "system is installed; then clear the task to resume.",
+def _not_free(why: str) -> KoreInputError:
+    return KoreInputError(
+        f"The destination cannot be used: {why}.",
+        remedy="Give each export a folder of its own, for example by a template such as {{ run_id }}; or empty the "
+        "folder.",
     )
-
-
-@contextmanager
-def _collecting() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _error(f"cannot be collected on the worker: {describe_storage_error(error)}") from None

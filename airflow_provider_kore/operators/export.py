@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -141,12 +142,13 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
 
     def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
-        from airflow_provider_kore.export.run import export
+        from airflow_provider_kore.export.run import ExportArguments, ExportRun
         from airflow_provider_kore.hooks.kore import KoreHook
         from airflow_provider_kore.reporting.page_report import Stage, publish
 
+        arguments = ExportArguments(**{field.name: getattr(self, field.name) for field in fields(ExportArguments)})
         try:
-            return export(self, context, resumes=resumes)
+            return ExportRun(self, arguments, context, resumes=resumes).export()
         except KoreError:
             # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
             publish(self, context, Stage.EXPORTING, {}, base_url=KoreHook(self.kore_conn_id).find_base_url())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 _MEANINGS = {
     "AirflowNotFoundException": "the Airflow connection that the URI names is not defined",
@@ -30,6 +30,12 @@ _PROVIDERS = {
 }
 """By the scheme of a URI: the package that registers its file system with Airflow."""
 
+_STATUSES = ("response.ResponseMetadata.HTTPStatusCode", "status_code", "status", "code", "response.status_code")
+"""Where exceptions of object stores have the HTTP status."""
+
+_CODES = ("response.Error.Code", "error_code", "error_code.value", "reason")
+"""Where they have the storage's own code, such as ``NoSuchBucket``."""
+
 _NO_FILE_SYSTEM = re.compile(
     r"No filesystem registered for scheme ([a-z][a-z0-9+.-]*)"  # Airflow
     r"|Unsupported filesystem: '([a-z][a-z0-9+.-]*)'"  # universal_pathlib
@@ -48,30 +54,22 @@ def describe_storage_error(error: BaseException) -> str:
 
     :param error: whatever a file system or ``ObjectStoragePath`` raised.
     """
-    described = [": ".join([_class_name(link), *_details(link)]) for link in _chain(error)]
-    return ", caused by ".join(described)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Go from an exception to its causes."""
-    seen: set[int] = set()
+    described: list[str] = []
     link: BaseException | None = error
-    while link is not None and id(link) not in seen and len(seen) < _MOST_CAUSES:
-        yield link
-        seen.add(id(link))
+    while link is not None and len(described) < _MOST_CAUSES:
+        described.append(": ".join([_class_name(link), *_details(link)]))
         link = _cause(link)
+    return ", caused by ".join(described)
 
 
 def _cause(error: BaseException) -> BaseException | None:
     """Find the cause of an exception; a mere context counts only if it shows more than its class."""
-    keywords = getattr(error, "kwargs", None)  # of botocore's exceptions
-    wrapped = keywords.get("error") if isinstance(keywords, Mapping) else None
+    wrapped = _find(error, "kwargs.error")  # of botocore's exceptions
     if isinstance(wrapped, BaseException):
         return wrapped
     if error.__cause__ is not None or error.__suppress_context__:
         return error.__cause__
-    context = error.__context__
-    return context if context is not None and any(_details(context)) else None
+    return error.__context__ if error.__context__ is not None and any(_details(error.__context__)) else None
 
 
 def _class_name(error: BaseException) -> str:
@@ -80,67 +78,38 @@ def _class_name(error: BaseException) -> str:
 
 
 def _details(error: BaseException) -> list[str]:
-    details = [_meaning(error), _import(error), _file_system(error), _number(error), _http_status(error), _code(error)]
+    meanings = (_MEANINGS.get(kind.__name__) for kind in type(error).__mro__)
+    details = [next(filter(None, meanings), None), _text(error), _number(error)]
+    statuses = (_find(error, path) for path in _STATUSES)
+    details += [f"HTTP {status:d}" for status in statuses if isinstance(status, int) and 100 <= status <= 599][:1]
+    codes = (_find(error, path) for path in _CODES)
+    details += [code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)][:1]
     return [detail for detail in dict.fromkeys(details) if detail]
 
 
-def _meaning(error: BaseException) -> str | None:
-    names = (kind.__name__ for kind in type(error).__mro__)
-    return next((_MEANINGS[name] for name in names if name in _MEANINGS), None)
+def _find(error: BaseException, path: str) -> object:
+    """Follow a path of attributes and keys; ``None`` where it ends early."""
+    found: object = error
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    return found
 
 
-def _import(error: BaseException) -> str | None:
-    """Show the text of a failed import, which is about modules."""
-    if not isinstance(error, ImportError):
-        return None
+def _text(error: BaseException) -> str | None:
+    """Show what a failed import says, which is about modules, and name the scheme of a missing file system."""
     text = " ".join(str(error).split())
-    if not text or len(text) > _LONGEST_TEXT or "@" in text or "://" in text or not text.isprintable():
-        return f"the module {error.name} cannot be imported" if error.name else None
-    return text
-
-
-def _file_system(error: BaseException) -> str | None:
-    if not isinstance(error, ValueError) or not (found := _NO_FILE_SYSTEM.fullmatch(str(error))):
+    if isinstance(error, ImportError):
+        shown = len(text) <= _LONGEST_TEXT and text.isprintable() and "@" not in text and "://" not in text
+        return text if shown else None
+    if not isinstance(error, ValueError) or not (found := _NO_FILE_SYSTEM.fullmatch(text)):
         return None
     scheme = found[1] or found[2]
-    package = _PROVIDERS.get(scheme)
-    install = f"install {package}" if package else "install the Airflow provider of this file system"
-    return f"no file system is registered for the scheme {scheme}; {install}"
+    package = _PROVIDERS.get(scheme, "the Airflow provider of this file system")
+    return f"no file system is registered for the scheme {scheme}; install {package}"
 
 
 def _number(error: BaseException) -> str | None:
     """Show the error number in the words of the operating system, since the exception's own can be a server's."""
-    number = getattr(error, "errno", None)
-    if isinstance(error, OSError) and isinstance(number, int) and number in errno.errorcode:
-        return f"{errno.errorcode[number]}, {os.strerror(number)}"
-    return None
-
-
-def _http_status(error: BaseException) -> str | None:
-    response = getattr(error, "response", None)
-    metadata = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
-    candidates = (
-        metadata.get("HTTPStatusCode") if isinstance(metadata, Mapping) else None,
-        getattr(error, "status_code", None),
-        getattr(error, "status", None),
-        getattr(error, "code", None),
-        getattr(response, "status_code", None),
-    )
-    status = next((value for value in candidates if isinstance(value, int) and 100 <= value <= 599), None)
-    return None if status is None else f"HTTP {status:d}"
-
-
-def _code(error: BaseException) -> str | None:
-    """Show the code that a storage gives its error, such as ``NoSuchBucket``: a word, and no sentence."""
-    response = getattr(error, "response", None)
-    answered = response.get("Error") if isinstance(response, Mapping) else None
-    candidates = (
-        answered.get("Code") if isinstance(answered, Mapping) else None,
-        getattr(error, "error_code", None),
-        getattr(error, "reason", None),
-    )
-    for candidate in candidates:
-        code = getattr(candidate, "value", candidate)
-        if isinstance(code, str) and _CODE.fullmatch(code):
-            return code
+    if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in errno.errorcode:
+        return f"{errno.errorcode[error.errno]}, {os.strerror(error.errno)}"
     return None

@@ -26,7 +26,7 @@ PART = 8 * 1024 * 1024
 BEING_WRITTEN = ".part"
 """How the name of a file ends until all of it is there, where a file system shows it before."""
 
-_SHOWS_WHOLE_OBJECTS = frozenset({"s3", "gs", "abfs"})
+_OBJECT_STORES = {"s3", "gs", "abfs"}
 """
 How fsspec names the file systems of S3, Google Cloud Storage and Azure Blob Storage.
 
@@ -56,43 +56,22 @@ class StorageFolder:
 
     def read(self, name: str) -> bytes | None:
         """Read a file; ``None`` if there is none."""
-        with self._using(name, "read"):
-            try:
-                with closing(_open(self._files, self._path(name))) as file:
-                    content: bytes = file.read()
-                    return content
-            except FileNotFoundError:
-                return None
+        with self._failures(name, "read"), suppress(FileNotFoundError):
+            return b"".join(_chunks(self._files, self._path(name)))
+        return None
 
     def sha256(self, name: str) -> str | None:
         """Compute the SHA-256 of a file in hex; ``None`` if there is none."""
-        with self._using(name, "read"):
+        with self._failures(name, "read"):
             return _sha256(self._files, self._path(name))
-
-    def lines(self, name: str) -> Iterator[bytes]:
-        """Read a file line by line."""
-        with (
-            self._using(name, "read"),
-            closing(_open(self._files, self._path(name))) as file,
-            io.BufferedReader(file, CHUNK) as lines,
-        ):
-            yield from lines
 
     def remove(self, *names: str) -> None:
         """Remove the files that are there."""
         for name in names:
-            with self._using(name, "removed"), suppress(FileNotFoundError):
+            with self._failures(name, "removed"), suppress(FileNotFoundError):
                 self._files.rm_file(self._path(name))
 
-    def write(self, name: str, content: bytes) -> str:
-        """
-        Write a file whole and return its SHA-256 in hex; see :meth:`write_from`.
-
-        :param content: all of it.
-        """
-        return self.write_from(name, io.BytesIO(content))
-
-    def write_from(self, name: str, content: IO[bytes]) -> str:
+    def write(self, name: str, content: bytes | IO[bytes]) -> str:
         """
         Write a file whole, read it back, and return its SHA-256 in hex. A file of this name is replaced.
 
@@ -101,25 +80,27 @@ class StorageFolder:
         task's.
 
         :param name: of the file.
-        :param content: a file that is read to its end.
+        :param content: all of it, or a file that is read to its end.
         """
-        with self._using(name, "written"):
+        stream = io.BytesIO(content) if isinstance(content, bytes) else content
+        with self._failures(name, "written"):
             files, path = self._files, self._path(name)
-            if _SHOWS_WHOLE_OBJECTS.isdisjoint([files.protocol] if isinstance(files.protocol, str) else files.protocol):
-                sha256 = self._write_and_rename(name, content)
-            else:
-                sha256 = _upload(files, path, content)
+            protocols = {files.protocol} if isinstance(files.protocol, str) else {*files.protocol}
+            sha256 = _upload(files, path, stream) if protocols & _OBJECT_STORES else self._rename(name, stream)
             self._check(name, path, sha256)
         return sha256
 
-    def _write_and_rename(self, name: str, content: IO[bytes]) -> str:
+    def _rename(self, name: str, content: IO[bytes]) -> str:
+        """Write a file under a temporary name, and rename it."""
         files, path = self._files, self._path(name)
         part = f"{path}.{uuid4().hex}{BEING_WRITTEN}"  # no other task writes or removes it
         files.makedirs(self._path(""), exist_ok=True)
         try:
             with closing(files.open(part, "wb")) as file:
                 sha256 = _copy(content, file)
-                _sync(file)
+                file.flush()
+                with suppress(AttributeError, io.UnsupportedOperation):  # of a file that is not on a disk
+                    os.fsync(file.fileno())  # outlasts a power failure
             self._check(name, part, sha256)
             files.mv(part, path)
         except BaseException:
@@ -150,14 +131,14 @@ class StorageFolder:
         return f"{self._folder.path.rstrip('/')}/{name}"
 
     @contextmanager
-    def _using(self, name: str, deed: str) -> Iterator[None]:
+    def _failures(self, name: str, action: str) -> Iterator[None]:
         """Turn whatever a file system raises into an error without its text, which can contain anything."""
         try:
             yield
         except KoreError:
             raise
         except Exception as error:  # noqa: BLE001 # each file system has exceptions of its own
-            raise self._error(name, f"cannot be {deed}: {describe_storage_error(error)}") from None
+            raise self._error(name, f"cannot be {action}: {describe_storage_error(error)}") from None
 
     def _error(self, name: str, fault: str) -> KoreError:
         """Build the error to raise: who uses the folder knows what a fault means for the erasure."""
@@ -183,35 +164,29 @@ def read_sha256(uri: str) -> str | None:
         ) from None
 
 
-def _open(files: AbstractFileSystem, path: str) -> Any:  # noqa: ANN401 # fsspec has no type for its files
+def _chunks(files: AbstractFileSystem, path: str) -> Iterator[bytes]:
     files.invalidate_cache()  # of a single path does not reach the listing of its folder on Azure
-    return files.open(path, "rb")
+    with closing(files.open(path, "rb")) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def _sha256(files: AbstractFileSystem, path: str) -> str | None:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     try:
-        with closing(_open(files, path)) as file:
-            while chunk := file.read(CHUNK):
-                found.update(chunk)
+        for chunk in _chunks(files, path):
+            digest.update(chunk)
     except FileNotFoundError:
         return None
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
-def _copy(content: IO[bytes], file: Any) -> str:  # noqa: ANN401
-    copied = hashlib.sha256()
+def _copy(content: IO[bytes], file: Any) -> str:  # noqa: ANN401 # fsspec has no type for its files
+    digest = hashlib.sha256()
     while chunk := content.read(CHUNK):
         file.write(chunk)
-        copied.update(chunk)
-    return copied.hexdigest()
-
-
-def _sync(file: Any) -> None:  # noqa: ANN401
-    """Let a file outlast a power failure before it gets its name, if it is on a disk of this machine."""
-    file.flush()
-    with suppress(AttributeError, io.UnsupportedOperation):  # of a file that is not on a disk
-        os.fsync(file.fileno())
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _upload(files: AbstractFileSystem, path: str, content: IO[bytes]) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -26,11 +27,14 @@ from airflow_provider_kore.exceptions import (
     KoreRequestError,
     KoreThrottledError,
     KoreUnavailableError,
+    KoreWaitError,
 )
 from airflow_provider_kore.export import run as exporting
-from airflow_provider_kore.export.folder import ExportFolder, GrowingFile
+from airflow_provider_kore.export import user_files
+from airflow_provider_kore.export.folder import CLAIM, ExportFolder
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.sandbox.users import resolved_id
+from tests.integration.provider import task_runner
 from tests.integration.provider.conftest import most_calls_in
 from tests.integration.provider.task_runner import TaskRunner
 
@@ -514,7 +518,6 @@ def test_after_a_kill_only_those_are_asked_about_whose_files_are_not_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(KoreClient, "_exchange", die)
-        patch.setattr(GrowingFile, "discard", lambda self: None)
         with pytest.raises(Sudden):
             task.run()
     whole = (number - 1) // CALLS
@@ -561,22 +564,19 @@ def test_while_a_file_is_replaced_there_is_no_manifest_that_speaks_of_it(export,
 
 
 def test_a_storage_that_fails_is_named_by_kind(export, folder, monkeypatch):
-    write, written = GrowingFile.write, []
+    written = []
 
     class FullError(OSError):
         pass
 
     class FullDisk(SpooledTemporaryFile):
         def write(self, content):
-            raise FullError(f"no room for {PEOPLE[1]}")
+            written.append(content)
+            if len(written) == 12:
+                raise FullError(f"no room for {PEOPLE[1]}")
+            return super().write(content)
 
-    def fill(self, content):
-        written.append(content)
-        if len(written) == 12:
-            self._content = FullDisk()
-        write(self, content)
-
-    monkeypatch.setattr(GrowingFile, "write", fill)
+    monkeypatch.setattr(user_files, "SpooledTemporaryFile", FullDisk)
     task = export()
     end = task.run()
     assert isinstance(end.error, KoreExportError)
@@ -642,23 +642,12 @@ def test_the_same_task_with_other_users_needs_a_destination_of_its_own(export, s
     assert {name: (folder / name).read_bytes() for name in names(folder)} == written
 
 
-@pytest.mark.parametrize("changes", [{"map_index": 1}, {"task_id": "other"}, {"dag_id": "other"}, {"run_id": "other"}])
-def test_another_task_instance_needs_a_destination_of_its_own(export, monkeypatch, sandbox, folder, changes):
+def test_another_mapped_instance_needs_a_destination_of_its_own(export, monkeypatch, sandbox, folder):
     fixed = {"since": "2026-01-01", "until": "2026-01-08"}
     assert export(PEOPLE[:1], **fixed).run().state == "success"
     before = len(sandbox.log())
-    task = export(PEOPLE[:1], **fixed)
-    run_of = exporting.ExportingTask._run
-
-    def another_run(self):
-        place = self._context["dag_run"] if {"dag_id", "run_id"} & set(changes) else self._context["ti"]
-        place = self._operator if "task_id" in changes else place
-        for name, value in changes.items():
-            monkeypatch.setattr(place, name, value)
-        return run_of(self)
-
-    monkeypatch.setattr(exporting.ExportingTask, "_run", another_run)
-    assert "another run." in task.run().text
+    monkeypatch.setattr(task_runner, "FakeTaskInstance", partial(task_runner.FakeTaskInstance, map_index=1))
+    assert "another run." in export(PEOPLE[:1], **fixed).run().text
     assert len(sandbox.log()) == before
 
 
@@ -673,7 +662,7 @@ def test_of_two_exports_that_begin_at_once_in_one_folder_the_one_that_comes_too_
     def write_and_be_overtaken(self, name, content):
         monkeypatch.setattr(ExportFolder, "write_document", write)
         write(self, name, content)
-        (folder / exporting.BEGUN).unlink()  # as the other saw the folder
+        (folder / CLAIM).unlink()  # as the other saw the folder
         assert second.run().state == "success"
 
     monkeypatch.setattr(ExportFolder, "write_document", write_and_be_overtaken)
@@ -687,16 +676,16 @@ def test_an_export_whose_folder_another_has_taken_meanwhile_sums_up_nothing(expo
     other = export(PEOPLE[1:2])
     other.dag_run.run_id = "another"
     task = export(PEOPLE[:1])
-    write_all = exporting.ExportingTask._write_all
+    write_users = exporting.ExportRun._write_users
 
     def take_the_folder(self, *arguments):
-        write_all(self, *arguments)
+        write_users(self, *arguments)
         if self._context["dag_run"].run_id != "another":
             (folder / "export.json").unlink()
             end = other.run()
             assert end.state == "success", end.text
 
-    monkeypatch.setattr(exporting.ExportingTask, "_write_all", take_the_folder)
+    monkeypatch.setattr(exporting.ExportRun, "_write_users", take_the_folder)
     end = task.run()
     assert isinstance(end.error, KoreInputError)
     assert end.error.consequence is Consequence.NOT_SENT
@@ -757,12 +746,11 @@ def scarce(settings, monkeypatch):
     settings(requests_per_minute=7, requests_per_hour=12)
 
 
-def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_goes_on_where_it_was(export, sandbox, folder, scarce):
+def test_a_task_leaves_its_worker_between_users_while_the_budget_is_spent(export, sandbox, folder, scarce):
     end = export(deferrable=True).run()
     assert end.state == "success", end.text
-    assert len(end.deferrals) >= 3
-    left_within_a_person = [deferral for deferral in end.deferrals if deferral["state"]["query"] > 0]
-    assert left_within_a_person
+    assert [deferral["state"]["done"] for deferral in end.deferrals] == [1, 2]
+    assert all(set(deferral["state"]) == {"started", "done", "usage"} for deferral in end.deferrals)
     assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
     assert '"u-' not in json.dumps(end.deferrals)
     assert len(calls(sandbox)) == 3 * CALLS  # nothing is asked for twice
@@ -772,20 +760,17 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_goes_on_where_it
     assert [item["kind"] for item in lines(folder, PEOPLE[1])] == ["session"] * 2 + ["message"] * 6
 
 
-def test_what_was_begun_and_is_not_as_it_was_left_is_begun_anew(export, sandbox, folder, scarce, monkeypatch):
-    resume_after, spoiled = exporting.resume_after, []
-
-    def spoil(*arguments, **more):
-        if not spoiled:
-            spoiled.extend(folder.glob("*.begun"))
-            spoiled[0].write_bytes(b"{}\n")
-        resume_after(*arguments, **more)
-
-    monkeypatch.setattr(exporting, "resume_after", spoil)
+def test_a_task_waits_in_its_worker_within_a_user(export, sandbox, scarce):
     end = export(PEOPLE[:1], deferrable=True).run()
     assert end.state == "success", end.text
-    assert (end.output["sessions"], end.output["messages"]) == (2, 6)
-    assert len(calls(sandbox)) > CALLS
+    assert end.deferrals == []
+    assert len(calls(sandbox)) == CALLS
+
+
+def test_a_task_whose_kept_state_is_gone_fails(export, scarce):
+    end = export(deferrable=True).run(meanwhile=lambda xcoms: xcoms.clear())
+    assert isinstance(end.error, KoreWaitError)
+    assert end.error.consequence is Consequence.NOTHING_ERASED
 
 
 def test_a_task_that_must_not_defer_waits_for_its_turns_in_the_worker(export, sandbox, scarce):
@@ -807,7 +792,7 @@ def test_the_timeout_counts_from_the_start_of_the_try_over_all_breaks(export, sa
     end = task.run()
     assert isinstance(end.error, KoreThrottledError | KoreExportError)
     assert end.deferrals
-    assert not [name for name in names(folder) if name.endswith((".part", ".begun"))]
+    assert not [name for name in names(folder) if name.endswith(".part")]
 
 
 # --- how it looks to Airflow ----------------------------------------------------------------------------------------

@@ -139,16 +139,9 @@ def test_what_is_written_can_be_read_and_nothing_else_is_there(uri, end, size):
     folder = Folder(uri + end)
     assert folder.write("eud-1.jws", content) == sha256(content) == folder.sha256("eud-1.jws")
     assert folder.read("eud-1.jws") == content
-    assert b"".join(folder.lines("eud-1.jws")) == content
     assert folder.uri_of("eud-1.jws") == f"{uri}/eud-1.jws"
     assert read_sha256(folder.uri_of("eud-1.jws")) == sha256(content)
     assert names(uri) == ["eud-1.jws"]
-
-
-def test_lines_end_where_they_end_however_long_they_are(uri):
-    lines = [b"a\n", b"\n", b"b" * (2 * object_storage.CHUNK) + b"\n", b"c"]
-    Folder(uri).write("lines", b"".join(lines))
-    assert list(Folder(uri).lines("lines")) == lines
 
 
 def test_what_is_missing_is_none_and_can_be_removed(uri):
@@ -241,7 +234,7 @@ def test_a_task_that_is_ended_while_it_uploads_leaves_no_object(store, monkeypat
             return self.left.pop(0)
 
     with pytest.raises(EndOfTask):
-        Folder(store.uri).write_from("kd-1.jsonl", Content())
+        Folder(store.uri).write("kd-1.jsonl", Content())
     gc.collect()
     assert "upload" in store.calls
     assert store.objects == {}
@@ -305,7 +298,7 @@ def test_a_failure_is_named_by_its_cause_without_its_text_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("method", ["read", "sha256", "lines", "remove"])
+@pytest.mark.parametrize("method", ["read", "sha256", "remove"])
 def test_what_cannot_be_read_is_named_by_its_cause_without_its_text(tmp_path, monkeypatch, method):
     def fail(*_, **__):
         raise PermissionError(13, SECRET)
@@ -313,7 +306,7 @@ def test_what_cannot_be_read_is_named_by_its_cause_without_its_text(tmp_path, mo
     for name in ("open", "rm_file"):
         monkeypatch.setattr(LocalFileSystem, name, fail)
     with pytest.raises(KoreReceiptError, match=r"The file x cannot be (read|removed): PermissionError: ") as caught:
-        list(getattr(Folder(tmp_path.as_uri()), method)("x") or ())
+        getattr(Folder(tmp_path.as_uri()), method)("x")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
