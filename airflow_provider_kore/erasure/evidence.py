@@ -147,7 +147,7 @@ class Proof:
     def _people(self) -> Iterator[Person]:
         """Give all who are reported as erased, in the same order each time."""
         assert self._batches is not None, "people are looked for where they are known"  # noqa: S101
-        for record, batch in self._batches.reread(self._erased_records(), self._account.fingerprint_key()):
+        for record, batch in self._batches.reread(self._erased_records()):
             for position, user_id in enumerate(batch):
                 if record.outcome_of(position) is Outcome.ERASED:
                     yield Person(record.number, position, user_id)
@@ -219,7 +219,7 @@ class Proof:
         left = {record.number: record for record in self._records if record.requests and self._was_seen(record)}
         if self._batches is not None:
             try:
-                for record, batch in self._batches.reread(list(left.values()), self._account.fingerprint_key()):
+                for record, batch in self._batches.reread(list(left.values())):
                     book.add(self._receipt(book, record, batch, verification, numbers))
                     del left[record.number]
             except KoreInputError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.scope import ErasureScope, check_scope
-from airflow_provider_kore.api.users import fingerprint, fingerprint_in_order
+from airflow_provider_kore.api.users import fingerprint
 from airflow_provider_kore.api.watching import Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.erasure.evidence import Proof
 from airflow_provider_kore.erasure.ledger import (
@@ -68,7 +68,10 @@ class PeopleWaitedFor:
         self._hook = hook
         self._requests = waited_for.requests
         self._watch = watch
-        self._batches = None if sensor.user_ids is None else UserBatches(sensor.user_ids, self._sizes, most=sys.maxsize)
+        self._batches = None
+        if sensor.user_ids is not None:
+            key = hook.account.fingerprint_key()
+            self._batches = UserBatches(sensor.user_ids, self._sizes, sys.maxsize, key)
         self.needed = demands.any_proof or self._batches is not None
         self._looked_at = _read_scope(sensor, waited_for)
         if demands.extent.is_asked_for and (self._batches is None or self._looked_at is None):
@@ -128,15 +131,15 @@ class PeopleWaitedFor:
                 replace(record, fingerprint=in_order, sent_fingerprint=in_any_order)
                 for record, (_, in_order, in_any_order) in zip(records, batches, strict=True)
             ]
-        people = None if self._batches is None else self._batches.people
+        people = None if self._batches is None else self._batches.fingerprint
         scope = None if self.scope is NO_SCOPE else self.scope
         require_exported(self._demands, self._hook.account, scope, sum(self._sizes), people)
         self._keep(records)
 
     @staticmethod
     def _fingerprints(batches: UserBatches, key: bytes) -> Iterator[tuple[int, str, str]]:
-        for batch in batches.known_by(key):
-            yield len(batch), fingerprint_in_order(batch, key), fingerprint(batch, key)
+        for planned, batch in batches:
+            yield len(batch), planned.fingerprint, fingerprint(batch, key)
 
     @property
     def asked_for(self) -> tuple[object, ...]:

@@ -74,7 +74,7 @@ class ErasurePlanning:
         self._demands = demands
         self._deadline = deadline
         most = check_max_users(operator.max_users, account.max_users)
-        self.batches = UserBatches(operator.user_ids, operator.batch_size, most)
+        self.batches = UserBatches(operator.user_ids, operator.batch_size, most, account.fingerprint_key())
 
     def plan(self, *, may_skip: bool) -> Planned:
         """
@@ -91,7 +91,7 @@ class ErasurePlanning:
             allowed_bot_ids=self._account.allowed_bot_ids,
         )
         key = self._account.fingerprint_key()
-        records = [BatchRecord.of(batch) for batch in self.batches.plan(key)]
+        records = [BatchRecord.of(batch) for batch in self.batches.plan()]
         if not records:
             self._end_empty(may_skip)
         plan = make_plan(
@@ -159,7 +159,7 @@ class ErasurePlanning:
             self._account,
             ledger.scope,
             ledger.user_count,
-            self.batches.people,
+            self.batches.fingerprint,
             erased_at=datetime.now(UTC),
         )
         if self._operator.check_members and (members := self._find_members(client)):
@@ -177,8 +177,8 @@ class ErasurePlanning:
         except KoreError as error:
             raise error.with_consequence(Consequence.NOT_SENT) from None
         return [
-            user_ref(number, position, user_id, self._account.digest_key)
-            for number, batch in enumerate(self.batches, start=1)
+            user_ref(planned.number, position, user_id, self._account.digest_key)
+            for planned, batch in self.batches
             for position, user_id in enumerate(batch)
             if user_id in names
         ]

@@ -106,7 +106,7 @@ class Settling:
         """Look again where numbers do not tell who is not erased, or whether those are named that were sent."""
         try:
             with self._hook.get_conn() as client:
-                for record, batch in self._batches.reread(records, self._key):
+                for record, batch in self._batches.reread(records):
                     outcomes[record.number] = self._look_at_batch(client, record, batch)
         except KoreInputError as error:
             raise type(error)(

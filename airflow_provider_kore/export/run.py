@@ -172,7 +172,7 @@ class ExportingTask:
     @cached_property
     def _batches(self) -> UserBatches:
         most = check_max_users(self._operator.max_users, self._account.max_users)
-        return UserBatches(self._operator.user_ids, USUAL_BATCH_SIZE, most)
+        return UserBatches(self._operator.user_ids, USUAL_BATCH_SIZE, most, self._account.fingerprint_key())
 
     def _require_digest_key(self) -> None:
         if not self._account.digest_key:
@@ -194,20 +194,17 @@ class ExportingTask:
 
     def _plan(self, scope: ErasureScope) -> list[PlannedBatch]:
         """Read and check all users, so that Kore.ai is asked about nobody of a bad list."""
-        key = self._account.fingerprint_key()
         planned = []
-        for number, batch in enumerate(self._batches.known_by(key), start=1):
-            for position, user_id in enumerate(batch, start=1):
+        for batch, users in self._batches:
+            for position, user_id in enumerate(users, start=1):
                 if isinstance(user_id, ChannelUserId) and scope.all_bots:
                     raise KoreInputError(
-                        f"The user at batch {number} position {position} is named by a channel, and messages-lite, the "
-                        "one call of Kore.ai that knows such users, must name a bot.",
+                        f"The user at batch {batch.number} position {position} is named by a channel, and "
+                        "messages-lite, the one call of Kore.ai that knows such users, must name a bot.",
                         remedy="List the bots in bot_ids, name this user by an e-mail address, an id that your "
                         "enterprise assigned or a u-… id, or take the user out.",
                     )
-            planned.append(PlannedBatch.of(number, batch, key))
-        if self._batches.duplicates:
-            log.info("%d exact duplicates among the user ids were folded.", self._batches.duplicates)
+            planned.append(batch)
         return planned
 
     def _end_empty(self) -> dict[str, object]:
@@ -242,7 +239,7 @@ class ExportingTask:
             "period": period.to_json(),
             "channel_types": None if channel_types is None else sorted(channel_types),
         }
-        self._identity = {**asked, "run": run, "users": self._batches.people}
+        self._identity = {**asked, "run": run, "users": self._batches.fingerprint}
         if begun is None:
             folder.write_document(BEGUN, {**self._identity, "now": now.isoformat()})
         self._require_own_folder(folder)
@@ -270,7 +267,7 @@ class ExportingTask:
     def _users(self, planned: Sequence[PlannedBatch]) -> Iterator[tuple[str, UserId, str]]:
         """Read the users again, and give of each the place, the id, and what names the files."""
         try:
-            for record, batch in self._batches.reread(planned, self._account.fingerprint_key()):
+            for record, batch in self._batches.reread(planned):
                 for position, user_id in enumerate(batch, start=1):
                     name = digest(user_id, self._account.digest_key)
                     place = f"Batch {record.number} position {position} ({name})"
@@ -356,7 +353,7 @@ class ExportingTask:
             "manifest": folder.uri_of(MANIFEST),
             "manifest_sha256": sha256,
             "user_count": len(listed),
-            "people_fingerprint": self._batches.people,
+            "people_fingerprint": self._batches.fingerprint,
             "host": self._account.base_url,
             "client_id": self._account.client_id,
             **totals,

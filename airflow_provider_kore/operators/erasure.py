@@ -13,7 +13,7 @@ from airflow_provider_kore.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.options import check_choice, check_flag, check_seconds, check_whole_number
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.reporting.lineage import Lineage
 
 
-class KoreEraseUserDataOperator(TakesUserIds, BaseOperator):
+class KoreEraseUserDataOperator(UserIdsMixin, BaseOperator):
     """
     Erase users from Kore.ai: from the listed bots, or from all bots of the organisation.
 

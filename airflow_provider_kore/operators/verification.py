@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.options import check_choice, check_flag, check_seconds
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.verification.run import VerifyingTask
 
 
-class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
+class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
     """
     Look whether Kore.ai still has sessions or messages of people, and fail if somebody is found.
 

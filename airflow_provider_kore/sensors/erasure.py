@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 from airflow_provider_kore.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.reporting.lineage import Lineage
 
 
-class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
+class KoreErasureSensor(UserIdsMixin, BaseSensorOperator):
     """
     Wait until Kore.ai has erased everybody in one or more erasure requests.
 

@@ -135,16 +135,16 @@ class VerifyingTask:
 
     @cached_property
     def _batches(self) -> UserBatches:
-        return UserBatches(self._operator.user_ids, USUAL_BATCH_SIZE, sys.maxsize)
+        return UserBatches(self._operator.user_ids, USUAL_BATCH_SIZE, sys.maxsize, self._hook.account.fingerprint_key())
 
     def _read_users(self) -> None:
         """Read and check all users, so that nobody is looked for of a bad list."""
-        planned = self._planned = self._batches.plan(self._hook.account.fingerprint_key())
+        planned = self._planned = self._batches.plan()
         self._user_count = sum(record.user_count for record in planned)
         self._users = hashlib.sha256("".join(record.fingerprint for record in planned).encode()).hexdigest()
 
     def _people(self) -> Iterator[Person]:
-        for record, batch in self._batches.reread(self._planned, self._hook.account.fingerprint_key()):
+        for record, batch in self._batches.reread(self._planned):
             for position, user_id in enumerate(batch):
                 yield Person(record.number, position, user_id)
 

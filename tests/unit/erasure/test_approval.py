@@ -12,7 +12,7 @@ from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure.approval import check_approved, plan_fingerprint
 from airflow_provider_kore.erasure.ledger import BatchRecord, make_plan
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
-from airflow_provider_kore.user_ids.batches import PlannedBatch
+from airflow_provider_kore.user_ids.batches import UserBatches
 
 ACCOUNT = KoreAccount("https://platform.kore.ai", "cs-1", client_secret="secret")
 BOT = ErasureScope(("st-1",), all_bots=False)
@@ -21,8 +21,7 @@ USERS = ("Xq7ZwK9-1", "Xq7ZwK9-2", "Xq7ZwK9-3")
 
 def fingerprint_of(users=USERS, *, account=ACCOUNT, scope=BOT, batch_size=2, forced_within=0):
     key = account.fingerprint_key()
-    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
-    records = [BatchRecord.of(PlannedBatch.of(number, batch, key)) for number, batch in enumerate(batches, start=1)]
+    records = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 99, key).plan()]
     plan = make_plan(account, scope, user_count=len(users), batch_size=batch_size, forced_within=forced_within)
     return plan_fingerprint(plan, records, key)
 
@@ -53,11 +52,11 @@ def test_the_same_plan_is_let_through_also_by_a_later_try():
     check_approved(fingerprint_of(), fingerprint_of(forced_within=2))
 
 
-@given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True).map(tuple))
+@given(st.lists(st.uuids().map(str), min_size=1, max_size=6, unique=True).map(tuple))
 def test_the_fingerprint_names_nobody(users):
     fingerprint = fingerprint_of(users)
     assert re.fullmatch("kp:[0-9a-f]{32}", fingerprint)
-    assert not any(len(user) > 3 and user in fingerprint for user in users)
+    assert not any(user in fingerprint for user in users)
 
 
 @pytest.mark.parametrize(

@@ -87,23 +87,23 @@ def test_every_id_comes_out_of_a_text_as_it_went_in(tmp_path_factory, user_ids, 
     path = tmp_path_factory.getbasetemp() / "property.txt"
     text = newline.join(user_ids) + (newline if final and user_ids else "")
     path.write_bytes(text.encode("utf-8-sig" if bom else "utf-8"))
-    assert read_user_ids(path.as_uri(), 1000) == (user_ids, 0)
+    assert read_user_ids(path.as_uri(), 1000) == user_ids
 
 
 @given(st.lists(st.tuples(USUAL, st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"))), max_size=9))
 def test_every_id_comes_out_of_a_table_and_of_json_as_it_went_in(tmp_path_factory, rows):
     folder = tmp_path_factory.getbasetemp()
-    expected = read_user_ids([user_id for user_id, _ in rows], 1000)[0]
+    expected = read_user_ids([user_id for user_id, _ in rows], 1000)
     for name, delimiter in (("p.csv", ","), ("p.csv", ";"), ("p.tsv", "\t")):
         table = io.StringIO()
         csv.writer(table, delimiter=delimiter).writerows([["note", "id"], *([note, user_id] for user_id, note in rows)])
         (folder / name).write_text(table.getvalue(), newline="", encoding="utf-8")
-        assert read_user_ids(FileUserIds((folder / name).as_uri(), "id"), 1000)[0] == expected
+        assert read_user_ids(FileUserIds((folder / name).as_uri(), "id"), 1000) == expected
     objects = [{"id": user_id, "note": note} for user_id, note in rows]
     (folder / "p.jsonl").write_text("".join(json.dumps(each) + "\n" for each in objects))
     (folder / "p.json").write_text(json.dumps(objects, ensure_ascii=False), encoding="utf-8")
     for name in ("p.jsonl", "p.json"):
-        assert read_user_ids(FileUserIds((folder / name).as_uri(), "id"), 1000)[0] == expected
+        assert read_user_ids(FileUserIds((folder / name).as_uri(), "id"), 1000) == expected
 
 
 # --- What is refused --------------------------------------------------------------------------------------------
