@@ -25,14 +25,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request, submit_erasure
+from airflow_provider_kore.api.calls import submit_erasure
+from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
 from airflow_provider_kore.api.erase_request import ErasureRequest
-from airflow_provider_kore.api.errors import Answer, NoAnswer
+from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.pacing import HOUR, MINUTE, PollSchedule, RateBudget
+from airflow_provider_kore.api.pacing import HOUR, MINUTE, Pacing, PollSchedule, RateBudget
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, assess_by_count
+from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch
 from benchmarks.report import BROKEN, HOLDS
 
 PER_MINUTE, PER_HOUR = 60, 1800
@@ -183,10 +184,10 @@ def our_task(world: World, pacing: Pacing, batches: int) -> Actor:
         request_id = yield from submit_erasure(ERASE, pacing)
         requests.append(AcceptedErasure(request_id, 1))
 
-    def assess(request: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
-        outcome = assess_by_count(request, status)
+    def assess(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
+        outcome = count_outcome(status, user_count)
         if not outcome.open:
-            world.kore.erasures[_number(request.request_id)].known = world.now
+            world.kore.erasures[_number(status.request_id)].known = world.now
         return outcome
 
     schedule = PollSchedule()

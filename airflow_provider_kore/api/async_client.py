@@ -12,10 +12,9 @@ from yarl import URL
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request
 from airflow_provider_kore.api.client import LARGEST_ANSWER, TOO_LARGE
-from airflow_provider_kore.api.errors import Answer, NoAnswer
-from airflow_provider_kore.api.pacing import shared_budget
+from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import Proxy, client_faults, find_route
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -42,34 +43,6 @@ class Call(Enum):
         if self is Call.ERASE:
             return Consequence.NOT_ACCEPTED
         return Consequence.SENT if self is Call.STATUS else Consequence.ONLY_READ
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """
-    Hold an HTTP answer.
-
-    :param status: HTTP status.
-    :param retry_after: the header ``Retry-After`` as it came.
-    :param content: the body; never shown, since it may name a person.
-    """
-
-    status: int
-    retry_after: str | None
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """
-    Say that no answer came that can be used.
-
-    :param received: whether Kore.ai may have received the request.
-    :param reason: what happened, without anything of the request or the answer.
-    """
-
-    received: bool
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

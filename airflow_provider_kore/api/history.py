@@ -10,7 +10,7 @@ from enum import Enum
 from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
-from airflow_provider_kore.api.listing import read_listing
+from airflow_provider_kore.api.listing import Page, read_listing
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.exceptions import KoreInputError
 
@@ -220,33 +220,21 @@ def windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, dateti
         since = end
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
-    """
-    Hold one page of what Kore.ai has of a person; its ``repr`` shows none of it.
-
-    :param total: how many items the whole query has.
-    :param more_available: whether there are pages behind this one.
-    :param items: as Kore.ai gave them; each has its own id under :attr:`HistoryKind.id_key`.
-    """
-
-    total: int
-    more_available: bool
-    items: tuple[dict[str, object], ...] = field(repr=False)
-
-
-def read_page(document: object, query: Query) -> HistoryPage:
+def read_page(document: object, query: Query) -> Page[dict[str, object]]:
     """
     Read the answer to a query.
 
     :param document: the decoded answer.
     :param query: what was asked for.
+    :return: the items as Kore.ai wrote them; each has its own id under :attr:`HistoryKind.id_key`.
     :raises KoreUnreadableAnswerError: if anything in it is not understood.
     """
-    call, key, id_key = query.call, query.kind.value, query.kind.id_key
-    listing = read_listing(document, call, more_key="moreAvailable", items_key=key)
-    for item in listing.items:
+    key, id_key = query.kind.value, query.kind.id_key
+
+    def read_item(item: dict[str, object]) -> dict[str, object]:
         item_id = item.get(id_key)
         if not isinstance(item_id, str) or not item_id.strip():
-            raise unreadable(call, f"one of its {key} has no {id_key} that is a text")
-    return HistoryPage(listing.total, listing.more_available, listing.items)
+            raise unreadable(query.call, f"one of its {key} has no {id_key} that is a text")
+        return item
+
+    return read_listing(document, query.call, more_key="moreAvailable", items_key=key, read_item=read_item)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history
+from airflow_provider_kore.api.calls import fetch_history
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.history import (
     DEFAULT_CHANNEL_TYPE,
     HistoryKind,
@@ -19,6 +20,7 @@ from airflow_provider_kore.api.history import (
     channel_fault,
     windows,
 )
+from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.users import ChannelUserId, UserId
 from airflow_provider_kore.exceptions import (
     KoreConfigurationError,

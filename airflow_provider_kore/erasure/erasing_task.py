@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from pydantic import JsonValue
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.calls import Conversation
 from airflow_provider_kore.api.client import KoreClient
+from airflow_provider_kore.api.conversation import Conversation
+from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
-from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome, assess_by_count
+from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.deadlines import log_deadline, read_deadline
 from airflow_provider_kore.erasure.approval import check_approved
 from airflow_provider_kore.erasure.evidence import Proof
@@ -571,7 +572,7 @@ class ErasingTask:
             poll_interval=self._operator.poll_interval,
         )
 
-    def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = assess_by_count) -> ErasureWatch:
+    def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = count_outcome) -> ErasureWatch:
         return ErasureWatch(
             [self._request(number) for number in numbers],
             client.pacing,

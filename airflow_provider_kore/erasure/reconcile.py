@@ -11,7 +11,7 @@ from airflow_provider_kore.api.matching import MatchedOutcome, match_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
+from airflow_provider_kore.api.watching import Assess, ErasureWatch, RequestOutcome
 from airflow_provider_kore.erasure.ledger import BatchRecord, BatchState, ErasureLedger
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -118,7 +118,7 @@ class Settling:
     def _look_at_batch(self, client: KoreClient, record: BatchRecord, batch: Batch) -> RequestOutcome:
         matched: MatchedOutcome | None = None
 
-        def assess(_: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
+        def assess(status: ErasureStatus, _: int | None) -> ErasureOutcome:
             nonlocal matched
             matched = match_outcome(status, record.users_to_send(batch))
             return matched.outcome

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_kore.api.account import AccountIdentity
-from airflow_provider_kore.api.calls import Conversation
+from airflow_provider_kore.api.conversation import Conversation
+from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
 from airflow_provider_kore.api.watching import (
@@ -18,8 +19,6 @@ from airflow_provider_kore.api.watching import (
     Assess,
     ErasureWatch,
     RequestOutcome,
-    assess_by_count,
-    total,
 )
 from airflow_provider_kore.compat import (
     AirflowRescheduleException,
@@ -262,7 +261,7 @@ class WaitingTask:
                 failure = error
         return watch.outcomes, failure, watch.settled
 
-    def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = assess_by_count) -> ErasureWatch:
+    def _watch(self, client: KoreClient, numbers: Sequence[int], assess: Assess = count_outcome) -> ErasureWatch:
         return ErasureWatch(
             [self._requests[number] for number in numbers],
             client.pacing,
@@ -318,7 +317,9 @@ class WaitingTask:
             kept = self._kept
             self._failures += map(of_wait, self._people.settle(kept, by_name=failure is None))
             # What was looked at again by name tells more than the counts did.
-            self._progress.outcome = self._waited_for.missing() + total(list(kept.values()))
+            self._progress.outcome = self._waited_for.missing() + sum(
+                (request.outcome for request in kept.values()), ErasureOutcome()
+            )
             if not self._progress.outcome.open:
                 self._verification = self._people.proof.begin_verification(self._context)
         return self._verify(None)

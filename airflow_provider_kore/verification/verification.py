@@ -17,9 +17,11 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history, fetch_history_page
+from airflow_provider_kore.api.calls import fetch_history, fetch_history_page
 from airflow_provider_kore.api.client import KoreClient
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.history import LiteQuery, Query
+from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.person_history import LITE_REFUSALS, HistoryRange
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.user_search import UserSearch

@@ -46,7 +46,7 @@ def test_an_erasure_is_submitted_and_its_status_read(hook, sandbox):
     sandbox.configure(duration=0)
     request_id = hook.erase_user_data(["a@example.com", ChannelUserId("slack", "U1")], bot_ids=["st-1"])
     status = hook.get_erasure_status(request_id)
-    assert [entry.verdict.name for entry in status.entries] == ["ERASED", "ERASED"]
+    assert [entry.outcome.name for entry in status.entries] == ["ERASED", "ERASED"]
     assert asyncio.run(hook.aget_erasure_status(request_id)) == status
 
 

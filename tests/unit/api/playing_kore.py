@@ -5,9 +5,8 @@ import itertools
 import json
 from dataclasses import dataclass, field
 
-from airflow_provider_kore.api.calls import Pacing, Pause, Request
-from airflow_provider_kore.api.errors import Answer
-from airflow_provider_kore.api.pacing import RateBudget
+from airflow_provider_kore.api.conversation import Answer, Pause, Request
+from airflow_provider_kore.api.pacing import Pacing, RateBudget
 
 WALL_START = 1_800_000_000.0
 

@@ -8,17 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from playing_kore import Clock, Played, error, http, pacing, play, play_all, status_of
 
-from airflow_provider_kore.api.calls import (
-    ATTEMPTS,
-    Pause,
-    Request,
-    fetch_history_page,
-    fetch_members,
-    fetch_status,
-    submit_erasure,
-)
+from airflow_provider_kore.api.calls import ATTEMPTS, fetch_history_page, fetch_members, fetch_status, submit_erasure
+from airflow_provider_kore.api.conversation import NoAnswer, Pause, Request
 from airflow_provider_kore.api.erase_request import ErasureRequest
-from airflow_provider_kore.api.errors import NoAnswer
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.scope import ErasureScope

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.calls import Pacing
 from airflow_provider_kore.api.history import LONGEST_WINDOW, LiteQuery
+from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.user_search import CHANNEL, LITE, SPAN
 from airflow_provider_kore.exceptions import KoreFoundError, KoreInputError, KoreVerificationError
