@@ -19,7 +19,7 @@ class ErasureRequest:
     """
     Hold one erase call: the users of a batch, and the scope.
 
-    Never empty; its ``repr`` shows a count, not the users.
+    Its ``repr`` shows a count, not the users.
 
     :param user_ids: the users, checked.
     :param scope: the bots, checked.
@@ -28,12 +28,10 @@ class ErasureRequest:
     user_ids: tuple[UserId, ...] = field(repr=False)
     scope: ErasureScope
 
-    def __post_init__(self) -> None:
-        if not self.user_ids:
-            raise KoreInputError("An erasure without users is never sent.", remedy="Give at least one user id.")
-
     def body(self) -> bytes:
         """Write the JSON body; Kore.ai documents the three keys, the flag's capital R among them."""
+        if not self.user_ids:
+            raise KoreInputError("An erasure without users is never sent.", remedy="Pass at least one user id.")
         document: dict[str, object] = {"userIds": self.user_ids}
         if not self.scope.all_bots:
             document["botIds"] = list(self.scope.bot_ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -11,7 +12,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow_provider_kore.api.users import check_list
 from airflow_provider_kore.exceptions import KoreError, KoreInputError, KoreSourceError
 from airflow_provider_kore.rendering import TextTemplatesMixin, require_rendered
-from airflow_provider_kore.user_ids.files import FileUserIds, is_uri
+from airflow_provider_kore.user_ids.files import URI, FileUserIds
 from airflow_provider_kore.user_ids.functions import CallableUserIds
 from airflow_provider_kore.user_ids.source import UserIdSource
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
 
+@dataclass(repr=False, eq=False)
 class InlineUserIds(UserIdSource):
     """
     Keep user ids that are written in the DAG or come from an XCom, of which Airflow shows the number.
@@ -29,10 +31,8 @@ class InlineUserIds(UserIdSource):
     :param values: the list, unchecked.
     """
 
+    values: object
     template_fields = ("values",)
-
-    def __init__(self, values: object) -> None:
-        self.values = values
 
     def __repr__(self) -> str:
         if isinstance(self.values, list | tuple | set | frozenset):
@@ -73,7 +73,7 @@ def wrap_inline_ids(value: object) -> object:
     """
     if value is None or isinstance(value, ResolveMixin):
         return value
-    if is_uri(value):
+    if isinstance(value, str) and URI.match(value):
         return FileUserIds(value)
     if isinstance(value, str) and _TEMPLATE.search(value):
         return value

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, TypeGuard, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
@@ -36,6 +36,9 @@ TEXT_FORMS: dict[str, Reader] = {
 """By the end of a file's name; each may end in ``.gz`` besides."""
 
 TABLE_FORMS: dict[str, Reader] = {".parquet": read_parquet, ".xlsx": read_excel}
+
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
+"""How the URI of a file begins."""
 
 BLOCK = 4 * 1024 * 1024
 """Bytes of one request to an object store, whose own sizes are up to 50 MB."""
@@ -105,14 +108,6 @@ class FileUserIds(UserIdSource):
             raise _refuse(f"it is not a whole gzip file{_after(place)}") from None
         except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
             raise _refuse(f"it is not what its name says it is ({type(error).__name__}){_after(place)}") from None
-
-
-def is_uri(value: object) -> TypeGuard[str]:
-    """Tell whether a value is the URI of a file."""
-    return isinstance(value, str) and _URI.match(value) is not None
-
-
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 
 
 def _after(place: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import cast
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids.files import FileUserIds, is_uri
+from airflow_provider_kore.user_ids.files import URI, FileUserIds
 from airflow_provider_kore.user_ids.source import UserIdSource
 
 
@@ -35,7 +35,7 @@ class CallableUserIds(UserIdSource):
         """
         try:
             returned = self.function()
-            if is_uri(returned):
+            if isinstance(returned, str) and URI.match(returned):
                 returned = FileUserIds(returned)
             if isinstance(returned, UserIdSource):
                 yield from returned.read()

@@ -58,7 +58,7 @@ def read_csv(file: IO[bytes], column: str | None) -> Placed:
         first = next(lines, "")
     else:
         delimiter = next((each for each in ",;\t" if _separates(each, first, column)), ",")
-    yield from _read_table(chain([first], lines), delimiter, column, above)
+    return _read_table(chain([first], lines), delimiter, column, above)
 
 
 def read_tsv(file: IO[bytes], column: str | None) -> Placed:
