@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_kore.api.outcome import ErasureOutcome, Outcome
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.users import UserId, folded, folded_address, is_kore_id
+from airflow_provider_kore.api.users import UserId, folded, is_address, is_kore_id
 
 
 def count_outcome(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
@@ -81,8 +81,8 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
     renamed = [
         user_id for user_id, outcome in zip(user_ids, own, strict=True) if outcome is None and not is_kore_id(user_id)
     ]
-    new_addresses = sum(folded_address(user_id) is not None for user_id in strangers)
-    not_by_address = sum(folded_address(user_id) is None for user_id in renamed)
+    new_addresses = sum(map(is_address, strangers))
+    not_by_address = sum(not is_address(user_id) for user_id in renamed)
     if stranger_count > len(renamed) or new_addresses > not_by_address:
         alarm = (
             f"ALARM: the answer for {status.request_id} names {stranger_count} users by ids that were not submitted, "

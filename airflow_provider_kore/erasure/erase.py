@@ -211,7 +211,7 @@ class EraseRun(ErasureRun):
                 )
             return
         account = self._hook.account
-        require_exported(self._options, account, self._ledger.scope, self._ledger.user_count, plan.batches.people)
+        require_exported(self._options, account, self._ledger.scope, self._ledger.user_count, plan.batches.fingerprint)
         if self._arguments.check_members:
             require_no_members(find_members(plan, account, client, self._deadline))
         self._ledger.note(exported=checked)

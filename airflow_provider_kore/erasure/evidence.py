@@ -87,7 +87,7 @@ class Evidence:
 
     def erased_users(self) -> Iterator[CheckedUser]:
         """Read all users who are reported as erased, in the same order each time."""
-        for record, batch in self._batches.reread(self._erased_records, self._account.fingerprint_key()):
+        for record, batch in self._batches.reread(self._erased_records):
             for position, user_id in enumerate(batch):
                 if record.outcome_of(position) is Outcome.ERASED:
                     yield CheckedUser(record.number, position, user_id)
@@ -172,7 +172,7 @@ class Evidence:
         numbers, unreadable = count(), None
         unwritten = {record.number: record for record in self._ledger.records if record.requests}
         try:
-            for record, batch in self._batches.reread(list(unwritten.values()), self._account.fingerprint_key()):
+            for record, batch in self._batches.reread(list(unwritten.values())):
                 book.add(self._receipt(book, record, batch, verification, numbers))
                 del unwritten[record.number]
         except KoreInputError as error:

@@ -12,6 +12,7 @@ from typing import cast
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.deadlines import Regime, StatutoryDeadline
+from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.options import (
     Receipt,
@@ -23,7 +24,6 @@ from airflow_provider_kore.options import (
 )
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.receipts import parts
-from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.receipts.signing import ReceiptKey
 
 

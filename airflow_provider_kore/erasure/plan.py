@@ -75,8 +75,8 @@ def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Pla
     scope = check_scope(
         task.bot_ids, task.all_bots, allow_all_bots=account.allow_all_bots, allowed_bot_ids=account.allowed_bot_ids
     )
-    key, batches = account.fingerprint_key(), batches_of(task, account)
-    records = [BatchRecord.of(batch) for batch in batches.plan(key)]
+    batches = batches_of(task, account)
+    records = [BatchRecord.of(batch) for batch in batches.plan()]
     if not records:
         if may_skip and task.on_empty == "skip":
             raise AirflowSkipException("There are no users to erase.")
@@ -86,12 +86,13 @@ def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Pla
     identity = identify_plan(
         account, scope, user_count=sum(record.user_count for record in records), batch_size=task.batch_size
     )
-    return Plan(scope, records, identity, fingerprint_plan(identity, records, key), batches)
+    return Plan(scope, records, identity, fingerprint_plan(identity, records, account.fingerprint_key()), batches)
 
 
 def batches_of(task: PlannedTask, account: KoreAccount) -> UserBatches:
     """Return the users of a task in batches, unread."""
-    return UserBatches(task.user_ids, task.batch_size, check_max_users(task.max_users, account.max_users))
+    most = check_max_users(task.max_users, account.max_users)
+    return UserBatches(task.user_ids, task.batch_size, most, account.fingerprint_key())
 
 
 def fingerprint_plan(identity: PlanIdentity, records: Sequence[BatchRecord], key: bytes) -> str:
@@ -172,9 +173,9 @@ def find_members(plan: Plan, account: KoreAccount, client: KoreClient, deadline:
     except KoreError as error:
         raise error.with_consequence(Consequence.NOT_SENT) from None
     return [
-        user_ref(number, position, user_id, account.digest_key)
-        for number, batch in enumerate(plan.batches, start=1)
-        for position, user_id in enumerate(batch)
+        user_ref(batch.number, position, user_id, account.digest_key)
+        for batch, users in plan.batches
+        for position, user_id in enumerate(users)
         if user_id in names
     ]
 

@@ -96,7 +96,7 @@ class Reconciler:
     def _poll_by_id(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
         try:
             with self._hook.get_conn() as client:
-                for record, batch in self._batches.reread(records, self._key):
+                for record, batch in self._batches.reread(records):
                     outcomes[record.number] = self._poll_batch(client, record, batch)
         except KoreInputError as error:
             raise type(error)(

@@ -66,7 +66,7 @@ class Submission:
         """
         due = [record for record in self._ledger.records if self._is_due(record)]
         try:
-            for record, batch in self._batches.reread(due, self._key):
+            for record, batch in self._batches.reread(due):
                 self.next_batch = record.number
                 pause = client.pacing.budget.seconds_until_turn(client.pacing.clock())
                 if pause > max_worker_wait and time.time() + pause < self._deadline:

@@ -25,11 +25,7 @@ from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.route import client_faults
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.users import (
-    check_user_count,
-    check_user_ids,
-    fold_duplicates,
-)
+from airflow_provider_kore.api.users import check_user_ids
 from airflow_provider_kore.compat import AirflowNotFoundException
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -192,8 +188,7 @@ class KoreHook(BaseHook):
             allow_all_bots=account.allow_all_bots,
             allowed_bot_ids=account.allowed_bot_ids,
         )
-        users = fold_duplicates(check_user_ids(user_ids))
-        check_user_count(len(users), account.max_users)
+        users = check_user_ids(user_ids, account.max_users)
         with self.get_conn() as client:
             return client.run(submit_erasure(ErasureRequest(users, scope), client.pacing))
 

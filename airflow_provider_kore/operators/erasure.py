@@ -31,7 +31,7 @@ from airflow_provider_kore.options import (
 )
 from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.erasure.erase import EraseRun
 
 
-class KoreEraseUserDataOperator(TakesUserIds, ReportsLineage, BaseOperator):
+class KoreEraseUserDataOperator(UserIdsMixin, ReportsLineage, BaseOperator):
     """
     Erase users from Kore.ai: from the listed bots, or from all bots of the organisation.
 

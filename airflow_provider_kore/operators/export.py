@@ -23,13 +23,13 @@ from airflow_provider_kore.options import (
     check_max_users,
     check_seconds,
 )
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
+class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
     """
     Export the sessions and messages that Kore.ai has of people, a file for each person.
 

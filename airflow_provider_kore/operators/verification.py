@@ -20,7 +20,7 @@ from airflow_provider_kore.options import (
     check_people,
     check_seconds,
 )
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.verification.run import VerifyRun
 
 
-class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
+class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
     """
     Look whether Kore.ai still has sessions or messages of people, and fail if somebody is found.
 

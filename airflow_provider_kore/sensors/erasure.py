@@ -21,7 +21,7 @@ from airflow_provider_kore.options import (
     check_whole_number,
     is_rendered_later,
 )
-from airflow_provider_kore.rendering import RendersText
+from airflow_provider_kore.rendering import TextTemplatesMixin
 from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_kore.erasure.requests import WaitRun
 
 
-class KoreErasureSensor(RendersText, ReportsLineage, BaseSensorOperator):
+class KoreErasureSensor(TextTemplatesMixin, ReportsLineage, BaseSensorOperator):
     """
     Wait until Kore.ai has erased every user of one or more erasure requests.
 

@@ -87,7 +87,7 @@ class VerifyRun:
         self._task = task
         self._context = context
         self._hook = KoreHook(task.kore_conn_id)
-        self._batches = UserBatches(task.user_ids, USUAL_BATCH_SIZE, sys.maxsize)
+        self._batches = UserBatches(task.user_ids, USUAL_BATCH_SIZE, sys.maxsize, self._hook.account.fingerprint_key())
 
     def start(self) -> dict[str, object]:
         """Check everything, and verify one user after the other."""
@@ -126,12 +126,12 @@ class VerifyRun:
     def _read_users(self) -> dict[str, object]:
         """Read and check all users, so that Kore.ai is asked about no user of a bad list; return whose they are."""
         account = self._hook.account
-        self._planned = self._batches.plan(account.fingerprint_key())
+        self._planned = self._batches.plan()
         self._user_count = sum(batch.user_count for batch in self._planned)
-        return {**account.identity(), "users": self._batches.people}
+        return {**account.identity(), "users": self._batches.fingerprint}
 
     def _users(self) -> Iterator[CheckedUser]:
-        for planned, batch in self._batches.reread(self._planned, self._hook.account.fingerprint_key()):
+        for planned, batch in self._batches.reread(self._planned):
             for position, user_id in enumerate(batch):
                 yield CheckedUser(planned.number, position, user_id)
 

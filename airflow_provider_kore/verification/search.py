@@ -13,8 +13,9 @@ from airflow_provider_kore.api.calls import fetch_history, fetch_history_page
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.history import LiteQuery, Query
+from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.pacing import Pacing
-from airflow_provider_kore.api.person_history import LITE_REFUSALS, HistoryRange
+from airflow_provider_kore.api.person_history import LITE_REFUSALS
 from airflow_provider_kore.api.user_search import UserSearch
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.exceptions import (

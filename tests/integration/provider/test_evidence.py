@@ -66,9 +66,9 @@ def public_key():
 
 
 def fingerprint_of(people):
-    batches = UserBatches(people, 100, 100)
-    batches.plan(KoreHook().account.fingerprint_key())
-    return batches.people
+    batches = UserBatches(people, 100, 100, KoreHook().account.fingerprint_key())
+    batches.plan()
+    return batches.fingerprint
 
 
 def persons(receipts):

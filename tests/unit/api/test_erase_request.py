@@ -22,8 +22,8 @@ ONE_BOT = ErasureScope(("st-1",), all_bots=False)
 
 
 @given(st.lists(USUAL_IDS, min_size=1))
-def test_ids_reach_the_body_as_given(user_ids):
-    body = json.loads(ErasureRequest(check_user_ids(user_ids), ONE_BOT).body())
+def test_ids_reach_the_body_as_they_are(user_ids):
+    body = json.loads(ErasureRequest(tuple(user_ids), ONE_BOT).body())
     assert [user_id_from_json(item) for item in body["userIds"]] == user_ids
     assert [item for item in body["userIds"] if isinstance(item, str)] == [
         item for item in user_ids if isinstance(item, str)
@@ -34,7 +34,12 @@ def test_ids_reach_the_body_as_given(user_ids):
     "user_id", ["ANNA@Example.com", "0151 2345", "007", "é", "e\u0301", "null@x", "O'Brien@x.org", "1_0", "auth0|5f7c"]
 )
 def test_an_odd_id_is_not_made_tidy(user_id):
-    assert json.loads(ErasureRequest(check_user_ids([user_id]), ONE_BOT).body())["userIds"] == [user_id]
+    assert json.loads(ErasureRequest(check_user_ids([user_id], 1), ONE_BOT).body())["userIds"] == [user_id]
+
+
+def test_a_channel_user_id_is_an_object_of_its_fields():
+    body = ErasureRequest((ChannelUserId("rtm", "4711"),), ONE_BOT).body()
+    assert json.loads(body)["userIds"] == [{"channel_id": "rtm", "channel_user_id": "4711"}]
 
 
 def test_the_body_for_listed_bots():
@@ -48,8 +53,8 @@ def test_the_body_for_all_bots():
 
 
 @pytest.mark.parametrize("scope", [ONE_BOT, ErasureScope((), all_bots=True)])
-def test_a_request_without_users_cannot_be_made(scope):
-    refused(ErasureRequest, (), scope)
+def test_a_request_without_users_is_never_sent(scope):
+    refused(ErasureRequest((), scope).body)
 
 
 @given(st.lists(st.text(min_size=3).map(lambda text: MARK + text), min_size=1), st.booleans())

@@ -53,8 +53,8 @@ class Hook:
 
 def ledger_of(users=USERS, batch_size=2, store=None):
     """A ledger of these users, of which nothing was sent, and the users."""
-    batches = UserBatches(users, batch_size, 1000)
-    records = [BatchRecord.of(batch) for batch in batches.plan(KEY)]
+    batches = UserBatches(users, batch_size, 1000, KEY)
+    records = [BatchRecord.of(batch) for batch in batches.plan()]
     identity = identify_plan(ACCOUNT, SCOPE, user_count=len(users), batch_size=batch_size)
     ledger = ErasureLedger.open(RecordStore(store), identity, records)
     ledger.note()

@@ -17,7 +17,6 @@ from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import (
     ChannelUserId,
     fingerprint,
-    fingerprint_in_order,
 )
 from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER, ErasureLedger
@@ -25,7 +24,7 @@ from airflow_provider_kore.erasure.plan_identity import identify_plan
 from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import HEADER_KEY, RecordStore
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
-from airflow_provider_kore.user_ids.batches import PlannedBatch
+from airflow_provider_kore.user_ids.batches import UserBatches
 
 KEY = b"key"
 USERS = [f"Xq7ZwK9-{number}" for number in range(6)] + [ChannelUserId("rtm", "Xq7ZwK9-channel")]
@@ -87,21 +86,15 @@ def batches(users=USERS, batch_size=3):
 
 
 def opened(store, users=USERS, batch_size=3, *, key=KEY, carried=None, **more):
-    planned = [
-        BatchRecord.of(PlannedBatch.of(number, batch, key))
-        for number, batch in enumerate(batches(users, batch_size), start=1)
-    ]
+    planned = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 99, key).plan()]
     ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned)
     ledger.note()
     return ledger
 
 
 def matches(ledger, users, batch_size=3, key=KEY):
-    cut = batches(users, batch_size)
-    return len(cut) == len(ledger.records) and all(
-        record.fingerprint == fingerprint_in_order(batch, key)
-        for record, batch in zip(ledger.records, cut, strict=True)
-    )
+    planned = UserBatches(users, batch_size, 99, key).plan()
+    return [record.fingerprint for record in ledger.records] == [batch.fingerprint for batch in planned]
 
 
 def send(ledger, number, users=USERS, batch_size=3):

@@ -14,7 +14,7 @@ from airflow_provider_kore.erasure.plan import Plan, describe_plan, fingerprint_
 from airflow_provider_kore.erasure.plan_identity import identify_plan
 from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
-from airflow_provider_kore.user_ids.batches import PlannedBatch
+from airflow_provider_kore.user_ids.batches import UserBatches
 
 ACCOUNT = KoreAccount("https://platform.kore.ai", "cs-1", client_secret="secret")
 BOT = ErasureScope(("st-1",), all_bots=False)
@@ -23,8 +23,7 @@ USERS = ("Xq7ZwK9-1", "Xq7ZwK9-2", "Xq7ZwK9-3")
 
 def plan_of(users=USERS, *, account=ACCOUNT, scope=BOT, batch_size=2):
     key = account.fingerprint_key()
-    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
-    records = [BatchRecord.of(PlannedBatch.of(number, batch, key)) for number, batch in enumerate(batches, start=1)]
+    records = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 99, key).plan()]
     identity = identify_plan(account, scope, user_count=len(users), batch_size=batch_size)
     return Plan(scope, records, identity, fingerprint_plan(identity, records, key), batches=None)
 

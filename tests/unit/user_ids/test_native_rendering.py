@@ -7,6 +7,7 @@ import pytest
 from airflow.sdk import task
 from hypothesis import given
 from hypothesis import strategies as st
+from reading_users import read_user_ids
 from rendering_tasks import Returns, make_dag, render
 
 from airflow_provider_kore.api.scope import check_scope
@@ -15,7 +16,7 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
-from airflow_provider_kore.user_ids import FileUserIds, SqlUserIds, source_of
+from airflow_provider_kore.user_ids import FileUserIds, SqlUserIds
 
 READ_BY_PYTHON = [
     "491701234567",
@@ -231,7 +232,7 @@ def test_what_is_undefined_is_an_error_and_no_value(template, native, name):
 def test_numbers_among_user_ids_are_refused_with_what_made_them(template):
     user_ids = rendered_user_ids(template, params={"x": "491701234567", "numbers": [491701234567]})
     with pytest.raises(KoreInputError, match="render_template_as_native_obj") as caught:
-        list(source_of(user_ids).read())
+        read_user_ids(user_ids, 9)
     assert "49170" not in str(caught.value)
 
 

@@ -20,11 +20,10 @@ from airflow_provider_kore.user_ids import (
     CallableUserIds,
     ChannelUserId,
     FileUserIds,
-    GivenUserIds,
     SqlUserIds,
     UserIdSource,
-    source_of,
 )
+from airflow_provider_kore.user_ids.argument import InlineUserIds
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization
@@ -61,7 +60,7 @@ def mapped(**arguments):
 
 def reads(operator):
     """Show the source of a rendered operator."""
-    return repr(source_of(operator.user_ids))
+    return repr(operator.user_ids)
 
 
 # --- Which tasks come before ----------------------------------------------------------------------------------------
@@ -370,7 +369,7 @@ def test_a_channel_user_goes_into_no_xcom():
     assert PERSON not in str(caught.value)
 
 
-@pytest.mark.parametrize("source", [FileUserIds("s3://b"), SqlUserIds("people", "x"), GivenUserIds([PERSON])])
+@pytest.mark.parametrize("source", [FileUserIds("s3://b"), SqlUserIds("people", "x"), InlineUserIds([PERSON])])
 def test_a_source_goes_into_no_xcom(source):
     with pytest.raises(TypeError, match=type(source).__name__) as caught:
         serialize(source)
@@ -380,7 +379,7 @@ def test_a_source_goes_into_no_xcom(source):
 # --- What else holds ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", [FileUserIds("s3://b", "c"), SqlUserIds("people", "x"), GivenUserIds(["u-1"])])
+@pytest.mark.parametrize("source", [FileUserIds("s3://b", "c"), SqlUserIds("people", "x"), InlineUserIds(["u-1"])])
 def test_a_source_survives_pickle(source):
     assert vars(pickle.loads(pickle.dumps(source))) == vars(source)
 
