@@ -78,9 +78,6 @@ SOURCES = [
 TASKS = [
     pytest.param(erase, id="erase"),
     pytest.param(
-        lambda user_ids: KoreErasureSensor(task_id="erase", request_id="eud-1", user_ids=user_ids), id="sensor"
-    ),
-    pytest.param(
         lambda user_ids: KoreExportUserDataOperator(
             task_id="erase", user_ids=user_ids, destination="file:///d", since="2026-01-01", **BOTS
         ),
@@ -288,7 +285,7 @@ def test_a_reference_that_renders_to_nothing_is_refused_by_its_name(make_source,
     assert caught.value.consequence is Consequence.NOT_SENT
 
 
-@pytest.mark.parametrize("name", ["kore_conn_id", "request_id", "user_ids"])
+@pytest.mark.parametrize("name", ["kore_conn_id", "request_id"])
 def test_an_argument_that_a_sensor_needs_must_not_render_to_nothing(name):
     with make_dag():
         sensor = KoreErasureSensor(task_id="wait", **{"request_id": "eud-1", name: "{{ params.none }}"})
