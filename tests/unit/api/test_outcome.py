@@ -26,6 +26,7 @@ def test_outcomes_add_up_and_say_each_remark_once(one, other):
 
 @given(st.lists(st.sampled_from(Outcome)))
 def test_outcomes_are_counted(users):
+    assert ErasureOutcome.of(users).user_count == len(users)
     assert ErasureOutcome.of(users).counts() == {outcome.value: users.count(outcome) for outcome in Outcome}
 
 

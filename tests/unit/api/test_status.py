@@ -54,6 +54,8 @@ def test_no_other_value_is_erased(status):
         {"_id": 1, "response": [entry("u-0001")]},
         {"errors": [{"msg": "no", "code": 1}], "response": [entry("u-0001")]},
         {"errors": "no", "response": [entry("u-0001")]},
+        {"status": "FAILED", "response": [entry("u-0001")]},
+        {"status": "error", "response": []},
         {"response": {"u-0001": "SUCCESS"}},
         {"response": "SUCCESS"},
         {"response": True},
@@ -66,6 +68,11 @@ def test_an_answer_in_another_form_or_about_another_request_is_refused(document)
     with pytest.raises(KoreUnreadableAnswerError) as caught:
         read_status(document, REQUEST_ID)
     assert caught.value.consequence is Consequence.SENT
+
+
+@pytest.mark.parametrize("status", [None, "", "success", "in-progress"])
+def test_an_overall_status_that_is_no_failure_is_read_past(status):
+    assert len(read_status(answer(entry("u-0001"), status=status), REQUEST_ID).entries) == 1
 
 
 @pytest.mark.parametrize("errors", [None, [], ""])
@@ -91,7 +98,7 @@ def test_kores_own_times_are_kept_verbatim_if_they_are_times(value, kept):
     assert (status.created_on, status.updated_on) == (kept, kept)
 
 
-@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner"])
+@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner", "A" * 40])
 def test_a_status_that_can_only_be_a_code_is_shown(status):
     assert show_wording(status, "u-0001") == status
 
