@@ -32,3 +32,8 @@ def test_outcomes_are_counted(users):
 
 def test_what_is_less_proven_is_more_severe():
     assert sorted(Outcome, key=severity) == [Outcome.ERASED, Outcome.OPEN, Outcome.NOT_ERASED]
+
+
+def test_no_outcomes_are_no_users():
+    assert ErasureOutcome() == ErasureOutcome(0, 0, 0) == ErasureOutcome.of([])
+    assert ErasureOutcome().counts() == {"erased": 0, "open": 0, "not_erased": 0}

@@ -87,6 +87,8 @@ def test_an_empty_list_of_errors_is_no_error(errors):
         ("2019-09-26T08:42:53+02:00", "2019-09-26T08:42:53+02:00"),
         ({"$date": "2019-09-26T08:42:53.552Z"}, "2019-09-26T08:42:53.552Z"),
         ({"$date": 1569487373552}, None),
+        ({"$date": "2019-09-26T08:42:53.552Z", "more": 1}, None),
+        ({}, None),
         ("2019-09-26", None),
         ("2019-09-26T08:42:53.552Z of ann@example.com", None),
         (1569487373552, None),
@@ -140,3 +142,9 @@ def test_the_fingerprint_of_an_answer_is_that_of_the_users_it_names():
 
 def test_an_answer_with_an_entry_that_was_not_understood_has_no_fingerprint():
     assert read_status(answer(entry("a"), {"status": "SUCCESS"}), REQUEST_ID).fingerprint(b"key") is None
+
+
+@pytest.mark.parametrize("key", ["error", "errors"])
+def test_an_entry_that_reports_an_error_is_not_erased(key):
+    (read,) = read_status(answer(entry("u-0001") | {key: "no"}), REQUEST_ID).entries
+    assert read.outcome is Outcome.NOT_ERASED
