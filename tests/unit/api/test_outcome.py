@@ -26,8 +26,14 @@ def test_outcomes_add_up_and_say_each_remark_once(one, other):
 
 @given(st.lists(st.sampled_from(Outcome)))
 def test_outcomes_are_counted(users):
+    assert ErasureOutcome.of(users).user_count == len(users)
     assert ErasureOutcome.of(users).counts() == {outcome.value: users.count(outcome) for outcome in Outcome}
 
 
 def test_what_is_less_proven_is_more_severe():
     assert sorted(Outcome, key=severity) == [Outcome.ERASED, Outcome.OPEN, Outcome.NOT_ERASED]
+
+
+def test_no_outcomes_are_no_users():
+    assert ErasureOutcome() == ErasureOutcome(0, 0, 0) == ErasureOutcome.of([])
+    assert ErasureOutcome().counts() == {"erased": 0, "open": 0, "not_erased": 0}

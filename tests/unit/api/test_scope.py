@@ -51,3 +51,35 @@ def test_a_bot_that_the_connection_does_not_list_is_refused():
     assert "1 of the 2 bots" in error.problem
     refused(scope, ["ST-1"], allowed_bot_ids=("st-1",))
     refused(scope, ["st-1"], allowed_bot_ids=())
+
+
+@pytest.mark.parametrize(("outside", "shown"), [(5, "st-5."), (6, "st-5, ….")])
+def test_of_many_bots_outside_five_are_shown(outside, shown):
+    bots = [f"st-{number}" for number in range(1, outside + 1)]
+    assert refused(scope, bots, allowed_bot_ids=()).problem.endswith(shown)
+
+
+def test_listed_bots_are_never_all_bots():
+    assert scope(["st-1", "st-2", "st-1"]) == ErasureScope(("st-1", "st-2"), all_bots=False)
+    assert str(scope(["st-1", "st-2"])) == "the bots st-1, st-2"
+    assert str(scope(None, True, allow_all_bots=True)) == "all bots"
+
+
+ALL_BOTS = ErasureScope((), all_bots=True)
+ONE, TWO, OTHER = (ErasureScope(bots, all_bots=False) for bots in (("a",), ("b", "a"), ("c",)))
+
+
+@pytest.mark.parametrize(
+    ("larger", "smaller", "covers"),
+    [
+        (ALL_BOTS, ALL_BOTS, True),
+        (ALL_BOTS, ONE, True),
+        (ONE, ALL_BOTS, False),
+        (ONE, ONE, True),
+        (TWO, ONE, True),
+        (ONE, TWO, False),
+        (TWO, OTHER, False),
+    ],
+)
+def test_a_scope_covers_what_has_no_further_bot(larger, smaller, covers):
+    assert larger.covers(smaller) is covers

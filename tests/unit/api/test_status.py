@@ -54,6 +54,8 @@ def test_no_other_value_is_erased(status):
         {"_id": 1, "response": [entry("u-0001")]},
         {"errors": [{"msg": "no", "code": 1}], "response": [entry("u-0001")]},
         {"errors": "no", "response": [entry("u-0001")]},
+        {"status": "FAILED", "response": [entry("u-0001")]},
+        {"status": "error", "response": []},
         {"response": {"u-0001": "SUCCESS"}},
         {"response": "SUCCESS"},
         {"response": True},
@@ -68,6 +70,11 @@ def test_an_answer_in_another_form_or_about_another_request_is_refused(document)
     assert caught.value.consequence is Consequence.SENT
 
 
+@pytest.mark.parametrize("status", [None, "", "success", "in-progress"])
+def test_an_overall_status_that_is_no_failure_is_read_past(status):
+    assert len(read_status(answer(entry("u-0001"), status=status), REQUEST_ID).entries) == 1
+
+
 @pytest.mark.parametrize("errors", [None, [], ""])
 def test_an_empty_list_of_errors_is_no_error(errors):
     assert len(read_status({"response": [entry("a")], "errors": errors}, REQUEST_ID).entries) == 1
@@ -80,6 +87,8 @@ def test_an_empty_list_of_errors_is_no_error(errors):
         ("2019-09-26T08:42:53+02:00", "2019-09-26T08:42:53+02:00"),
         ({"$date": "2019-09-26T08:42:53.552Z"}, "2019-09-26T08:42:53.552Z"),
         ({"$date": 1569487373552}, None),
+        ({"$date": "2019-09-26T08:42:53.552Z", "more": 1}, None),
+        ({}, None),
         ("2019-09-26", None),
         ("2019-09-26T08:42:53.552Z of ann@example.com", None),
         (1569487373552, None),
@@ -91,7 +100,7 @@ def test_kores_own_times_are_kept_verbatim_if_they_are_times(value, kept):
     assert (status.created_on, status.updated_on) == (kept, kept)
 
 
-@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner"])
+@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner", "A" * 40])
 def test_a_status_that_can_only_be_a_code_is_shown(status):
     assert show_wording(status, "u-0001") == status
 
@@ -133,3 +142,9 @@ def test_the_fingerprint_of_an_answer_is_that_of_the_users_it_names():
 
 def test_an_answer_with_an_entry_that_was_not_understood_has_no_fingerprint():
     assert read_status(answer(entry("a"), {"status": "SUCCESS"}), REQUEST_ID).fingerprint(b"key") is None
+
+
+@pytest.mark.parametrize("key", ["error", "errors"])
+def test_an_entry_that_reports_an_error_is_not_erased(key):
+    (read,) = read_status(answer(entry("u-0001") | {key: "no"}), REQUEST_ID).entries
+    assert read.outcome is Outcome.NOT_ERASED
