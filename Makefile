@@ -52,10 +52,11 @@ benchmarks: .venv-benchmarks/ready ## Measure beside the peers, print tables, an
 benchmarks-quick: .venv-benchmarks/ready ## Measure the main ratios in some three minutes, and judge with a wide margin
 	@exec $(<D)/bin/python -m benchmarks --quick
 
-lint: .venv/ready ## Check style and types
+lint: .venv/ready ## Check style, types and the direction of imports
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy -p airflow_provider_kore -p demo
+	.venv/bin/lint-imports --no-cache --no-logo
 
 format: .venv/ready ## Put the code in shape
 	.venv/bin/python -m ruff check --fix .

@@ -1,1 +1,1 @@
-"""Erase people from Kore.ai from an Apache Airflow DAG."""
+"""Erase users from Kore.ai from an Apache Airflow DAG."""

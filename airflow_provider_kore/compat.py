@@ -1,4 +1,4 @@
-"""Airflow's exceptions, from where the installed version of Airflow keeps them."""
+"""Airflow's exceptions, from the module of the installed version."""
 
 from __future__ import annotations
 

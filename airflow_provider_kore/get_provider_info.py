@@ -1,4 +1,4 @@
-"""What Airflow registers about this provider, read without importing anything else of it."""
+"""The description of this provider that Airflow registers; it imports nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-kore",
         "name": "Kore.ai",
-        "description": "Erase people from Kore.ai: deferrable, durable, fail-closed.",
+        "description": "Erase users from Kore.ai: deferrable, durable, fail-closed.",
         "integrations": [
             {
                 "integration-name": "Kore.ai",
@@ -79,7 +79,7 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         type=["string", "null"],
         format="password",
     ),
-    # Without a default: Airflow takes whatever is called token for a secret, and would save "***" as its default.
+    # Without a default: Airflow treats any field called token as a secret, and would save "***" as its default.
     "token_ttl": _field(
         "Life of a token",
         "Seconds, at most 3600. Each call is signed anew, so short is good. Default: 300.",
@@ -89,7 +89,7 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "timeout": _field(
         "Timeout of a call",
-        "Seconds of silence after which a call is given up. Default: 30.",
+        "Seconds of silence after which a call fails. Default: 30.",
         type=["number", "null"],
         minimum=1,
         maximum=3600,
@@ -118,13 +118,13 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "allow_all_bots": _field(
         "Allow all bots",
-        "Guard: whether a task may erase people from, or export, all bots of the organisation at once. Default: no.",
+        "Guard: whether a task may erase users from, or export, all bots of the organisation at once. Default: no.",
         type=["boolean", "null"],
         default=False,
     ),
     "allowed_bot_ids": _field(
         "Allowed bots",
-        "Guard: the only bots that tasks may erase people from, or export, with commas between, or as a JSON list. "
+        "Guard: the only bots that tasks may erase users from, or export, with commas between, or as a JSON list. "
         "Empty: any.",
         type=["string", "null"],
     ),
@@ -137,7 +137,7 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "digest_key": _field(
         "Digest key",
-        "A secret that names people by digests which only its holder can match: in logs, and in exports and receipts, "
+        "A secret that names users by digests which only its owner can match: in logs, and in exports and receipts, "
         "which both need it. A space or line break at its ends is refused. By it a retry knows that its users are the "
         "same, so do not change it while a task has not ended. Default: no digests.",
         type=["string", "null"],
@@ -152,7 +152,7 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "receipt_key_variable": _field(
         "Variable of the receipt key",
-        "Instead of the receipt key: the name of the Airflow Variable that holds it. A secrets backend may hold the "
+        "Instead of the receipt key: the name of the Airflow Variable that stores it. A secrets backend may store the "
         "Variable.",
         type=["string", "null"],
     ),

@@ -35,12 +35,12 @@ def require_rendered(name: str, written: object, rendered: object) -> None:
     if rendered is None or (isinstance(rendered, str) and rendered.strip() in ("", "None")):
         raise KoreInputError(
             f"{name} renders to nothing.",
-            remedy=f"Give the template or the XCom of {name} a value: check the params of the run, and what the task "
-            "before returned. A task that returns nothing, or is skipped, has no XCom.",
+            remedy=f"Check the params of the run, and what the task that {name} refers to returned. A task that "
+            "returns nothing, or is skipped, has no XCom.",
         )
 
 
-class RendersText(BaseOperator):
+class TextTemplatesMixin(BaseOperator):
     """
     Render the template fields of a task so that text stays text.
 
@@ -52,10 +52,13 @@ class RendersText(BaseOperator):
     anything else that is empty. Here each renders to its value.
 
     :cvar must_render: the arguments that must not render to nothing.
+    :cvar must_not_vanish: the arguments that become empty text where they render to ``None``. The task refuses the
+        text, while ``None`` would mean that the argument is absent.
     :cvar rendered_by_airflow: the arguments in which a template renders as in any other operator.
     """
 
     must_render: ClassVar[Collection[str]] = ("kore_conn_id", "request_id", "destination", "user_ids")
+    must_not_vanish: ClassVar[Collection[str]] = ()
     rendered_by_airflow: ClassVar[Collection[str]] = ()
     _keeps_text = True
 
@@ -69,7 +72,7 @@ class RendersText(BaseOperator):
         """
         Render a value; see the class for what text renders to.
 
-        :param content: text, or what may hold text.
+        :param content: text, or what may contain text.
         :param context: the values for its templates.
         :param jinja_env: the environment of Jinja; default: that of the task.
         :param seen_oids: the ids of objects that are not to be rendered.
@@ -78,12 +81,17 @@ class RendersText(BaseOperator):
         if not is_text or content.endswith(tuple(self.template_ext)):
             return super().render_template(content, context, jinja_env, seen_oids)
         jinja_env = jinja_env or self.get_template_env()
-        if not _has_template(content, jinja_env):
-            return content
+        try:
+            if all(kind == "data" for _, kind, _ in jinja_env.lex(content)):
+                return content
+        except TemplateSyntaxError:
+            pass  # Airflow raises it below
         rendered = super().render_template(content, context, jinja_env, seen_oids)
         is_native = self._keeps_text and isinstance(jinja_env, NativeEnvironment)
         if is_native and isinstance(rendered, _READ_FROM_TEXT) and not isinstance(rendered, bool):
-            return _render_to_text(content, context, jinja_env)
+            text_env = jinja_env.overlay()
+            text_env.code_generator_class = CodeGenerator
+            return render_template_to_string(text_env.from_string(content), context)
         return rendered
 
     def _do_render_template_fields(
@@ -94,39 +102,19 @@ class RendersText(BaseOperator):
         jinja_env: Environment,
         seen_oids: set[int],
     ) -> None:
-        """Render the fields; Airflow calls this for mapped tasks too, and nothing else that tells the field's name."""
+        """Render the fields; Airflow calls this for mapped tasks too, and nothing else that gets the field's name."""
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
         for name in template_fields:
             written = getattr(self, name)
-            rendered = self._render_field(name, written, context, jinja_env, seen_oids)
+            self._keeps_text = name not in self.rendered_by_airflow
+            if callable(written):
+                rendered = written(context=context, jinja_env=jinja_env)
+            else:
+                rendered = self.render_template(written, context, jinja_env, seen_oids)
             if name in self.must_render:
                 require_rendered(name, written, rendered)
+            if name in self.must_not_vanish and rendered is None and written is not None:
+                rendered = ""
             setattr(self, name, rendered)
-
-    def _render_field(
-        self,
-        name: str,
-        written: Any,  # noqa: ANN401
-        context: Context,
-        jinja_env: Environment,
-        seen_oids: set[int],
-    ) -> Any:  # noqa: ANN401
-        self._keeps_text = name not in self.rendered_by_airflow
-        if callable(written):
-            return written(context=context, jinja_env=jinja_env)
-        return self.render_template(written, context, jinja_env, seen_oids)
-
-
-def _has_template(text: str, jinja_env: Environment) -> bool:
-    try:
-        return any(kind != "data" for _, kind, _ in jinja_env.lex(text))
-    except TemplateSyntaxError:
-        return True
-
-
-def _render_to_text(template: str, context: Context, jinja_env: Environment) -> str:
-    text_env = jinja_env.overlay()
-    text_env.code_generator_class = CodeGenerator
-    return render_template_to_string(text_env.from_string(template), context)

@@ -4,7 +4,7 @@ Measure what a status poll costs in CPU with the HTTP client of the event loop, 
 Each client polls a sandbox from a fresh process, in turn; the best round of each counts. As in a triggerer polls are
 paced, since a tight loop would find all caches warm. A poll signs a fresh token, makes a GET over a kept connection,
 and decodes and reads the answer. All do so by the same functions of the package, so that only the client differs.
-Ours also takes a turn from the account's budget, in the conversation that the trigger holds. There is no TLS.
+Ours also takes a turn from the account's budget, in the conversation that the trigger runs. There is no TLS.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class Cost:
 
 
 async def measure(name: str, account: KoreAccount, request_id: str, seconds: float) -> Cost:
-    """Poll with one client in this process, and tell the cost."""
+    """Poll with one client in this process, and return the cost."""
     connections: list[str] = []
     sys.addaudithook(lambda event, _: connections.append(event) if event == "socket.connect" else None)
     times = round(seconds / INTERVAL)

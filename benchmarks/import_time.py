@@ -34,7 +34,7 @@ print((time.perf_counter() - began) * 1000, len(sys.modules) - known)
 
 
 def import_once(modules: tuple[str, ...], environment: dict[str, str]) -> tuple[float, int]:
-    """Import in a fresh interpreter, and tell the milliseconds and the number of modules."""
+    """Import in a fresh interpreter, and return the milliseconds and the number of modules."""
     command = [sys.executable, "-c", PROGRAM, *modules]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     milliseconds, count = done.stdout.splitlines()[-1].split()

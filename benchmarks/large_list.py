@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,39 +54,20 @@ class FileStore:
         self._values[key] = json.dumps(value)
 
     def sizes(self) -> list[int]:
-        """Give the bytes of each value."""
+        """Return the bytes of each value."""
         return [len(text) for text in self._values.values()]
 
 
-def timed(step: Callable[..., object], times: dict[str, float], name: str) -> Callable[..., object]:
-    """Note how long a step takes."""
-
-    def run(*arguments: object, **keywords: object) -> object:
-        began = time.perf_counter()
-        try:
-            return step(*arguments, **keywords)
-        finally:
-            times[name] = time.perf_counter() - began
-
-    return run
-
-
-def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, object]:
-    """Run the operator as a task does, and say what it took."""
-    from airflow_provider_kore.erasure.submit import Submission
+def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, Any]:
+    """Run the operator as a task does, and return when it began and ended, and what it took."""
     from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
     from airflow_provider_kore.user_ids import FileUserIds
-    from airflow_provider_kore.user_ids.batches import UserBatches
 
-    times: dict[str, float] = {}
-    for name, owner, step in (("checking", UserBatches, "plan"), ("submitting", Submission, "go_on")):
-        setattr(owner, step, timed(getattr(owner, step), times, name))
     operator = KoreEraseUserDataOperator(
         task_id="erase",
         user_ids=FileUserIds(uri, column="email"),
         bot_ids=["st-1"],
         batch_size=batch_size,
-        wait_for_completion=True,
     )
     store = FileStore(folder / "store")
     context: Any = {
@@ -95,16 +75,29 @@ def run_task(uri: str, batch_size: int, folder: Path) -> dict[str, object]:
         "task": operator,
         "task_state_store": store,
     }
-    output: Any = timed(operator.execute, times, "all")(context)
-    times["waiting"] = times["all"] - times["checking"] - times["submitting"]
+    began = time.time()
+    output: Any = operator.execute(context)
     return {
+        "began": began,
+        "ended": time.time(),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "seconds": times,
         "counts": [output["user_count"], output["erased"], output["open"], output["not_erased"]],
         "store_values": len(store.sizes()),
         "store_largest": max(store.sizes()),
         "store_all": sum(store.sizes()),
         "xcom": len(json.dumps(output)),
+    }
+
+
+def phases(result: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, float]:
+    """Return how long each phase of the task took, by the calls that the sandbox received."""
+    first = next(entry["time"] for entry in log if entry["call"] == "erase")
+    polled = next(entry["time"] for entry in log if entry["call"] == "status")
+    return {
+        "checking": first - result["began"],
+        "submitting": polled - first,
+        "waiting": result["ended"] - polled,
+        "all": result["ended"] - result["began"],
     }
 
 
@@ -137,7 +130,7 @@ def measure(user_count: int, batch_size: int) -> dict[str, Any]:
         ]
         result = subprocess.run(command, env=environment, cwd=Path.cwd(), stdout=subprocess.PIPE, check=True, text=True)
         measured: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-        return measured
+        return measured | {"seconds": phases(measured, sandbox.log())}
 
 
 def main() -> int:

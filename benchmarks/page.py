@@ -90,7 +90,7 @@ def wait_for_mark(page: Page, name: str, timeout: float) -> None:
 
 
 def measure(page: Page, url: str) -> dict[str, float]:
-    """Load the page once, and give seconds."""
+    """Load the page once, and return seconds."""
     page.add_init_script(WATCH)
     page.goto(url)
     wait_for_mark(page, "first page whole", 60)
@@ -107,7 +107,7 @@ def measure(page: Page, url: str) -> dict[str, float]:
 
 
 def measure_list(length: int, delay: float, rounds: int) -> tuple[list[dict[str, float]], float]:
-    """Load a list of some length in one browser after the other; give the figures of each, and the calls of a load."""
+    """Load a list of some length in one browser after the other; return each one's figures, and the calls of a load."""
     measured = []
     with FakeAirflow(make_many(length), delay) as airflow:
         for _ in range(rounds):

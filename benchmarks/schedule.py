@@ -25,14 +25,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request, submit_erasure
+from airflow_provider_kore.api.calls import submit_erasure
+from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
 from airflow_provider_kore.api.erase_request import ErasureRequest
-from airflow_provider_kore.api.errors import Answer, NoAnswer
+from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.pacing import HOUR, MINUTE, PollSchedule, RateBudget
+from airflow_provider_kore.api.pacing import HOUR, MINUTE, Pacing, PollSchedule, RateBudget
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, assess_by_count
+from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch
 from benchmarks.report import BROKEN, HOLDS
 
 PER_MINUTE, PER_HOUR = 60, 1800
@@ -72,7 +73,7 @@ NIGHT_JOB = Durations("all at once after 8 hours", lambda _: NIGHT, NIGHT)
 
 @dataclass
 class Erasure:
-    """Hold when an erasure began and ends, when it was looked at, and when its end was known."""
+    """When an erasure began and ends, when it was polled, and when its end was known."""
 
     begun: float
     ends: float
@@ -139,13 +140,13 @@ class World:
         self._number = 0
 
     def clock(self) -> float:
-        """Give the simulated seconds."""
+        """Return the simulated seconds."""
         return self.now
 
     def run(self, actors: Iterable[Actor]) -> None:
         """Play all actors to their ends."""
         for actor in actors:
-            self._at(0.0, lambda actor=actor: self._go_on(actor, None))  # type: ignore[misc]
+            self._at(0.0, lambda actor=actor: self._advance(actor, None))  # type: ignore[misc]
         while self._events and self.now < LONGEST_RUN:
             self.now, _, event = heapq.heappop(self._events)
             event()
@@ -154,7 +155,7 @@ class World:
         self._number += 1
         heapq.heappush(self._events, (moment, self._number, event))
 
-    def _go_on(self, actor: Actor, reply: Answer | None) -> None:
+    def _advance(self, actor: Actor, reply: Answer | None) -> None:
         try:
             step = actor.send(reply)
         except StopIteration:
@@ -162,13 +163,13 @@ class World:
         if isinstance(step, Pause):
             self.pauses += 1
             late = self.chance.uniform(0, LATE_WAKE_UP)
-            self._at(self.now + step.seconds + late, lambda: self._go_on(actor, None))
+            self._at(self.now + step.seconds + late, lambda: self._advance(actor, None))
         else:
             self._at(self.now + self.chance.uniform(*LATENCY), lambda: self._arrive(actor, step))
 
     def _arrive(self, actor: Actor, request: Request) -> None:
         answer = self.kore.answer(request, self.now)
-        self._at(self.now + self.chance.uniform(*LATENCY), lambda: self._go_on(actor, answer))
+        self._at(self.now + self.chance.uniform(*LATENCY), lambda: self._advance(actor, answer))
 
 
 # --- who erases and waits ----------------------------------------------------------------------------------------
@@ -183,10 +184,10 @@ def our_task(world: World, pacing: Pacing, batches: int) -> Actor:
         request_id = yield from submit_erasure(ERASE, pacing)
         requests.append(AcceptedErasure(request_id, 1))
 
-    def assess(request: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
-        outcome = assess_by_count(request, status)
+    def assess(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
+        outcome = count_outcome(status, user_count)
         if not outcome.open:
-            world.kore.erasures[_number(request.request_id)].known = world.now
+            world.kore.erasures[_number(status.request_id)].known = world.now
         return outcome
 
     schedule = PollSchedule()
@@ -217,7 +218,7 @@ def ours_in_many_tasks(world: World, batches: int) -> list[Actor]:
 
 
 def waiter(world: World, pauses: Callable[[], Iterator[float]]) -> Actor:
-    """Submit one batch and poll it, knowing of nobody else; wait out a throttle by a minute, or five of the hour."""
+    """Submit one batch and poll it, without knowing of others; wait out a throttle by a minute, or five of the hour."""
     accepted = yield from _until_not_throttled(world, Request("DELETE", "/erase"))
     request_id = json.loads(accepted.content)["requestId"]
     for pause in pauses():
@@ -271,12 +272,12 @@ OTHERS: dict[str, Start] = {
 }
 
 
-# --- what comes of it --------------------------------------------------------------------------------------------
+# --- the outcome -------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Result:
-    """Hold what came of one simulation."""
+    """The outcome of one simulation."""
 
     who: str
     durations: Durations

@@ -109,7 +109,7 @@ def warm_up(side: str) -> None:
 def wait(job: Wait) -> Findings:
     """Wait in a process of its own, and measure it."""
     os.environ.update(job.environment)
-    # At Airflow's usual level, as in a triggerer, each poll of the peer logs a warning; nobody needs to see it.
+    # At Airflow's usual level, as in a triggerer, each poll of the peer logs a warning, which is of no use here.
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
@@ -262,7 +262,7 @@ class Bench:
             return [client.request("DELETE", ERASE_PATH, json=body).json()["requestId"] for body in bodies]
 
     def account(self) -> KoreAccount:
-        """Give the sandbox's account."""
+        """Return the sandbox's account."""
         connection = self.sandbox.connection
         return read_account(**{name: connection[name] for name in ("host", "login", "password", "extra")})
 
@@ -275,7 +275,7 @@ class Bench:
 
     def peers(self, request_ids: Sequence[str], **details: object) -> Wait:
         """Wait by the peer's trigger."""
-        # One token without a jti, which the sandbox is told to accept again and again: the peer signs nothing.
+        # One token without a jti, which the sandbox accepts again and again by its settings: the peer signs nothing.
         account, now = self.account(), int(time.time())
         claims = {"appId": account.client_id, "sub": "peer", "iat": now, "exp": now + 3600}
         environment = {"AIRFLOW_CONN_KORE_HTTP": json.dumps({"conn_type": "http", "host": self.sandbox.url})}

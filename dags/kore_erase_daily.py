@@ -61,6 +61,7 @@ def kore_erase_daily() -> None:
         task_id="submit",
         user_ids=find_requests("{{ params.folder }}"),
         bot_ids="{{ params.bot_ids }}",
+        wait_for_completion=False,
         on_empty="skip",
         retries=2,
     )

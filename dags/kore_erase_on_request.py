@@ -69,12 +69,11 @@ def kore_erase_on_request() -> None:
         task_id="erase_users",
         user_ids="{{ params.users_from }}",
         bot_ids="{{ params.bot_ids }}",
-        remove_data_from_all_bots="{{ params.all_bots }}",
-        received_at="{{ params.received_at }}",
-        regime="{{ params.regime if params.received_at else none }}",
-        dry_run="{{ params.dry_run }}",
-        wait_for_completion=True,
+        all_bots="{{ params.all_bots }}",
         deferrable=True,
+        dry_run="{{ params.dry_run }}",
+        # Without a day of receipt it renders to None, so that there is no deadline.
+        deadline="{{ {'received_at': params.received_at, 'regime': params.regime} if params.received_at else none }}",
         retries=1,
     )
 

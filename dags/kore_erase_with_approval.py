@@ -24,6 +24,7 @@ from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, Deadl
 from airflow_provider_kore.deadlines import announce_deadline
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.options import Deadline, Receipt, Verify
 
 RETENTION = timedelta(days=7 * 366)  # how long your Kore.ai keeps conversations: 7 years by default
 NOTICE = timedelta(days=7)
@@ -85,9 +86,9 @@ PLAN = """
 def kore_erase_with_approval() -> None:
     """Preview, ask, export, erase."""
     asked_for = {"user_ids": "{{ params.users_from }}", "bot_ids": "{{ params.bot_ids }}"}
-    due = {"received_at": "{{ params.received_at }}", "regime": "{{ params.regime }}"}
+    deadline = Deadline(received_at="{{ params.received_at }}", regime="{{ params.regime }}")
 
-    preview = KoreEraseUserDataOperator(task_id="preview", dry_run=True, **asked_for, **due)
+    preview = KoreEraseUserDataOperator(task_id="preview", dry_run=True, deadline=deadline, **asked_for)
     approve = ApprovalOperator(
         task_id="approve",
         subject="Erase {{ ti.xcom_pull(task_ids='preview')['user_count'] }} people from Kore.ai?",
@@ -103,17 +104,14 @@ def kore_erase_with_approval() -> None:
     )
     erase = KoreEraseUserDataOperator(
         task_id="erase",
-        plan_fingerprint="{{ ti.xcom_pull(task_ids='preview')['plan_fingerprint'] }}",
-        approved_by="{{ ti.xcom_pull(task_ids='approve')['responded_by_user']['name'] }}",
-        export_manifest="{{ ti.xcom_pull(task_ids='export') }}",
-        receipt_path="{{ params.folder }}/receipts",
-        verify="all",
-        verify_since=RETENTION,
-        wait_for_completion=True,
+        approved_plan=preview.output,
+        exported=export.output,
+        deadline=deadline,
+        verify=Verify(people="all", since=RETENTION),
+        receipt=Receipt(folder="{{ params.folder }}/receipts", approved_by=approve.output),
         deferrable=True,
         retries=2,
         **asked_for,
-        **due,
     )
     preview >> approve >> export >> erase
 

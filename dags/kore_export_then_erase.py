@@ -64,8 +64,7 @@ def kore_export_then_erase() -> None:
     )
     erase_users = KoreEraseUserDataOperator(
         task_id="erase_users",
-        export_manifest=export_users.output,
-        wait_for_completion=True,
+        exported=export_users.output,
         deferrable=True,
         retries=1,
         **users,

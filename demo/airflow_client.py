@@ -35,7 +35,7 @@ class AirflowClient:
         self._http.close()
 
     def health(self) -> dict[str, str | None]:
-        """Tell the status of each component."""
+        """Return the status of each component."""
         answer = self.call("GET", "/monitor/health")
         return {component: report.get("status") for component, report in answer.items()}
 
@@ -67,7 +67,7 @@ class AirflowClient:
         return entries
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """Tell the state of a run."""
+        """Return the state of a run."""
         state: str = self.call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")["state"]
         return state
 
@@ -137,7 +137,7 @@ class AirflowClient:
     def task_log_entries(
         self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = NOT_MAPPED
     ) -> list[dict[str, Any]]:
-        """Fetch the log of one try, an entry a message."""
+        """Fetch the log of one attempt, an entry for each message."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/logs/{try_number}"
         entries: list[dict[str, Any]] = self.call("GET", path, params={"map_index": map_index, "full_content": True})[
             "content"
@@ -145,7 +145,7 @@ class AirflowClient:
         return entries
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = NOT_MAPPED) -> str:
-        """Fetch the log of one try with all its detail, a line a message."""
+        """Fetch the log of one attempt with all its detail, a line for each message."""
         entries = self.task_log_entries(dag_id, run_id, task_id, try_number, map_index)
         return "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
 

@@ -1,4 +1,4 @@
-"""A Chromium, brought by itself where that may be, in which somebody has signed in to a local Airflow."""
+"""A Chromium, installed where that is allowed, and signed in to a local Airflow."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def ways_to_install(*, root: bool, apt: bool) -> list[Sequence[Sequence[str]]]:
     """
     List the ways to bring a Chromium, each a row of commands, the best first.
 
-    Only root may install packages of the system; nobody is asked for a password.
+    Only root may install packages of the system; nothing asks for a password.
     """
     playwright = (sys.executable, "-m", "playwright", "install")
     if not (root and apt):

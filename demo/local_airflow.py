@@ -112,7 +112,7 @@ class LocalAirflow(AirflowClient):
         """
         Kill a running task and its supervisor, as a crash of their machine would.
 
-        Nobody is left to report the end, so the scheduler notices by the missing heartbeats, which takes
+        No process is left to report the end, so the scheduler notices by the missing heartbeats, which takes
         ``[scheduler] task_instance_heartbeat_timeout``. To have the task fail at once, kill only
         ``worker(…).task``, as the kernel does when memory runs out.
         """
@@ -244,7 +244,7 @@ class LocalAirflow(AirflowClient):
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

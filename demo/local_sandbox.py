@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, so that it goes on when a test kills parts of Airflow."""
+"""The sandbox as a process of its own, so that it survives when a test kills parts of Airflow."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ class LocalSandbox:
             ready = self._start(sessions, folder)
             self.url: str = ready["url"]
             self.connection: dict[str, Any] = ready["connection"]
-            self._http = cleanup.enter_context(httpx.Client(base_url=self.url, trust_env=False))
+            self._http = cleanup.enter_context(httpx.Client(base_url=self.url, trust_env=False, timeout=60))
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -59,7 +59,7 @@ class LocalSandbox:
         self._http.post("/sandbox/faults", json=fault).raise_for_status()
 
     def reset(self) -> None:
-        """Forget everything, and go back to the first settings."""
+        """Forget everything, and return to the first settings."""
         self._http.post("/sandbox/reset").raise_for_status()
 
     def _start(self, sessions: ProcessSessions, folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Studio:
         self.folder = folder
 
     def people(self, name: str, count: int) -> str:
-        """Make people up, and give the URI of their file."""
+        """Make people up, and return the URI of their file."""
         file = self.folder / f"{name}.txt"
         file.write_text("".join(f"{name}-{number}@example.com\n" for number in range(count)))
         return file.as_uri()
@@ -43,7 +43,7 @@ class Studio:
         return self.airflow.trigger(ON_REQUEST, conf | {"received_at": str(received), "regime": regime})
 
     def run_all(self) -> str:
-        """Let something of each kind happen, and give the run of the export."""
+        """Run an erasure of each kind, and return the run of the export."""
         conf = {
             "users_from": self.people("request-1240", 12),
             "export_to": (self.folder / "export").as_uri(),

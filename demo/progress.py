@@ -1,4 +1,4 @@
-"""How far an erasure has come, on one line that renews itself; without a terminal, now and then a line."""
+"""The progress of an erasure, on one line that is rewritten; without a terminal, a new line from time to time."""
 
 import sys
 import time

@@ -70,7 +70,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def demonstrate(airflow: LocalAirflow, sandbox: LocalSandbox, people: Sequence[str]) -> int:
-    """Run the DAG once, and show what came of it."""
+    """Run the DAG once, and show its outcome."""
     print(f"Airflow runs at {sign_in(airflow)}")
     print(f"\nDAG {DAG_ID} erases the {len(people)} people of {PEOPLE.relative_to(DEMO.parent)}:", flush=True)
     started = time.monotonic()
@@ -138,7 +138,7 @@ def last_error(airflow: LocalAirflow, run_id: str) -> str:
 
 
 def sign_in(airflow: LocalAirflow) -> str:
-    """Tell how to reach Airflow in a browser."""
+    """Return how to reach Airflow in a browser."""
     return f"{airflow.url} (user {airflow.username}, password {airflow.password})"
 
 

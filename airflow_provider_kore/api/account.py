@@ -6,22 +6,97 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import os
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypedDict, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Literal, TypedDict, get_args
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
-ALGORITHMS = ("HS256", "HS512", "RS256", "RS512")
+Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 """Documented by Kore.ai as the choices of an app; HS256 is the usual one."""
 
 LONGEST_TOKEN_LIFE = 3600
 """Documented by Kore.ai: a token with a ``jti`` may expire at most one hour ahead."""
 
-T = TypeVar("T")
+
+def secret_text(text: str) -> str:
+    """
+    Accept a secret, and refuse one that was pasted with more than itself: it would be another secret.
+
+    :raises ValueError: saying what is wrong, without the secret.
+    """
+    if text != text.strip():
+        raise ValueError("begins or ends with a space or a line break, which is not a part of it")
+    if _holds_hidden(text):
+        raise ValueError("holds a line break or another character that cannot be seen")
+    return text
+
+
+def _holds_hidden(text: str) -> bool:
+    return any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
+
+
+def pem_text(text: str) -> str:
+    """Put a key in PEM form right: pasted into JSON or a URI, it often comes with its line breaks spelled out."""
+    return text.replace("\\n", "\n").strip() + "\n"
+
+
+def _name(text: str) -> str:
+    if not text.strip() or "PRIVATE KEY" in text:  # which would be shown, where a name is
+        raise ValueError("must be a name")
+    return text.strip()
+
+
+def _existing_path(path: str) -> str:
+    if not os.path.exists(path):  # noqa: PTH110 # Path's raises an error that can show a key pasted in place of a path
+        raise ValueError("names a file that does not exist on this machine, or that may not be read")
+    return path
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # as pydantic wants it
+    return value
+
+
+def _flag(value: object) -> object:
+    text = value.strip().lower() if isinstance(value, str) else None
+    return text == "true" if text in ("true", "false") else value
+
+
+def _split_bot_ids(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return value.replace("\n", ",").split(",")
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("begins like a JSON list and is none") from None
+
+
+def _check_bot_ids(value: tuple[str, ...]) -> tuple[str, ...]:
+    bot_ids = tuple(bot_id.strip() for bot_id in value if bot_id.strip())
+    if not bot_ids:
+        raise ValueError("names no bot; leave it out to allow any")
+    if any(character in "[]{}\"'," or character.isspace() for bot_id in bot_ids for character in bot_id):
+        raise ValueError("has bot ids with quotes, brackets, commas or spaces in them; separate bot ids with commas")
+    return bot_ids
+
+
+Secret = Annotated[str, AfterValidator(secret_text)]
+Pem = Annotated[str, AfterValidator(pem_text)]
+Name = Annotated[str, AfterValidator(_name)]
+ExistingPath = Annotated[str, AfterValidator(_existing_path)]
+Flag = Annotated[bool, Strict(), BeforeValidator(_flag)]
+BotIds = Annotated[tuple[str, ...], BeforeValidator(_split_bot_ids), AfterValidator(_check_bot_ids)]
+_NUMBER = BeforeValidator(_no_bool)
 
 
 class AccountIdentity(TypedDict):
@@ -34,7 +109,7 @@ class AccountIdentity(TypedDict):
 @dataclass(frozen=True, slots=True)
 class KoreAccount:
     """
-    Hold how to reach one account at Kore.ai, and the guards that the author of a DAG cannot widen.
+    How to reach one account at Kore.ai, and the guards that the author of a DAG cannot widen.
 
     Its ``repr`` shows no secret.
 
@@ -49,10 +124,10 @@ class KoreAccount:
     :param ca_bundle: a file or folder of certificates to trust instead of the usual ones.
     :param requests_per_minute: this process's share of the account's calls a minute.
     :param requests_per_hour: this process's share of the account's calls an hour.
-    :param allow_all_bots: whether people may be erased from, or exported from, all bots of the organisation at once.
+    :param allow_all_bots: whether users may be erased from, or exported from, all bots of the organisation at once.
     :param allowed_bot_ids: the only bots to erase from or to export; ``None`` for any.
     :param max_users: most users that one task may erase or export.
-    :param digest_key: the key of digests and fingerprints, which stand for people in logs, records, exports and
+    :param digest_key: the key of digests and fingerprints, which stand for users in logs, records, exports and
         receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that holds such a key instead.
@@ -60,25 +135,25 @@ class KoreAccount:
 
     base_url: str
     client_id: str
-    client_secret: str = field(default="", repr=False)
+    client_secret: Secret = field(default="", repr=False)
     subject: str = "airflow"
-    algorithm: str = "HS256"
-    private_key: str = field(default="", repr=False)
-    token_ttl: int = 300
-    timeout: float = 30.0
-    ca_bundle: str | None = None
-    requests_per_minute: int = 60
-    requests_per_hour: int = 1800
-    allow_all_bots: bool = False
-    allowed_bot_ids: tuple[str, ...] | None = None
-    max_users: int = 10_000
-    digest_key: str = field(default="", repr=False)
-    receipt_key: str = field(default="", repr=False)
-    receipt_key_variable: str = ""
+    algorithm: Algorithm = "HS256"
+    private_key: Pem = field(default="", repr=False)
+    token_ttl: Annotated[int, _NUMBER, Field(ge=1, le=LONGEST_TOKEN_LIFE)] = 300
+    timeout: Annotated[float, _NUMBER, Field(gt=0, le=3600)] = 30.0
+    ca_bundle: ExistingPath | None = None
+    requests_per_minute: Annotated[int, _NUMBER, Field(ge=1, le=1_000_000)] = 60
+    requests_per_hour: Annotated[int, _NUMBER, Field(ge=1, le=100_000_000)] = 1800
+    allow_all_bots: Flag = False
+    allowed_bot_ids: BotIds | None = None
+    max_users: Annotated[int, _NUMBER, Field(ge=1, le=1_000_000_000)] = 10_000
+    digest_key: Secret = field(default="", repr=False)
+    receipt_key: Pem = field(default="", repr=False)
+    receipt_key_variable: Name = ""
 
     def fingerprint_key(self) -> bytes:
         """
-        Give the key of fingerprints, which tell whether the users of two tries are the same.
+        Give the key of fingerprints, which tell whether the users of two attempts are the same.
 
         It is derived from the digest key, or from the account's secret if there is none, so that whoever reads
         Airflow's database alone cannot match a fingerprint to a person.
@@ -111,27 +186,12 @@ def read_account(
     :param extra: the further fields; one that is not known is refused, since a misspelled guard guards nothing.
     :raises KoreConfigurationError: naming the field, never its value if that could be a secret.
     """
-    fields = _ExtraFields(extra)
-    account = KoreAccount(
+    account = _validate(
+        {name: value for name, value in extra.items() if value is not None and value != ""},
         base_url=_read_base_url(host, port),
         client_id=(login or "").strip(),
-        client_secret=_read_client_secret(password),
-        subject=fields.take("subject", _text, "airflow"),
-        algorithm=fields.take("algorithm", _choice(ALGORITHMS), "HS256"),
-        private_key=fields.take("private_key", _pem, ""),
-        token_ttl=fields.take("token_ttl", _whole_number(1, LONGEST_TOKEN_LIFE), 300),
-        timeout=fields.take("timeout", _seconds, 30.0),
-        ca_bundle=fields.take("ca_bundle", _existing_path, None),
-        requests_per_minute=fields.take("requests_per_minute", _whole_number(1, 1_000_000), 60),
-        requests_per_hour=fields.take("requests_per_hour", _whole_number(1, 100_000_000), 1800),
-        allow_all_bots=fields.take("allow_all_bots", _flag, False),
-        allowed_bot_ids=fields.take("allowed_bot_ids", _bot_ids, None),
-        max_users=fields.take("max_users", _whole_number(1, 1_000_000_000), 10_000),
-        digest_key=fields.take("digest_key", secret_text, ""),
-        receipt_key=fields.take("receipt_key", _pem, ""),
-        receipt_key_variable=fields.take("receipt_key_variable", _name, ""),
+        client_secret=password or "",
     )
-    fields.refuse_unknown()
     if not account.client_id:
         raise _fault("The connection has no Client ID.", "Put the app's Client ID (cs-…) into the field Client ID.")
     if account.algorithm.startswith("RS") and not account.private_key:
@@ -156,11 +216,24 @@ def _fault(problem: str, remedy: str) -> KoreConfigurationError:
     return KoreConfigurationError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
 
 
-def _read_client_secret(password: str | None) -> str:
+_ACCOUNT = TypeAdapter(KoreAccount)
+_EXTRA_FIELDS = [item.name for item in fields(KoreAccount)][3:]
+
+
+def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:
+    if unknown := sorted(set(extra) - set(_EXTRA_FIELDS)):
+        raise _fault(
+            f"The connection has extra fields that are not known: {', '.join(unknown)}.",
+            f"Correct or remove them; the known ones are {', '.join(_EXTRA_FIELDS)}.",
+        )
     try:
-        return secret_text(password or "")
-    except ValueError as error:
-        raise _fault(f"The connection's Client Secret {error}.", "Correct the field Client Secret.") from None
+        return _ACCOUNT.validate_python({**extra, **of_connection})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    # Raised here, so that the exception has no context: that one holds the value.
+    name = "Client Secret" if first["loc"][0] == "client_secret" else str(first["loc"][0])
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    raise _fault(f"The connection's field {name} {problem}.", f"Correct the field {name}.")
 
 
 def _read_base_url(host: str | None, port: int | None) -> str:
@@ -187,7 +260,7 @@ def _read_base_url(host: str | None, port: int | None) -> str:
         raise _fault("The connection's base URL has a path, query or fragment.", f"{remedy} The path is added to it.")
     if parts.scheme == "http" and not _is_loopback(name):
         raise _fault(
-            "The connection's base URL is http, which would show people's ids and the token to the network.",
+            "The connection's base URL is http, which would show users' ids and the token to the network.",
             "Use https; http is for the sandbox on this machine only.",
         )
     if own_port is None:
@@ -205,137 +278,3 @@ def _is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-class _ExtraFields:
-    def __init__(self, extra: Mapping[str, object]) -> None:
-        self._given = {name: value for name, value in extra.items() if value is not None and value != ""}
-        self._known: list[str] = []
-
-    def take(self, name: str, read: Callable[[object], T], default: T) -> T:
-        self._known.append(name)
-        if name not in self._given:
-            return default
-        try:
-            return read(self._given[name])
-        except ValueError as error:
-            raise _fault(f"The connection's field {name} {error}.", f"Correct the field {name}.") from None
-
-    def refuse_unknown(self) -> None:
-        if unknown := sorted(set(self._given) - set(self._known)):
-            raise _fault(
-                f"The connection has extra fields that are not known: {', '.join(unknown)}.",
-                f"Correct or remove them; the known ones are {', '.join(self._known)}.",
-            )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be text")
-    return value
-
-
-def secret_text(value: object) -> str:
-    """
-    Read a secret, and refuse one that was pasted with more than itself: it would be another secret.
-
-    :raises ValueError: saying what is wrong, without the secret.
-    """
-    text = _text(value)
-    if text != text.strip():
-        raise ValueError("begins or ends with a space or a line break, which is not a part of it")
-    if _holds_hidden(text):
-        raise ValueError("holds a line break or another character that cannot be seen")
-    return text
-
-
-def _holds_hidden(text: str) -> bool:
-    return any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
-
-
-def _name(value: object) -> str:
-    text = _text(value).strip()
-    if not text or "PRIVATE KEY" in text:  # which would be shown, where a name is
-        raise ValueError("must be a name")
-    return text
-
-
-def _pem(value: object) -> str:
-    return pem_text(_text(value))
-
-
-def pem_text(text: str) -> str:
-    """Put a key in PEM form right: pasted into JSON or a URI, it often comes with its line breaks spelled out."""
-    return text.replace("\\n", "\n").strip() + "\n"
-
-
-def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return str(value)
-
-    return read
-
-
-def _whole_number(least: int, most: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if isinstance(value, str) and value.strip().isdecimal():
-            value = int(value)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return value
-
-    return read
-
-
-def _seconds(value: object) -> float:
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
-    except (ValueError, OverflowError):
-        number = 0.0
-    if not 0 < number <= 3600:
-        raise ValueError("must be a number of seconds, more than 0 and at most 3600")
-    return number
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    raise ValueError("must be true or false")
-
-
-def _bot_ids(value: object) -> tuple[str, ...] | None:
-    items = _split_list(value) if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise ValueError("must be a list of bot ids, or bot ids with commas between them")
-    bot_ids = tuple(item.strip() for item in items if item.strip())
-    if not bot_ids:
-        raise ValueError("names no bot; leave it out to allow any")
-    if any(character in "[]{}\"'," or character.isspace() for bot_id in bot_ids for character in bot_id):
-        raise ValueError("has bot ids with quotes, brackets, commas or spaces in them; separate bot ids with commas")
-    return bot_ids
-
-
-def _split_list(text: str) -> object:
-    if not text.lstrip().startswith("["):
-        return text.replace("\n", ",").split(",")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("begins like a JSON list and is none") from None
-
-
-def _existing_path(value: object) -> str | None:
-    path = _text(value)
-    try:
-        exists = Path(path).exists()
-    except (OSError, ValueError):  # whose text would show a certificate or key that was pasted in place of a path
-        exists = False
-    if not exists:
-        raise ValueError("names a file that does not exist on this machine, or that may not be read")
-    return path

@@ -12,10 +12,9 @@ from yarl import URL
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request
 from airflow_provider_kore.api.client import LARGEST_ANSWER, TOO_LARGE
-from airflow_provider_kore.api.errors import Answer, NoAnswer
-from airflow_provider_kore.api.pacing import shared_budget
+from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import Proxy, client_faults, find_route
 
 T = TypeVar("T")
@@ -36,7 +35,7 @@ _NOT_RECEIVED = (
 
 class AsyncKoreClient:
     """
-    Hold conversations with Kore.ai on an event loop; the twin of :class:`KoreClient`.
+    Run conversations with Kore.ai on an event loop; the twin of :class:`KoreClient`.
 
     Made by :meth:`create`, which keeps slow work off the loop. Connections are kept. Therefore nothing may be submitted
     here: on a kept connection it could not be known whether an erasure was received, and aiohttp would send it again.

@@ -1,26 +1,17 @@
-"""
-The calls, each as one conversation that is written once and held by both clients.
-
-A conversation is a generator, as in httpx's ``Auth``: it yields what is to be done, a :class:`Request` or a
-:class:`Pause`, and is sent what came of it. It does no I/O, so that a test can play Kore.ai without a network, and
-what is retried, waited out or given up is decided in one place for sync and async.
-"""
+"""The calls, each as one conversation, so that sync and async retry, wait and fail alike."""
 
 from __future__ import annotations
 
 import logging
 import random
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TypeVar
 
+from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
 from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, read_request_id
 from airflow_provider_kore.api.errors import (
-    Answer,
     Call,
-    NoAnswer,
     error_message,
     is_throttle,
     leaves_open,
@@ -29,9 +20,10 @@ from airflow_provider_kore.api.errors import (
     unreachable,
     unreadable,
 )
-from airflow_provider_kore.api.history import HistoryPage, Query, read_page
-from airflow_provider_kore.api.members import MembersPage, members_path, read_members
-from airflow_provider_kore.api.pacing import RateBudget, Turn
+from airflow_provider_kore.api.history import Query, read_page
+from airflow_provider_kore.api.listing import Page
+from airflow_provider_kore.api.members import members_path, read_members
+from airflow_provider_kore.api.pacing import Pacing, Turn
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -46,42 +38,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 4
-"""How often a call is tried that certainly was not received, or only reads, before its error goes on."""
+"""Attempts of a call that certainly was not received, or only reads, before its error is raised."""
 
 SHORT_WAIT = 10.0
-"""Seconds that a conversation waits in the line without asking again how long it still takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Ask for one HTTP exchange; the answer to it is an :class:`Answer` or a :class:`NoAnswer`."""
-
-    method: str
-    path: str
-    body: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Ask to wait for some seconds."""
-
-    seconds: float
-
-
-Conversation = Generator[Request | Pause, Answer | NoAnswer | None, T]
-
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """
-    Say how fast conversations may go.
-
-    :param budget: the account's share of calls.
-    :param clock: monotonic seconds.
-    """
-
-    budget: RateBudget
-    clock: Callable[[], float] = time.monotonic
+"""Seconds that a conversation waits in the queue without asking again how long it still takes."""
 
 
 def _exchange(
@@ -110,16 +70,16 @@ def _exchange(
 
 
 def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
-    """Wait in the line, and give up the place if the conversation is ended meanwhile, since others wait behind it."""
+    """Wait in the queue, and leave it if the conversation is ended meanwhile, since others wait behind."""
     try:
         while (seconds := turn.ask(now := pacing.clock())) > 0:
             if give_up_at is not None and now + seconds > give_up_at:
                 raise KoreThrottledError(
                     f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
                     consequence=turn.call.consequence,
-                    remedy="Clear the task to go on, or give it more time.",
+                    remedy="Clear the task to continue, or give it more time.",
                 )
-            # A long wait is looked into half-way, since those before may leave, or find their erasures ended.
+            # After half of a long wait it asks again, since those before may have left the queue.
             yield Pause(seconds if seconds <= SHORT_WAIT else seconds / 2)
     finally:
         turn.leave()
@@ -211,14 +171,14 @@ def fetch_status(
     http_request = Request("GET", status_path(request_id))
     if turn is None:
         turn = pacing.budget.turn(Call.STATUS, pacing.clock())
-    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id)))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id))
 
 
 def fetch_history_page(
     query: Query, skip: int, pacing: Pacing, give_up_at: float | None = None
-) -> Conversation[HistoryPage]:
+) -> Conversation[Page[dict[str, object]]]:
     """
-    Ask for one page of what Kore.ai has of a user.
+    Fetch one page of what Kore.ai has of a user.
 
     :param query: whose data, of what kind, bot and time.
     :param skip: how many items come before the page.
@@ -228,67 +188,75 @@ def fetch_history_page(
     """
     turn = pacing.budget.turn(query.call, pacing.clock())
     http_request = Request("POST", query.path, query.body(skip))
-    return (yield from _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query)))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query))
 
 
 def fetch_history(
-    query: Query, take: Callable[[dict[str, object]], bool], pacing: Pacing, give_up_at: float | None = None
+    query: Query, consume: Callable[[dict[str, object]], bool], pacing: Pacing, give_up_at: float | None = None
 ) -> Conversation[str | None]:
     """
-    Ask for all pages of what Kore.ai has of a user.
+    Fetch all pages of what Kore.ai has of a user.
 
     :param query: whose data, of what kind, bot and time.
-    :param take: is called with each item as it comes; returns ``True`` if that is enough, and no more is asked for.
+    :param consume: is called with each item as it comes; returns ``True`` to stop there.
     :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
-    :return: why the items cannot be all; ``None`` if they are, or ``take`` had enough.
+    :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
     :raises KoreError: see :func:`fetch_history_page`.
     """
-    received: set[object] = set()
-    totals: set[int] = set()
-    skip, more_available = 0, True
-    while more_available:
-        page = yield from fetch_history_page(query, skip, pacing, give_up_at)
-        count = len(received)
-        for data in page.items:
-            received.add(data[query.kind.id_key])
-            if take(data):
-                return None
-        if page.more_available and len(received) == count:
-            return "a page brings nothing new, and is not the last"
-        totals.add(page.total)
-        skip += len(page.items)
-        more_available = page.more_available
-    if totals != {len(received)}:
-        return f"{len(received)} came, where Kore.ai speaks of {' and then '.join(map(str, sorted(totals)))}"
-    return None
+    return _fetch_all(
+        lambda skip: fetch_history_page(query, skip, pacing, give_up_at), consume, lambda item: item[query.kind.id_key]
+    )
 
 
 def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversation[tuple[frozenset[str], ...]]:
     """
-    Ask who the members of the account are, page after page; each is a set of names.
+    Fetch the members of the account, each as the set of its names.
 
     :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
     :raises KoreUnreadableAnswerError: if the pages do not add up.
     :raises KoreError: on any other failure, see :func:`fetch_status`.
     """
-    members: dict[frozenset[str], None] = {}
-    received = 0
-    totals: set[int] = set()
-    more_available = True
-    while more_available:
+    members: list[frozenset[str]] = []
+
+    def fetch_page(skip: int) -> Conversation[Page[frozenset[str]]]:
         turn = pacing.budget.turn(Call.ROLES, pacing.clock())
-        http_request = Request("GET", members_path(received))
-        page: MembersPage = yield from _read(http_request, turn, pacing, give_up_at, read_members)
-        known = len(members)
-        members.update(dict.fromkeys(page.members))
-        if page.more_available and len(members) == known:
-            raise unreadable(Call.ROLES, "a page brings nobody new, and is not the last")
-        received += len(page.members)
-        totals.add(page.total)
-        more_available = page.more_available
-    if totals != {len(members)}:
-        raise unreadable(Call.ROLES, "the members that it lists are not as many as it says")
+        return _read(Request("GET", members_path(skip)), turn, pacing, give_up_at, read_members)
+
+    why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)
+    if why is not None:
+        raise unreadable(Call.ROLES, why)
     return tuple(members)
+
+
+def _fetch_all(
+    fetch_page: Callable[[int], Conversation[Page[T]]], consume: Callable[[T], bool | None], key: Callable[[T], object]
+) -> Conversation[str | None]:
+    """
+    Fetch page after page, and check that the pages add up.
+
+    :param fetch_page: fetches the page that begins after some items.
+    :param consume: is called with each item; returns ``True`` to stop there.
+    :param key: gives what makes an item another one.
+    :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
+    """
+    keys: set[object] = set()
+    totals: set[int] = set()
+    skip, more_available = 0, True
+    while more_available:
+        page = yield from fetch_page(skip)
+        known = len(keys)
+        for item in page.items:
+            keys.add(key(item))
+            if consume(item):
+                return None
+        if page.more_available and len(keys) == known:
+            return "a page brings nothing new, and is not the last"
+        totals.add(page.total)
+        skip += len(page.items)
+        more_available = page.more_available
+    if totals != {len(keys)}:
+        return f"{len(keys)} came, where Kore.ai speaks of {' and then '.join(map(str, sorted(totals)))}"
+    return None
 
 
 def _read(

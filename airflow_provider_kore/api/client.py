@@ -1,4 +1,4 @@
-"""The client of a worker: it holds the conversations of :mod:`~airflow_provider_kore.api.calls` over httpx."""
+"""The client of a worker: it runs the conversations of :mod:`~airflow_provider_kore.api.calls` over httpx."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import httpx
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, Request
-from airflow_provider_kore.api.errors import Answer, NoAnswer
-from airflow_provider_kore.api.pacing import shared_budget
+from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import client_faults, find_route
 
 T = TypeVar("T")
@@ -41,7 +40,7 @@ TOO_LARGE = NoAnswer(received=True, reason=f"an answer of more than {LARGEST_ANS
 
 class KoreClient:
     """
-    Hold conversations with Kore.ai in a worker, blocking.
+    Run conversations with Kore.ai in a worker, blocking.
 
     Each request has a connection of its own: on a kept one that the server has just closed, it could not be known
     whether an erasure was received.

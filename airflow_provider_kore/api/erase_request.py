@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.api.users import UserId, user_id_to_json
+from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.exceptions import KoreInputError
 
 ERASE_PATH = "/api/public/bot/eraseUsersData"
@@ -17,9 +17,9 @@ ERASE_PATH = "/api/public/bot/eraseUsersData"
 @dataclass(frozen=True, slots=True)
 class ErasureRequest:
     """
-    Hold one erase call: the users of a batch, and the scope.
+    One erase call: the users of a batch, and the scope.
 
-    Never empty; its ``repr`` shows a count, not the users.
+    Its ``repr`` shows a count, not the users.
 
     :param user_ids: the users, checked.
     :param scope: the bots, checked.
@@ -28,17 +28,15 @@ class ErasureRequest:
     user_ids: tuple[UserId, ...] = field(repr=False)
     scope: ErasureScope
 
-    def __post_init__(self) -> None:
-        if not self.user_ids:
-            raise KoreInputError("An erasure without users is never sent.", remedy="Give at least one user id.")
-
     def body(self) -> bytes:
         """Write the JSON body; Kore.ai documents the three keys, the flag's capital R among them."""
-        document: dict[str, object] = {"userIds": [user_id_to_json(user_id) for user_id in self.user_ids]}
+        if not self.user_ids:
+            raise KoreInputError("An erasure without users is never sent.", remedy="Pass at least one user id.")
+        document: dict[str, object] = {"userIds": self.user_ids}
         if not self.scope.all_bots:
             document["botIds"] = list(self.scope.bot_ids)
         document["RemoveDataFromAllBots"] = self.scope.all_bots
-        return json.dumps(document).encode()
+        return json.dumps(document, default=asdict).encode()
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,199}")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -45,47 +46,19 @@ class Call(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """
-    Hold an HTTP answer.
-
-    :param status: HTTP status.
-    :param retry_after: the header ``Retry-After`` as it came.
-    :param content: the body; never shown, since it may name a person.
-    """
-
-    status: int
-    retry_after: str | None
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """
-    Say that no answer came that can be used.
-
-    :param received: whether Kore.ai may have received the request.
-    :param reason: what happened, without anything of the request or the answer.
-    """
-
-    received: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Needs:
     deed: str
     scope: str
     check: str
-    """What to look at when Kore.ai refuses the request itself."""
+    """What to check when Kore.ai refuses the request itself."""
 
 
 _ERASING = _Needs(
     "erase users",
     "Profile Management > Delete Users Data (Bot Analytics > Delete Users Data in versions 7 to 9)",
     "Check the bot ids and the form of the user ids. If the batch holds an owner or member of an account, or a "
-    "developer of a bot, Kore.ai cannot erase that person: take them out, or find them with a smaller batch_size, "
-    "and run anew: by a new DAG run, or by clearing the task after setting force=True.",
+    "developer of a bot, Kore.ai cannot erase that user: take the user out, or find them with a smaller batch_size, "
+    "and start a new DAG run.",
 )
 _CHECK_HISTORY = (
     "Check the bot ids and the form of the user ids. How Kore.ai answers when it does not know the user is not "
@@ -107,7 +80,7 @@ _NEEDS: dict[Call, _Needs] = {
 
 
 def admin_console(call: Call) -> str:
-    """Say which scope of the app a call needs, and where it is given."""
+    """Say which scope of the app a call needs, and where to set it."""
     return (
         f"In Kore.ai's Admin Console, the app must have the scope {_NEEDS[call].scope}; an app made in a bot's own "
         "settings does not work."
@@ -127,7 +100,7 @@ _KNOWN_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def describe(answer: Answer, message: str | None, code: object) -> str:
-    """Tell what Kore.ai answered, in words that can name nobody."""
+    """Tell what Kore.ai answered, in words that name no user."""
     said = [f"HTTP {answer.status}"]
     if isinstance(code, int) and not isinstance(code, bool):
         said.append(f"code {code}")
@@ -170,7 +143,7 @@ _PROVES_NOTHING_WAS_DONE = frozenset(
             308,
         ),  # go elsewhere with it; 303 is left out: it follows a request that was done
         *(400, 402, 422),  # the request itself is refused
-        *(401, 403, 407),  # nobody is let in without being known, neither by Kore.ai nor by a proxy
+        *(401, 403, 407),  # unknown callers are not let in, neither by Kore.ai nor by a proxy
         *(404, 405, 410, 501),  # there is nothing that could do it
         *(409, 412, 417, 423, 428),  # a condition of doing it is not met
         *(411, 413, 414, 415, 431),  # its form is refused before it is read
@@ -261,7 +234,7 @@ _UNKNOWN_ID = _Meaning(
 _FAULT = _Meaning(
     KoreUnavailableError,
     "Kore.ai answered with a fault",
-    "It usually passes; clear the task to go on.",
+    "It usually passes; clear the task to continue.",
 )
 
 
@@ -311,7 +284,7 @@ def unreachable(call: Call, reason: str) -> KoreUnavailableError:
         f"Kore.ai could not be reached ({call.value}: {reason}).",
         consequence=call.consequence,
         remedy="Check the connection's base URL, the network, proxy and ca_bundle, or wait for Kore.ai; then clear the "
-        "task to go on.",
+        "task to continue.",
     )
 
 
@@ -320,6 +293,6 @@ def unreadable(call: Call, why: str) -> KoreUnreadableAnswerError:
     return KoreUnreadableAnswerError(
         f"Kore.ai answered the {call.value} in a form that is not understood: {why}.",
         consequence=call.consequence,
-        remedy="Clear the task to look again; if it stays so, Kore.ai's answers have changed and this provider must "
+        remedy="Clear the task to ask again; if it stays so, Kore.ai's answers have changed and this provider must "
         "learn the new form.",
     )

@@ -10,9 +10,10 @@ from enum import Enum
 from urllib.parse import quote
 
 from airflow_provider_kore.api.errors import Call, unreadable
-from airflow_provider_kore.api.listing import read_listing
+from airflow_provider_kore.api.listing import Page, read_listing
 from airflow_provider_kore.api.users import text_fault
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.times import utc_text
 
 PAGE = 100
 """Items a call; the most that Kore.ai documents."""
@@ -118,16 +119,13 @@ class HistoryQuery:
             "userId": self.user_id,
             "skip": skip,
             "limit": PAGE,
-            "dateFrom": _milliseconds(self.since),
-            "dateTo": _milliseconds(self.until + timedelta(microseconds=999)),  # rounded up, so that nothing is missed
+            "dateFrom": utc_text(self.since, "milliseconds"),
+            # Rounded up, so that nothing is missed.
+            "dateTo": utc_text(self.until + timedelta(microseconds=999), "milliseconds"),
         }
         if self.channel_type is not None:
             document["channelType"] = self.channel_type
         return json.dumps(document).encode()
-
-
-def _milliseconds(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,33 +218,21 @@ def windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, dateti
         since = end
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
-    """
-    Hold one page of what Kore.ai has of a person; its ``repr`` shows none of it.
-
-    :param total: how many items the whole query has.
-    :param more_available: whether there are pages behind this one.
-    :param items: as Kore.ai gave them; each has its own id under :attr:`HistoryKind.id_key`.
-    """
-
-    total: int
-    more_available: bool
-    items: tuple[dict[str, object], ...] = field(repr=False)
-
-
-def read_page(document: object, query: Query) -> HistoryPage:
+def read_page(document: object, query: Query) -> Page[dict[str, object]]:
     """
     Read the answer to a query.
 
     :param document: the decoded answer.
     :param query: what was asked for.
+    :return: the items as Kore.ai wrote them; each has its own id under :attr:`HistoryKind.id_key`.
     :raises KoreUnreadableAnswerError: if anything in it is not understood.
     """
-    call, key, id_key = query.call, query.kind.value, query.kind.id_key
-    listing = read_listing(document, call, more_key="moreAvailable", items_key=key)
-    for item in listing.items:
+    key, id_key = query.kind.value, query.kind.id_key
+
+    def read_item(item: dict[str, object]) -> dict[str, object]:
         item_id = item.get(id_key)
         if not isinstance(item_id, str) or not item_id.strip():
-            raise unreadable(call, f"one of its {key} has no {id_key} that is a text")
-    return HistoryPage(listing.total, listing.more_available, listing.items)
+            raise unreadable(query.call, f"one of its {key} has no {id_key} that is a text")
+        return item
+
+    return read_listing(document, query.call, more_key="moreAvailable", items_key=key, read_item=read_item)

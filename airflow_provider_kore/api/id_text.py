@@ -50,7 +50,7 @@ _LOCATION = Fault(
     "Pass the URI by itself and not in a list, or as FileUserIds(uri).",
 )
 
-_USUAL = re.compile(
+USUAL_ID = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]"
     r"|u-[A-Za-z0-9-]*[A-Za-z0-9]"
     r"|\+?[0-9]+"
@@ -85,10 +85,6 @@ def id_text_fault(text: str) -> Fault | None:
 
     :param text: not blank.
     """
-    return None if _USUAL.fullmatch(text) else _unusual_fault(text)
-
-
-def _unusual_fault(text: str) -> Fault | None:
     if text[0].isspace() or text[-1].isspace():
         return _SPACE_AT_EDGE
     if not (text.isascii() and text.isprintable()):

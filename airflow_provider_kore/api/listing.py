@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from airflow_provider_kore.api.errors import Call, unreadable
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Page(Generic[T]):
     """
-    Hold one page of a listing.
+    One page of a listing; its ``repr`` shows no item.
 
     :param total: how many items there are in all.
     :param more_available: whether there are pages behind this one.
-    :param items: as Kore.ai gave them.
+    :param items: the items of this page.
     """
 
     total: int
     more_available: bool
-    items: tuple[dict[str, object], ...] = field(repr=False)
+    items: tuple[T, ...] = field(repr=False)
 
 
-def read_listing(document: object, call: Call, *, more_key: str, items_key: str) -> Listing:
+def read_listing(
+    document: object, call: Call, *, more_key: str, items_key: str, read_item: Callable[[dict[str, object]], T]
+) -> Page[T]:
     """
     Read one page of a listing.
 
@@ -30,6 +36,7 @@ def read_listing(document: object, call: Call, *, more_key: str, items_key: str)
     :param call: the call that it answers.
     :param more_key: the key that says whether there are pages behind this one.
     :param items_key: the key of the items.
+    :param read_item: reads one item.
     :raises KoreUnreadableAnswerError: if it does not have the form of a listing.
     """
     if not isinstance(document, dict):
@@ -45,4 +52,4 @@ def read_listing(document: object, call: Call, *, more_key: str, items_key: str)
         raise unreadable(call, f"its {items_key} are not a list of objects")
     if len(items) > total:
         raise unreadable(call, f"it lists more {items_key} than the total that it names")
-    return Listing(total, more_available, tuple(items))
+    return Page(total, more_available, tuple(map(read_item, items)))

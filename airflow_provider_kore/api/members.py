@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from airflow_provider_kore.api.errors import Call, unreadable
-from airflow_provider_kore.api.listing import read_listing
+from airflow_provider_kore.api.listing import Page, read_listing
 from airflow_provider_kore.api.users import UserId, folded
 
 MEMBERS_PAGE = 50
@@ -22,30 +21,14 @@ def members_path(offset: int) -> str:
     return f"/api/public/alluserroles?limit={MEMBERS_PAGE}&offset={offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class MembersPage:
+def read_members(document: object) -> Page[frozenset[str]]:
     """
-    Hold one page of an account's members; its ``repr`` shows none of them.
-
-    :param total: how many members there are in all.
-    :param more_available: whether there are pages behind this one.
-    :param members: all names of each member.
-    """
-
-    total: int
-    more_available: bool
-    members: tuple[frozenset[str], ...] = field(repr=False)
-
-
-def read_members(document: object) -> MembersPage:
-    """
-    Read one page of members.
+    Read one page of members, each as the set of its names.
 
     :param document: the decoded answer.
     :raises KoreUnreadableAnswerError: if anything in it is not understood.
     """
-    listing = read_listing(document, Call.ROLES, more_key="availableMore", items_key="users")
-    return MembersPage(listing.total, listing.more_available, tuple(map(_names_of, listing.items)))
+    return read_listing(document, Call.ROLES, more_key="availableMore", items_key="users", read_item=_names_of)
 
 
 def _names_of(member: dict[str, object]) -> frozenset[str]:
@@ -60,7 +43,7 @@ class MemberNames:
     """
     Know who is a member of the account, as far as the names tell.
 
-    An e-mail address is the same in any case. A channel user id is no name that members have, so it matches nobody.
+    An e-mail address is the same in any case. A channel user id is no name that members have, so it matches no member.
 
     :param members: all names of each member.
     """

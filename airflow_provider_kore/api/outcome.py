@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,7 +24,7 @@ def severity(outcome: Outcome) -> int:
 @dataclass(frozen=True, slots=True)
 class ErasureOutcome:
     """
-    Count what can be said of the users of one or more requests; the three always add up to all of them.
+    Count the outcomes of the users of one or more requests; the three counts always add up to all of them.
 
     :param erased: proven erased.
     :param open: not known yet.
@@ -35,9 +37,15 @@ class ErasureOutcome:
     not_erased: int = 0
     remarks: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> ErasureOutcome:
+        """Count outcomes."""
+        counts = Counter(outcomes)
+        return cls(counts[Outcome.ERASED], counts[Outcome.OPEN], counts[Outcome.NOT_ERASED])
+
     @property
     def user_count(self) -> int:
-        """All users that the outcome speaks of."""
+        """All users that are counted."""
         return self.erased + self.open + self.not_erased
 
     def __add__(self, other: ErasureOutcome) -> ErasureOutcome:

@@ -1,4 +1,4 @@
-"""How fast Kore.ai may be called, and how often a waiting erasure is looked at."""
+"""How fast Kore.ai may be called, and how often an open erasure is polled."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import itertools
 import math
 import random
 import threading
+import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_kore.api.account import KoreAccount
@@ -26,10 +27,10 @@ class RateBudget:
     Share an account's calls among all that call in its name in this process.
 
     Kore.ai documents two rolling windows, by the minute and by the hour, that count erase and status calls
-    together for the whole account. To be careful, all other calls are counted in them too. Whoever wants to call takes
-    a place in one of two lines, see :meth:`turn`: submits go before polls, which are all calls that only read, yet
-    after some submits in a row a poll goes. Within a line the one that has waited longest is first. So a long line by
-    itself makes the looks at each request rarer, for all requests alike. Safe for threads.
+    together for the whole account. To be careful, all other calls are counted in them too. Each call waits in one of
+    two queues, see :meth:`turn`: submits go before polls, which are all calls that only read, yet after some submits in
+    a row a poll goes. Within a queue the call that has waited longest is first. So a long queue by itself makes the
+    polls of each request rarer, for all requests alike. Safe for threads.
 
     A call counts from its answer on, and until then as just made, since Kore.ai counts it at a moment in between.
 
@@ -57,26 +58,26 @@ class RateBudget:
             self._limits = per_minute, per_hour = min(per_minute, self._limits[0]), min(per_hour, self._limits[1])
             self._windows = ((per_minute, MINUTE), (per_hour, HOUR))
             self.seconds_per_call = max(MINUTE / per_minute, HOUR / per_hour)
-            self._rest = 2 * self.seconds_per_call
-            self._longest_credit = per_minute / 2 * self._rest
+            self._slow_down = 2 * self.seconds_per_call
+            self._longest_credit = per_minute / 2 * self._slow_down
 
     def turn(self, call: Call, since: float) -> Turn:
         """
-        Make a turn for one conversation; it takes its place when it first asks.
+        Make a turn for one conversation; it enters the queue when it first asks.
 
-        :param call: which line.
-        :param since: when the wish to call came up, which decides the place in the line.
+        :param call: which queue.
+        :param since: when the wish to call came up, which decides the position in the queue.
         """
         return Turn(self, call, (since, next(self._numbers)))
 
     def seconds_until_turn(self, now: float, call: Call = Call.ERASE) -> float:
-        """Tell how many seconds a call that came now would wait at least, without taking a place."""
+        """Tell how many seconds a call that came now would wait at least, without entering the queue."""
         with self._lock:
-            return max(self._next_turn(call, len(self._line(call)), now) - now, 0.0)
+            return max(self._next_turn(call, len(self._queue(call)), now) - now, 0.0)
 
     def close(self, now: float, seconds: float) -> bool:
         """
-        Let nobody call for some seconds, because Kore.ai said that the budget is spent.
+        Let no call begin for some seconds, because Kore.ai said that the budget is spent.
 
         :return: whether it was open; of many calls that are throttled at once, one tells the log.
         """
@@ -86,19 +87,19 @@ class RateBudget:
             self._next_poll = max(self._next_poll, self._closed_until)
             return was_open
 
-    def rest(self, now: float) -> None:
+    def slow_polls(self, now: float) -> None:
         """
-        Hold the next polls back a little, because one found its erasure still open.
+        Delay the next polls a little, because one found its erasure still open.
 
         Such polls may use half of the account's calls, so that the hour is not burnt on answers "not yet". Polls that
         find an end may follow each other as the windows allow.
         """
         with self._lock:
-            self._next_poll = max(self._next_poll, now - self._longest_credit) + self._rest
+            self._next_poll = max(self._next_poll, now - self._longest_credit) + self._slow_down
 
     def export_usage(self, now: float) -> list[tuple[int, int]]:
         """
-        List the calls that still count, for :meth:`take_over` in another process.
+        List the calls that still count, for :meth:`import_usage` in another process.
 
         :return: pairs of seconds ago, rounded down to the minute, and the number of calls.
         """
@@ -122,21 +123,21 @@ class RateBudget:
 
     # --- for turns ---------------------------------------------------------------------------------------------------
 
-    def _line(self, call: Call) -> list[tuple[float, int]]:
+    def _queue(self, call: Call) -> list[tuple[float, int]]:
         return self._polls if call.only_reads else self._submits
 
     def _ask(self, turn: Turn, now: float) -> float:
         with self._lock:
-            line = self._line(turn.call)
-            place = bisect_left(line, turn.place)
-            if not turn.in_line:
-                line.insert(place, turn.place)
-                turn.in_line = True
-            seconds = self._next_turn(turn.call, place, now) - now
+            queue = self._queue(turn.call)
+            position = bisect_left(queue, turn.position)
+            if not turn.queued:
+                queue.insert(position, turn.position)
+                turn.queued = True
+            seconds = self._next_turn(turn.call, position, now) - now
             if seconds > 0:
                 return seconds
-            del line[place]
-            turn.in_line = False
+            del queue[position]
+            turn.queued = False
             turn.began = now
             self._in_flight += 1
             self._submits_in_a_row = 0 if turn.call.only_reads else min(self._submits_in_a_row + 1, SUBMITS_PER_POLL)
@@ -144,10 +145,10 @@ class RateBudget:
 
     def _leave(self, turn: Turn) -> None:
         with self._lock:
-            if turn.in_line:
-                line = self._line(turn.call)
-                del line[bisect_left(line, turn.place)]
-                turn.in_line = False
+            if turn.queued:
+                queue = self._queue(turn.call)
+                del queue[bisect_left(queue, turn.position)]
+                turn.queued = False
 
     def _end(self, now: float) -> None:
         with self._lock:
@@ -155,13 +156,13 @@ class RateBudget:
             # Threads can come here in another order than they read the clock.
             self._ended.append(max(now, self._ended[-1]) if self._ended else now)
 
-    def _next_turn(self, call: Call, place: int, now: float) -> float:
-        """Say when the turn of a place in a line comes at the earliest; right if all before it take theirs then."""
+    def _next_turn(self, call: Call, position: int, now: float) -> float:
+        """Say when the turn of a position comes at the earliest; right if all before it take theirs then."""
         if call.only_reads:
-            ahead = place + min(len(self._submits), (place + 1) * SUBMITS_PER_POLL - self._submits_in_a_row)
-            moment = max(self._closed_until, self._next_poll + place * self._rest)
+            ahead = position + min(len(self._submits), (position + 1) * SUBMITS_PER_POLL - self._submits_in_a_row)
+            moment = max(self._closed_until, self._next_poll + position * self._slow_down)
         else:
-            ahead = place + min(len(self._polls), (self._submits_in_a_row + place) // SUBMITS_PER_POLL)
+            ahead = position + min(len(self._polls), (self._submits_in_a_row + position) // SUBMITS_PER_POLL)
             moment = self._closed_until
         known = len(self._ended) + self._in_flight
         for calls, seconds in self._windows:
@@ -174,29 +175,29 @@ class RateBudget:
 
 class Turn:
     """
-    Hold the place of one conversation in the line of its account.
+    The turn of one conversation in the queue of its account.
 
-    Whoever is given one must :meth:`end` each call, and :meth:`leave` when it gives up waiting. A call that must be
-    made again gets its old place.
+    Its owner must :meth:`end` each call, and :meth:`leave` when it gives up waiting. A call that is repeated gets its
+    old position.
 
     :ivar began: when its last call began; ``None`` before the first.
     """
 
-    __slots__ = ("_budget", "began", "call", "in_line", "place")
+    __slots__ = ("_budget", "began", "call", "position", "queued")
 
-    def __init__(self, budget: RateBudget, call: Call, place: tuple[float, int]) -> None:
+    def __init__(self, budget: RateBudget, call: Call, position: tuple[float, int]) -> None:
         self._budget = budget
         self.call = call
-        self.place = place
-        self.in_line = False
+        self.position = position
+        self.queued = False
         self.began: float | None = None
 
     def ask(self, now: float) -> float:
-        """Begin a call and return 0, or wait in the line and return how many seconds the turn is away at least."""
+        """Begin a call and return 0, or wait in the queue and return how many seconds the turn is away at least."""
         return self._budget._ask(self, now)
 
     def leave(self) -> None:
-        """Give up the place, if it waits in the line."""
+        """Leave the queue, if it waits there."""
         self._budget._leave(self)
 
     def end(self, now: float) -> None:
@@ -218,12 +219,25 @@ def shared_budget(account: KoreAccount) -> RateBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Pacing:
+    """
+    Say how fast conversations may go.
+
+    :param budget: the account's share of calls.
+    :param clock: monotonic seconds.
+    """
+
+    budget: RateBudget
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
 class PollSchedule:
     """
-    Let the looks at an erasure grow apart with its age.
+    Let the polls of an erasure grow apart with its age.
 
     Quick at first, since an erasure can take half a second; then in proportion to the age, so that the lag stays a
-    fraction of the wait; never longer than a cap. That is for a request that waits alone: where many do, the line of
+    fraction of the wait; never longer than a cap. That is for a request that waits alone: where many do, the queue of
     :class:`RateBudget` makes the pauses longer.
 
     :param longest: the longest pause in seconds.
@@ -236,6 +250,6 @@ class PollSchedule:
     fraction: float = 0.09
 
     def pause(self, age: float) -> float:
-        """Give the seconds until the next look at a request of this age, with a tenth of jitter."""
+        """Give the seconds until the next poll of a request of this age, with a tenth of jitter."""
         pause = min(self.longest, max(self.shortest, self.fraction * age))
         return pause * random.uniform(0.9, 1.0)  # noqa: S311

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, fetch_history
+from airflow_provider_kore.api.calls import fetch_history
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.history import (
     DEFAULT_CHANNEL_TYPE,
     HistoryKind,
-    HistoryQuery,
     LiteQuery,
     Query,
     channel_fault,
-    windows,
 )
-from airflow_provider_kore.api.users import ChannelUserId, UserId
+from airflow_provider_kore.api.history_range import HistoryRange, channel_name, lite_queries, window_queries
+from airflow_provider_kore.api.pacing import Pacing
+from airflow_provider_kore.api.users import ChannelUserId, UserId, is_kore_id
 from airflow_provider_kore.exceptions import (
     KoreConfigurationError,
     KoreError,
@@ -41,27 +41,9 @@ LITE_REFUSALS: tuple[type[KoreError], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryRange:
-    """
-    Say what is wanted of each person.
-
-    :param bot_ids: the bots; ``(None,)`` for all bots at once.
-    :param since: begin of the period.
-    :param until: end of the period.
-    :param channel_types: the channels of messages; ``None`` for Kore.ai's default and all that a person's own sessions
-        name.
-    """
-
-    bot_ids: tuple[str | None, ...]
-    since: datetime
-    until: datetime
-    channel_types: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class HistoryItem:
     """
-    Hold a session or a message; its ``repr`` shows none of it.
+    A session or a message; its ``repr`` shows none of it.
 
     :param kind: which of the two.
     :param bot_id: the bot that was asked about; ``None`` for all bots.
@@ -74,32 +56,6 @@ class HistoryItem:
 
 
 Write = Callable[[HistoryItem], None]
-
-
-def window_queries(
-    kind: HistoryKind, user_id: str, wanted: HistoryRange, channel_types: Iterable[str | None] = (None,)
-) -> Iterator[HistoryQuery]:
-    """List the full calls for one kind of a user's data, bot after bot, channel after channel and week after week."""
-    for bot_id in wanted.bot_ids:
-        for channel_type in channel_types:
-            for since, until in windows(wanted.since, wanted.until):
-                yield HistoryQuery(kind, user_id, bot_id, since, until, channel_type)
-
-
-def lite_queries(
-    user_id: str, wanted: HistoryRange, channel_types: Iterable[str | None] = (None,), *, by_channel: bool = False
-) -> Iterator[LiteQuery]:
-    """List the calls of ``messages-lite``, bot after bot and channel after channel; there are none for all bots."""
-    for bot_id in filter(None, wanted.bot_ids):
-        for channel_type in channel_types:
-            yield LiteQuery(user_id, bot_id, wanted.since, wanted.until, channel_type, by_channel)
-
-
-def channel_name(user_id: UserId) -> str | None:
-    """Give what can be the user's id in a channel: of any text but ``u-…`` it is not known whether it is one."""
-    if isinstance(user_id, ChannelUserId):
-        return user_id.channel_user_id
-    return None if user_id.startswith("u-") else user_id
 
 
 class _Owner(Enum):
@@ -129,7 +85,7 @@ class PersonHistory:
         self._wanted = wanted
         named_by_channel = isinstance(user_id, ChannelUserId)
         self._channel_types = set() if named_by_channel else set(wanted.channel_types or [DEFAULT_CHANNEL_TYPE])
-        self._own_id = user_id if isinstance(user_id, str) and user_id.startswith("u-") else None
+        self._own_id = user_id if isinstance(user_id, str) and is_kore_id(user_id) else None
         self._channel_name = channel_name(user_id)
         self._known: set[tuple[HistoryKind, str | None, object]] = set()
         self._session_ids: set[object] = set()

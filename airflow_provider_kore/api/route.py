@@ -27,7 +27,7 @@ _EVERYWHERE = "on each worker and triggerer"
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """
-    Hold which proxy to use.
+    The proxy to use.
 
     :param url: its scheme, host and port.
     :param headers: what it asks for; they can hold a password.
@@ -40,7 +40,7 @@ class Proxy:
 @dataclass(frozen=True, slots=True)
 class Route:
     """
-    Hold how Kore.ai is reached.
+    How to reach Kore.ai.
 
     :param proxy: the proxy to use; ``None`` for none.
     :param tls: what verifies certificates.

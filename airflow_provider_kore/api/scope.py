@@ -12,7 +12,7 @@ from airflow_provider_kore.exceptions import KoreInputError
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
     """
-    Say from which bots people are erased: the listed ones, or all bots of the organisation.
+    The bots from which users are erased: the listed ones, or all bots of the organisation.
 
     :param bot_ids: the bots; empty when ``all_bots``.
     :param all_bots: every bot of the organisation.
@@ -39,7 +39,6 @@ def check_scope(
     *,
     allow_all_bots: bool,
     allowed_bot_ids: Sequence[str] | None,
-    flag: str = "remove_data_from_all_bots",
 ) -> ErasureScope:
     """
     Accept one explicit scope, within what the connection allows.
@@ -48,29 +47,28 @@ def check_scope(
     :param all_bots: a real bool; a rendered ``"False"`` would be truthy and is refused.
     :param allow_all_bots: whether the connection allows the scope of all bots.
     :param allowed_bot_ids: the bots that the connection allows; ``None`` for any.
-    :param flag: how the task calls ``all_bots``.
-    :raises KoreInputError: if both scopes or neither are given, or the connection does not allow this one.
+    :raises KoreInputError: if both scopes or neither are passed, or the connection does not allow this one.
     """
     if not isinstance(all_bots, bool):
         raise KoreInputError(
-            f"{flag} must be True or False, and is of type {type(all_bots).__name__}.",
+            f"all_bots must be True or False, and is of type {type(all_bots).__name__}.",
             remedy="Pass a real bool; a template needs render_template_as_native_obj=True on the DAG to render one.",
         )
     bots = _check_bot_ids(bot_ids)
     if all_bots and bots:
         raise KoreInputError(
-            f"Both bot_ids and {flag}=True were given, and Kore.ai would ignore the bot_ids.",
-            remedy=f"Give one of the two: bot_ids for these bots, {flag}=True for all bots.",
+            "There are both bot_ids and all_bots=True, and Kore.ai would ignore the bot_ids.",
+            remedy="Pass one of the two: bot_ids for these bots, all_bots=True for all bots.",
         )
     if not all_bots and not bots:
         raise KoreInputError(
-            f"Neither bot_ids nor {flag}=True was given, so there is no scope.",
-            remedy=f"Give bot_ids, or {flag}=True for all bots of the organisation.",
+            "There is neither bot_ids nor all_bots=True, so there is no scope.",
+            remedy="Pass bot_ids, or all_bots=True for all bots of the organisation.",
         )
     if all_bots:
         if not allow_all_bots:
             raise KoreInputError(
-                f"{flag}=True is not allowed by the connection.",
+                "all_bots=True is not allowed by the connection.",
                 remedy="Name the bots in bot_ids, or have the connection's owner set allow_all_bots.",
             )
         return ErasureScope(bot_ids=(), all_bots=True)

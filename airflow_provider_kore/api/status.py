@@ -52,7 +52,7 @@ def show_wording(status: object, user_id: UserId) -> str:
 @dataclass(frozen=True, slots=True)
 class ErasureStatusEntry:
     """
-    Hold what an answer says of one user.
+    What an answer says of one user.
 
     :param user_id: as answered, ``None`` if it was not understood.
     :param outcome: what its status means.
@@ -67,14 +67,14 @@ class ErasureStatusEntry:
 @dataclass(frozen=True, slots=True)
 class ErasureStatus:
     """
-    Hold what Kore.ai says of one erasure request, one entry for each user that it names.
+    What Kore.ai says of one erasure request, one entry for each user that it names.
 
     An answer without entries is an erasure that is still open.
 
     :param request_id: whose status it is.
     :param entries: at most one for each user; of several for one user the worst was kept. An e-mail address names the
         same user in any case.
-    :param created_on: when Kore.ai says that it was made, verbatim; ``None`` if that is not told as a time.
+    :param created_on: when Kore.ai says that it was made, verbatim; ``None`` if that is no time.
     :param updated_on: when Kore.ai says that it was last changed, likewise.
     """
 

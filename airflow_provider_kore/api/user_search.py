@@ -13,7 +13,7 @@ from airflow_provider_kore.api.history import (
     LiteQuery,
     Query,
 )
-from airflow_provider_kore.api.person_history import HistoryRange, channel_name, lite_queries, window_queries
+from airflow_provider_kore.api.history_range import HistoryRange, channel_name, lite_queries, window_queries
 from airflow_provider_kore.api.users import ChannelUserId, UserId
 
 LITE, CHANNEL, SPAN = "lite", "channel", "span"
@@ -22,10 +22,10 @@ LITE, CHANNEL, SPAN = "lite", "channel", "span"
 
 class UserSearch:
     """
-    List what is asked about one user, and what is asked in the place of what Kore.ai refuses.
+    List what is asked about one user, and what is asked instead of what Kore.ai refuses.
 
     One call of ``messages-lite`` for each bot shows all messages, and one call the sessions of the whole period. Each
-    channel that is looked at is asked for by name too, since it is a guess that ``messages-lite`` shows all channels
+    channel that is searched is asked for by name too, since it is a guess that ``messages-lite`` shows all channels
     without one. A text that is no ``u-…`` id can be the user's id in a channel, and is asked for as such too, on all
     channels: it is not documented whether the ``channel_id`` of the erase call is a ``channelType``. Where Kore.ai
     refuses, the full calls are asked in windows of a week. They know no ids in channels, so that a user who is named by
@@ -52,9 +52,9 @@ class UserSearch:
 
     def replace(self, query: Query) -> int | None:
         """
-        Ask something else in the place of a query that was refused.
+        Ask something else instead of a query that was refused.
 
-        :return: the number of the query with which to continue; ``None`` if nothing can take its place.
+        :return: the number of the query with which to continue; ``None`` if nothing can replace it.
         """
         if isinstance(query, LiteQuery):
             if query.by_channel and isinstance(self._user_id, ChannelUserId):

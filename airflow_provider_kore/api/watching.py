@@ -1,21 +1,24 @@
-"""Wait for erasure requests: look, look again, give up at the deadline. One conversation for every mode."""
+"""Poll erasure requests until each is settled or the deadline comes. One conversation for every mode."""
 
 from __future__ import annotations
 
 import heapq
+import json
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any
 
-from airflow_provider_kore.api.calls import Conversation, Pacing, Pause, fetch_status
+from pydantic import TypeAdapter
+
+from airflow_provider_kore.api.calls import fetch_status
+from airflow_provider_kore.api.conversation import Conversation, Pause
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
+from airflow_provider_kore.api.pacing import MINUTE, Pacing, PollSchedule
 from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.exceptions import (
     KoreError,
@@ -30,14 +33,11 @@ log = logging.getLogger(__name__)
 UNKNOWN_ID_GRACE = 120.0
 """Seconds for which an unknown request id may be one that Kore.ai's own parts have not all heard of yet. A guess."""
 
-UNREADABLE_POLLS = 3
-"""How many polls in succession must find nothing but answers that are not understood before a wait ends by them."""
+UNREADABLE_POLLS, UNREADABLE_GRACE = 3, 120.0
+"""Polls in succession, and seconds between the first and the last, by whose unreadable answers a wait ends. A guess."""
 
-UNREADABLE_GRACE = 120.0
-"""Seconds that must lie between the first and the last of them: as long as Kore.ai's parts may differ. A guess."""
-
-LAST_LOOKS = 1200.0
-"""Seconds after the deadline for which last looks may still wait for their turns: enough for five hundred of them."""
+LAST_POLLS = 1200.0
+"""Seconds after the deadline for which last polls may still wait for their turns: enough for five hundred of them."""
 
 FEW_REQUESTS = 20
 """Up to how many requests each change of the counts is reported at once; of more, at most one a minute."""
@@ -46,20 +46,13 @@ LONGEST_SILENCE = 600.0
 """After how many seconds the counts are reported although nothing has changed."""
 
 Report = Callable[[ErasureOutcome, float | None], None]
-"""Is told the counts of all requests, without remarks, and in how many seconds the next look is, if there is one."""
-
-
-class AcceptedErasureFields(TypedDict):
-    """The JSON form of an accepted erasure, as tasks return it."""
-
-    request_id: str
-    user_count: int | None
+"""Receives the counts of all requests, without remarks, and the seconds until the next poll, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedErasure:
     """
-    Name an erasure request that Kore.ai accepted.
+    An erasure request that Kore.ai accepted.
 
     :param request_id: Kore.ai's id of it.
     :param user_count: how many users it has; ``None`` if that is not known.
@@ -68,30 +61,19 @@ class AcceptedErasure:
     request_id: str
     user_count: int | None
 
-    def to_json(self) -> AcceptedErasureFields:
+    def to_json(self) -> dict[str, str | int | None]:
         """Write the form that tasks return and triggers carry."""
         return {"request_id": self.request_id, "user_count": self.user_count}
 
 
-class RequestOutcomeFields(TypedDict):
-    """The JSON form of what became of one request, as it travels from trigger to task."""
-
-    request_id: str
-    erased: int
-    open: int
-    not_erased: int
-    remarks: list[str]
-    fingerprint: str | None
-    understood: bool
-    seen_at: int | None
-    created_on: str | None
-    updated_on: str | None
+RequestOutcomeFields = dict[str, Any]
+"""The JSON form of the outcome of one request, as it travels from trigger to task."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
     """
-    Hold what became of one request, so far.
+    The outcome of one request, so far.
 
     :param request_id: the request.
     :param outcome: the counts.
@@ -127,53 +109,25 @@ class RequestOutcome:
 
     def to_json(self) -> RequestOutcomeFields:
         """Write the form that a trigger event carries: ids of requests, counts and fingerprints only."""
-        outcome = self.outcome
-        return {
-            "request_id": self.request_id,
-            "erased": outcome.erased,
-            "open": outcome.open,
-            "not_erased": outcome.not_erased,
-            "remarks": list(outcome.remarks),
-            "fingerprint": self.fingerprint,
-            "understood": self.understood,
-            "seen_at": self.seen_at,
-            "created_on": self.created_on,
-            "updated_on": self.updated_on,
-        }
+        fields: RequestOutcomeFields = _REQUEST_OUTCOME.dump_python(self, mode="json")
+        return {**fields.pop("outcome"), **fields}
 
     @classmethod
     def from_json(cls, fields: RequestOutcomeFields) -> RequestOutcome:
-        """Read what :meth:`to_json` wrote."""
-        outcome = ErasureOutcome(fields["erased"], fields["open"], fields["not_erased"], tuple(fields["remarks"]))
-        return cls(
-            fields["request_id"],
-            outcome,
-            fingerprint=fields["fingerprint"],
-            understood=fields["understood"],
-            seen_at=fields["seen_at"],
-            created_on=fields["created_on"],
-            updated_on=fields["updated_on"],
-        )
+        """
+        Read what :meth:`to_json` wrote.
+
+        :raises ValueError, TypeError, KeyError: if it is anything else.
+        """
+        counts = {name: fields[name] for name in ("erased", "open", "not_erased", "remarks")}
+        return _REQUEST_OUTCOME.validate_json(json.dumps({**fields, "outcome": counts}), strict=True)
 
 
-@dataclass(slots=True)
-class _Unreadable:
-    """Count the polls in succession whose answers are not understood, whatever faults lie between them."""
-
-    since: float
-    polls: int = 0
-
-    def stays_so(self, now: float) -> bool:
-        self.polls += 1
-        return self.polls >= UNREADABLE_POLLS and now - self.since >= UNREADABLE_GRACE
+_REQUEST_OUTCOME = TypeAdapter(RequestOutcome)
 
 
-Assess = Callable[[AcceptedErasure, ErasureStatus], ErasureOutcome]
-
-
-def assess_by_count(request: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
-    """Judge an answer where nothing but the number of users is known."""
-    return count_outcome(status, request.user_count)
+Assess = Callable[[ErasureStatus, int | None], ErasureOutcome]
+"""Judges an answer about a request; knows how many users the request has, if that is known."""
 
 
 class ErasureWatch:
@@ -190,7 +144,7 @@ class ErasureWatch:
     :param fingerprint_key: see :meth:`KoreAccount.fingerprint_key`.
     :param started: when the waiting began, in seconds since the epoch.
     :param assess: judges an answer.
-    :param report: is told the counts when they change, at the latest at the end, and now and then in between.
+    :param report: receives the counts when they change, at the end, and now and then in between.
     :param clock: seconds since the epoch.
     """
 
@@ -201,11 +155,11 @@ class ErasureWatch:
         *,
         fingerprint_key: bytes,
         started: float,
-        assess: Assess = assess_by_count,
-        report: Report | None = None,
+        assess: Assess = count_outcome,
+        report: Report = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._requests = list(requests)
+        self._requests = requests
         self._pacing = pacing
         self._fingerprint_key = fingerprint_key
         self._started = started
@@ -214,9 +168,9 @@ class ErasureWatch:
         self._clock = clock
         self._outcomes = {request.request_id: RequestOutcome.unseen(request) for request in self._requests}
         self._open = set(self._outcomes)
-        self._unreadable: dict[str, _Unreadable] = {}
-        self._counts = Counter(total(self.outcomes).counts())
-        self._reported = self._counts.copy()
+        self._unreadable: dict[str, list[float]] = {}  # when polls in succession found nothing else
+        self._counts = [0, sum(request.outcome.open for request in self.outcomes), 0]
+        self._reported: list[int] | None = self._counts
         self._reported_at = -math.inf
 
     @property
@@ -231,57 +185,56 @@ class ErasureWatch:
 
     def check(self, max_wait: float = MINUTE) -> Conversation[bool]:
         """
-        Look once, and tell whether all requests are settled.
+        Poll once, and tell whether all requests are settled.
 
-        Stops at the first that is open, since more looks could not change the answer; begins with the last one, which
-        was submitted last.
+        Begins with the last request, and stops at the first open one, since more polls could not change the answer.
 
-        :param max_wait: seconds that each look waits for its turn at most.
+        :param max_wait: seconds that each poll waits for its turn at most.
         """
         for request in reversed(self._requests):
             now = self._pacing.clock()
-            yield from self._look(request, now, now + max_wait)
+            yield from self._poll(request, now, now + max_wait)
             if request.request_id in self._open:
                 break
-        self._report_rest(None)
+        self._report_change(None)
         return self.settled
 
-    def wait(self, schedule: PollSchedule, deadline: float, first_look: float | None = None) -> Conversation[None]:
+    def wait(self, schedule: PollSchedule, deadline: float, first_poll: float | None = None) -> Conversation[None]:
         """
-        Look until all requests are settled, or until each open one was looked at when the deadline had come.
+        Poll until all requests are settled, or until each open one was polled after the deadline.
 
-        The last looks wait for their turns no longer than :data:`LAST_LOOKS` allows. One request is looked at after
-        the other. The one that has been due for longest is the next, and takes its place in the account's line by
-        that, so that a request fares the same in one watch of many as in a watch of its own.
+        The last polls wait for their turns no longer than :data:`LAST_POLLS` allows. Requests are polled one after the
+        other. The one that has been due for longest is the next, and queues for the account's budget since then, so
+        that a request fares the same in one watch of many as in a watch of its own.
 
-        :param schedule: how the looks grow apart.
+        :param schedule: how the polls grow apart.
         :param deadline: in seconds since the epoch.
-        :param first_look: when to look first, in seconds since the epoch; at once if left out.
+        :param first_poll: when to poll first, in seconds since the epoch; at once if left out.
         """
-        begin = max(self._clock(), min(first_look or 0.0, deadline))
-        looks = [(begin, number) for number in range(len(self._requests))]
-        last_turn = max(deadline, self._clock()) + LAST_LOOKS
+        begin = max(self._clock(), min(first_poll or 0.0, deadline))
+        polls = [(begin, number) for number in range(len(self._requests))]
+        last_turn = max(deadline, self._clock()) + LAST_POLLS
         try:
-            while looks:
-                look_at, number = heapq.heappop(looks)
+            while polls:
+                poll_at, number = heapq.heappop(polls)
                 request = self._requests[number]
-                while (seconds := look_at - self._clock()) > 0:
+                while (seconds := poll_at - self._clock()) > 0:
                     yield Pause(seconds)
                 now, clock = self._pacing.clock(), self._clock()
-                asked = yield from self._look(request, now - (clock - look_at), now + (last_turn - clock))
-                # What was asked before the deadline and answered after it is no look at the deadline.
+                asked = yield from self._poll(request, now - (clock - poll_at), now + (last_turn - clock))
+                # What was asked before the deadline and answered after it is no poll at the deadline.
                 if request.request_id in self._open and asked < now + (deadline - clock):
-                    self._pacing.budget.rest(self._pacing.clock())
+                    self._pacing.budget.slow_polls(self._pacing.clock())
                     pause = schedule.pause(self._clock() - self._started)
-                    heapq.heappush(looks, (min(self._clock() + pause, deadline), number))
-                self._report_some(max(looks[0][0] - self._clock(), 0.0) if looks else None)
+                    heapq.heappush(polls, (min(self._clock() + pause, deadline), number))
+                self._report_now_and_then(max(polls[0][0] - self._clock(), 0.0) if polls else None)
         finally:
-            self._report_rest(None)
+            self._report_change(None)
 
-    def _look(self, request: AcceptedErasure, due: float, give_up_at: float) -> Conversation[float]:
-        """Look at a request, and tell when Kore.ai was asked, or the turn given up, by the pacing's clock."""
+    def _poll(self, request: AcceptedErasure, due: float, give_up_at: float) -> Conversation[float]:
+        """Poll a request, and tell when Kore.ai was asked, or the turn given up, by the pacing's clock."""
         turn = self._pacing.budget.turn(Call.STATUS, due)
-        after: RequestOutcome | None = None
+        after = None
         try:
             status = yield from fetch_status(request.request_id, self._pacing, give_up_at, turn)
         except KoreThrottledError as fault:
@@ -293,20 +246,19 @@ class ErasureWatch:
             if self._clock() - self._started < UNKNOWN_ID_GRACE:
                 log.warning("%s is not known yet: %s It is asked for again.", request.request_id, fault.problem)
             else:
-                after = self._unproven(request, fault)
+                after = _unproven(request, fault)
         except KoreUnreadableAnswerError as fault:
-            seen = self._unreadable.setdefault(request.request_id, _Unreadable(self._clock()))
-            if seen.stays_so(self._clock()):
-                after = self._unproven(request, fault)
+            polled = self._unreadable.setdefault(request.request_id, [])
+            polled.append(self._clock())
+            if len(polled) >= UNREADABLE_POLLS and polled[-1] - polled[0] >= UNREADABLE_GRACE:
+                after = _unproven(request, fault)
             else:
-                log.warning(
-                    "No readable answer about %s yet: %s It is asked for again.", request.request_id, fault.problem
-                )
+                log.warning("No readable answer about %s: %s It is asked for again.", request.request_id, fault.problem)
         else:
             self._unreadable.pop(request.request_id, None)
             after = RequestOutcome(
                 request.request_id,
-                self._assess(request, status),
+                self._assess(status, request.user_count),
                 fingerprint=status.fingerprint(self._fingerprint_key),
                 understood=True,
                 seen_at=int(self._clock()),
@@ -317,38 +269,31 @@ class ErasureWatch:
             self._note(after)
         return turn.began if turn.began is not None else self._pacing.clock()
 
-    def _note(self, after: RequestOutcome) -> None:
-        """Keep what became of a request."""
-        self._counts.subtract(self._outcomes[after.request_id].outcome.counts())
-        self._counts.update(after.outcome.counts())
-        self._outcomes[after.request_id] = after
-        if after.settled:
-            self._open.discard(after.request_id)
+    def _note(self, outcome: RequestOutcome) -> None:
+        """Keep the outcome of a request."""
+        before = self._outcomes[outcome.request_id].outcome.counts().values()
+        after = outcome.outcome.counts().values()
+        self._counts = [a - b + c for a, b, c in zip(self._counts, before, after, strict=True)]
+        self._outcomes[outcome.request_id] = outcome
+        if outcome.settled:
+            self._open.discard(outcome.request_id)
 
-    def _report_some(self, next_look: float | None) -> None:
+    def _report_now_and_then(self, next_poll: float | None) -> None:
         """Report changes, but of many requests not each at once, and after a long silence also that there is none."""
-        silence = self._clock() - max(self._reported_at, self._started)
-        if silence >= LONGEST_SILENCE:
-            self._reported.clear()
+        if self._clock() - max(self._reported_at, self._started) >= LONGEST_SILENCE:
+            self._reported = None
         if len(self._requests) <= FEW_REQUESTS or self._clock() - self._reported_at >= MINUTE:
-            self._report_rest(next_look)
+            self._report_change(next_poll)
 
-    def _report_rest(self, next_look: float | None) -> None:
+    def _report_change(self, next_poll: float | None) -> None:
         """Report the counts, if they are others than those reported last."""
         if self._counts != self._reported:
-            self._reported = self._counts.copy()
+            self._reported = self._counts
             self._reported_at = self._clock()
-            if self._report is not None:
-                counts = self._counts
-                outcome = ErasureOutcome(counts["erased"], counts["open"], counts["not_erased"])
-                self._report(outcome, next_look)
-
-    @staticmethod
-    def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:
-        outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault}",))
-        return RequestOutcome(request.request_id, outcome)
+            erased, open_, not_erased = self._counts
+            self._report(ErasureOutcome(erased, open_, not_erased), next_poll)
 
 
-def total(outcomes: Sequence[RequestOutcome]) -> ErasureOutcome:
-    """Add up what became of all requests."""
-    return sum((request.outcome for request in outcomes), ErasureOutcome())
+def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:
+    outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault}",))
+    return RequestOutcome(request.request_id, outcome)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     DecoratedOperator,
@@ -13,32 +13,11 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
-from airflow_provider_kore.user_ids import CallableUserIds, GivenUserIds, source_of
+from airflow_provider_kore.user_ids import CallableUserIds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import TaskDecorator
     from airflow.sdk import Context
-
-
-class ReturnedUserIds(CallableUserIds):
-    """
-    Read user ids from what a decorated function returns, or from where it says that they are.
-
-    :param function: returns an iterable of user ids, the URI of a file, or a source of user ids; called without
-        arguments at each reading.
-    """
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__(cast("Callable[[], Iterable[object]]", function))
-
-    def _returned(self) -> Iterator[object]:
-        returned: object = self.function()
-        source = source_of(returned)
-        if isinstance(source, GivenUserIds):
-            # Takes also what can be iterated only once, and refuses a bare id.
-            values = source.values
-            source = CallableUserIds(lambda: cast("Iterable[object]", values))
-        yield from source.read()
 
 
 class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
@@ -62,7 +41,7 @@ class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
             python_callable=python_callable,
             op_args=op_args,
             op_kwargs=op_kwargs,
-            user_ids=ReturnedUserIds(python_callable),
+            user_ids=CallableUserIds(python_callable),
             **kwargs,
         )
 
@@ -86,7 +65,7 @@ class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
         # Beside the context and not into it: what the function is given may be named as what the task needs itself.
         arguments = determine_kwargs(self.python_callable, self.op_args, {**context, **self.op_kwargs})
         bound = partial(self.python_callable, *self.op_args, **arguments)
-        self.user_ids = ReturnedUserIds(update_wrapper(bound, self.python_callable))
+        self.user_ids = CallableUserIds(update_wrapper(bound, self.python_callable))
 
 
 def kore_erase_task(

@@ -1,13 +1,15 @@
-"""What an erasing task is about to do: read and checked as a whole before anything is sent."""
+"""What an erasure is about to do: read and checked as a whole before anything is sent."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import Protocol
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import fetch_members
@@ -15,178 +17,167 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.members import MemberNames
 from airflow_provider_kore.api.scope import ErasureScope, check_scope
 from airflow_provider_kore.compat import AirflowSkipException
-from airflow_provider_kore.erasure.approval import plan_fingerprint
-from airflow_provider_kore.erasure.ledger import BatchRecord, ErasureLedger, Plan, make_plan
-from airflow_provider_kore.erasure.options import Demands, require_exported
+from airflow_provider_kore.erasure.plan_identity import PlanIdentity, identify_plan
+from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
 from airflow_provider_kore.options import check_max_users
 from airflow_provider_kore.user_ids.batches import UserBatches
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef, show_user_refs, user_ref
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
-
 log = logging.getLogger(__name__)
 
 
+class PlannedTask(Protocol):
+    """The arguments of a task that say whom to erase, and from where; rendered."""
+
+    user_ids: object
+    bot_ids: object
+    all_bots: bool | str
+    batch_size: int
+    max_users: int | str | None
+    on_empty: str
+
+
 @dataclass(frozen=True, slots=True)
-class Planned:
+class Plan:
     """
     Hold what is about to be done.
 
     :param scope: the bots.
     :param records: one for each batch, of which nothing was sent.
-    :param plan: what must be the same in each try.
+    :param identity: what must be the same in each attempt.
     :param fingerprint: what an approval is about.
+    :param batches: the users.
     """
 
     scope: ErasureScope
     records: Sequence[BatchRecord]
-    plan: Plan
+    identity: PlanIdentity
     fingerprint: str
+    batches: UserBatches
+
+    @property
+    def user_count(self) -> int:
+        """All users."""
+        return self.identity["user_count"]
 
 
-class ErasurePlanning:
+def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Plan:
     """
-    Plan an erasure.
+    Check the bots, and read and check all users.
 
-    :param operator: what the author of the DAG asked for, rendered.
-    :param context: of the running task.
-    :param account: of the connection.
-    :param demands: what is asked for beside the erasure.
-    :param deadline: until when turns are waited for, in seconds since the epoch.
-    :ivar batches: the users.
+    :param task: the arguments.
+    :param account: the connection.
+    :param may_skip: whether the task may be skipped if there are no users.
+    :raises KoreInputError: if any of that is refused, or there are no users.
+    :raises AirflowSkipException: if there are no users, and that is to skip the task.
     """
-
-    def __init__(
-        self,
-        operator: KoreEraseUserDataOperator,
-        context: Context,
-        account: KoreAccount,
-        demands: Demands,
-        deadline: float,
-    ) -> None:
-        self._operator = operator
-        self._context = context
-        self._account = account
-        self._demands = demands
-        self._deadline = deadline
-        most = check_max_users(operator.max_users, account.max_users)
-        self.batches = UserBatches(operator.user_ids, operator.batch_size, most)
-
-    def plan(self, *, may_skip: bool) -> Planned:
-        """
-        Check the bots, and read and check all users.
-
-        :param may_skip: whether the task is skipped if there are no users, and nothing was submitted before.
-        :raises KoreInputError: if any of that is refused, or there are no users.
-        :raises AirflowSkipException: if there are no users and that is to skip the task.
-        """
-        scope = check_scope(
-            self._operator.bot_ids,
-            self._operator.remove_data_from_all_bots,
-            allow_all_bots=self._account.allow_all_bots,
-            allowed_bot_ids=self._account.allowed_bot_ids,
-        )
-        key = self._account.fingerprint_key()
-        records = [BatchRecord.of(batch) for batch in self.batches.plan(key)]
-        if not records:
-            self._end_empty(may_skip)
-        plan = make_plan(
-            self._account,
-            scope,
-            user_count=sum(record.user_count for record in records),
-            batch_size=self._operator.batch_size,
-            forced_within=tries_granted(self._context) if self._operator.force else 0,
-        )
-        return Planned(scope, records, plan, plan_fingerprint(plan, records, key))
-
-    def _end_empty(self, may_skip: bool) -> NoReturn:
-        if may_skip:
+    scope = check_scope(
+        task.bot_ids, task.all_bots, allow_all_bots=account.allow_all_bots, allowed_bot_ids=account.allowed_bot_ids
+    )
+    batches = batches_of(task, account)
+    records = [BatchRecord.of(batch) for batch in batches.plan()]
+    if not records:
+        if may_skip and task.on_empty == "skip":
             raise AirflowSkipException("There are no users to erase.")
         raise KoreInputError(
-            "There are no users to erase.",
-            remedy="Check the source, or set on_empty='skip' if that can happen.",
+            "There are no users to erase.", remedy="Check the source, or set on_empty='skip' if that can happen."
+        )
+    identity = identify_plan(
+        account, scope, user_count=sum(record.user_count for record in records), batch_size=task.batch_size
+    )
+    return Plan(scope, records, identity, fingerprint_plan(identity, records, account.fingerprint_key()), batches)
+
+
+def batches_of(task: PlannedTask, account: KoreAccount) -> UserBatches:
+    """Return the users of a task in batches, unread."""
+    most = check_max_users(task.max_users, account.max_users)
+    return UserBatches(task.user_ids, task.batch_size, most, account.fingerprint_key())
+
+
+def fingerprint_plan(identity: PlanIdentity, records: Sequence[BatchRecord], key: bytes) -> str:
+    """
+    Return what is the same for two tasks that are about to do the same: the same users in the same batches and bots.
+
+    :param key: without it, the fingerprint can neither be made nor matched to a user.
+    """
+    document = json.dumps([identity, [record.fingerprint for record in records]], sort_keys=True)
+    # The prefix keeps a template that renders native objects from reading digits as a number.
+    return f"kp:{hmac.new(key, document.encode(), hashlib.sha256).hexdigest()[:32]}"
+
+
+def require_approved(approved: str | None, plan: Plan) -> None:
+    """
+    Refuse to do anything else than what was approved.
+
+    :param approved: the fingerprint of the approved plan; ``None`` if no approval is asked for.
+    :raises KoreInputError: if the plan is another one.
+    """
+    if approved is not None and not hmac.compare_digest(approved, plan.fingerprint):
+        raise KoreInputError(
+            "What this task would erase is not what was approved: the fingerprints of the plans differ.",
+            remedy="Users, their order, bots, batch_size, connection and its digest_key must be those of the dry run. "
+            "Find out what has changed since, then run the dry run and the approval again.",
         )
 
-    def show(self, planned: Planned, client: KoreClient) -> dict[str, object]:
-        """Tell what would be done, as a dry run returns it."""
-        sizes = [record.user_count for record in planned.records]
-        log.info(
-            "Dry run: %d users would be erased from %s, in %d requests of %s users. Nothing was sent.",
-            sum(sizes),
-            planned.scope,
-            len(sizes),
-            ", ".join(map(str, sizes[:20])) + (", …" if len(sizes) > 20 else ""),
+
+def describe_plan(plan: Plan) -> dict[str, object]:
+    """Log what would be done, and return it as a dry run does."""
+    sizes = [record.user_count for record in plan.records]
+    log.info(
+        "Dry run: %d users would be erased from %s, in %d requests of %s users. Nothing was sent.",
+        plan.user_count,
+        plan.scope,
+        len(sizes),
+        ", ".join(map(str, sizes[:20])) + (", …" if len(sizes) > 20 else ""),
+    )
+    return {
+        "requests": [],
+        "user_count": plan.user_count,
+        "batch_count": len(sizes),
+        **plan.scope.to_json(),
+        "dry_run": True,
+        "plan_fingerprint": plan.fingerprint,
+    }
+
+
+def describe_members(members: Sequence[UserRef]) -> dict[str, object]:
+    """Log which users are members of the account, and return them as a dry run does."""
+    if members:
+        log.warning("%s", _of_members(members))
+    return {"member_count": len(members), "members": members[:NAMED_IN_OUTPUT]}
+
+
+def require_no_members(members: Sequence[UserRef]) -> None:
+    """
+    Refuse to send anything as long as Kore.ai would refuse a user.
+
+    :raises KoreInputError: if a user is a member of the account.
+    """
+    if members:
+        raise KoreInputError(
+            _of_members(members),
+            remedy="Take them out of the account in Kore.ai's Admin Console, or out of the users, and run again.",
         )
-        return {
-            "requests": [],
-            "user_count": sum(sizes),
-            "batch_count": len(sizes),
-            **planned.scope.to_json(),
-            "dry_run": True,
-            "plan_fingerprint": planned.fingerprint,
-            **(self._show_members(client) if self._operator.check_members else {}),
-        }
-
-    def _show_members(self, client: KoreClient) -> dict[str, object]:
-        members = self._find_members(client)
-        if members:
-            log.warning("%s", _of_members(members))
-        return {"member_count": len(members), "members": members[:NAMED_IN_OUTPUT]}
-
-    def refuse_what_must_not_be_sent(self, ledger: ErasureLedger, client: KoreClient) -> None:
-        """
-        Refuse to send anything as long as Kore.ai would refuse somebody, or somebody's data were not exported.
-
-        :param ledger: what earlier tries did; if nothing is left to be sent, nothing is refused but an export that
-            nobody looked at before it was.
-        :raises KoreInputError: if so.
-        """
-        exported = self._demands.exported
-        checked = None if exported is None else exported.named.manifest_sha256
-        if not any(record.must_be_sent for record in ledger.records):
-            if checked is not None and checked != ledger.header.get("exported"):
-                raise KoreInputError(
-                    "All users were submitted before, and with another export or none.",
-                    remedy="Give the same export_manifest as then, or leave it out.",
-                )
-            return
-        require_exported(
-            self._demands,
-            self._account,
-            ledger.scope,
-            ledger.user_count,
-            self.batches.people,
-            erased_at=datetime.now(UTC),
-        )
-        if self._operator.check_members and (members := self._find_members(client)):
-            raise KoreInputError(
-                _of_members(members),
-                remedy="Take them out of the account in Kore.ai's Admin Console, or out of the users, and run again.",
-            )
-        ledger.note(exported=checked)
-
-    def _find_members(self, client: KoreClient) -> list[UserRef]:
-        """Tell who of the users is a member of the account."""
-        give_up_at = client.pacing.clock() + max(self._deadline - time.time(), 0.0)
-        try:
-            names = MemberNames(client.run(fetch_members(client.pacing, give_up_at)))
-        except KoreError as error:
-            raise error.with_consequence(Consequence.NOT_SENT) from None
-        return [
-            user_ref(number, position, user_id, self._account.digest_key)
-            for number, batch in enumerate(self.batches, start=1)
-            for position, user_id in enumerate(batch)
-            if user_id in names
-        ]
 
 
-def tries_granted(context: Context) -> int:
-    """Tell how many tries Airflow grants the task in all: the same for all retries, and more after a clear."""
-    return (context["ti"].max_tries or 0) + 1
+def find_members(plan: Plan, account: KoreAccount, client: KoreClient, deadline: float) -> list[UserRef]:
+    """
+    Ask Kore.ai which users are members of the account, whom it does not erase.
+
+    :param deadline: until when the task waits for its turn to call, in seconds since the epoch.
+    """
+    give_up_at = client.pacing.clock() + max(deadline - time.time(), 0.0)
+    try:
+        names = MemberNames(client.run(fetch_members(client.pacing, give_up_at)))
+    except KoreError as error:
+        raise error.with_consequence(Consequence.NOT_SENT) from None
+    return [
+        user_ref(batch.number, position, user_id, account.digest_key)
+        for batch, users in plan.batches
+        for position, user_id in enumerate(users)
+        if user_id in names
+    ]
 
 
 def _of_members(members: Sequence[UserRef]) -> str:

@@ -1,24 +1,19 @@
-"""What came of submitted batches: told by number where that tells all, and by name where it does not."""
+"""Bring the outcomes of polls into the ledger: by count where that proves enough, by user id where it does not."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.matching import MatchedOutcome, match_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.watching import AcceptedErasure, Assess, ErasureWatch, RequestOutcome
-from airflow_provider_kore.erasure.ledger import BatchRecord, BatchState, ErasureLedger
-from airflow_provider_kore.exceptions import (
-    Consequence,
-    KoreError,
-    KoreInputError,
-    KoreUnexpectedUsersError,
-)
+from airflow_provider_kore.api.watching import Assess, ErasureWatch, RequestOutcome
+from airflow_provider_kore.erasure.ledger import ErasureLedger
+from airflow_provider_kore.erasure.record import BatchRecord
+from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreUnexpectedUsersError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.user_ids.batches import Batch, UserBatches
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef, show_user_ref, user_ref
@@ -28,19 +23,28 @@ log = logging.getLogger(__name__)
 NAMED_IN_LOG = 50
 """How many users of a batch the log names who are not erased."""
 
+Watch = Callable[[KoreClient, Sequence[int], Assess], ErasureWatch]
+"""Makes a watch of the requests of some batches, by number."""
 
-Watching = Callable[[KoreClient, Sequence[int], Assess], ErasureWatch]
+
+def reconcile_by_count(ledger: ErasureLedger, outcomes: Mapping[int, RequestOutcome]) -> None:
+    """Settle each batch by the number of its users, where the users are not known."""
+    ledger.note_polls(outcomes)
+    for number, outcome in outcomes.items():
+        if outcome.settled:
+            ledger.write_settled(ledger.records[number - 1], None if outcome.outcome.not_erased else ())
+    ledger.write_open(outcomes)
 
 
-class Settling:
+class Reconciler:
     """
-    Settle batches in the ledger, and keep who of them is not erased.
+    Settle batches in the ledger, and keep which of their users are not erased.
 
     :param hook: the connection.
     :param ledger: the batches.
-    :param batches: their users, who are read only where numbers do not tell enough.
-    :param watching: makes a watch of the requests of some batches, by number.
-    :param not_erased_users: those who are known already.
+    :param batches: their users, who are read only where counts do not prove enough.
+    :param watch: see :data:`Watch`.
+    :param not_erased_users: users who are known not to be erased; this class adds to them.
     :ivar alarms: answers that name users who were not submitted.
     """
 
@@ -49,122 +53,109 @@ class Settling:
         hook: KoreHook,
         ledger: ErasureLedger,
         batches: UserBatches,
-        watching: Watching,
-        not_erased_users: Sequence[UserRef],
+        watch: Watch,
+        not_erased_users: list[UserRef],
     ) -> None:
         self._hook = hook
         self._ledger = ledger
         self._batches = batches
-        self._watching = watching
+        self._watch = watch
         self._key = hook.account.fingerprint_key()
-        self.not_erased_users = list(not_erased_users)
+        self.not_erased_users = not_erased_users
         self.alarms: list[KoreError] = []
 
-    def settle(self, outcomes: dict[int, RequestOutcome], *, by_name: bool) -> bool:
+    def reconcile(self, outcomes: dict[int, RequestOutcome], *, by_id: bool) -> None:
         """
-        Record what is settled.
+        Settle what is settled.
 
-        :param outcomes: what was seen of each batch, by number; replaced where looking by name shows more, and where
-            it was needed and is not done.
-        :param by_name: whether to look by name where numbers do not tell enough.
-        :return: whether some batch is settled by number and still open by name, so that only time can tell.
-        :raises KoreError: if looking again fails.
+        Counts prove that a batch is erased only if the answer names the very users that were sent.
+
+        :param outcomes: of each polled batch, by number; replaced where a poll by user id shows more.
+        :param by_id: whether to poll again by user id where counts do not prove enough.
+        :raises KoreError: if such a poll fails.
         """
-        self._ledger.seen(outcomes)
-        erased: list[BatchRecord] = []
-        unclear: list[BatchRecord] = []
-        for number, outcome in outcomes.items():
-            if outcome.settled and outcome.understood:
-                record = self._ledger.records[number - 1]
-                very_users = outcome.fingerprint == record.sent_fingerprint
-                (erased if very_users and not outcome.outcome.not_erased else unclear).append(record)
-        self._ledger.erased(erased)
+        self._ledger.note_polls(outcomes)
+        settled = {
+            number: self._ledger.records[number - 1]
+            for number, outcome in outcomes.items()
+            if outcome.settled and outcome.understood
+        }
+        erased = [
+            record
+            for number, record in settled.items()
+            if outcomes[number].fingerprint == record.sent_fingerprint and not outcomes[number].outcome.not_erased
+        ]
+        self._ledger.write_erased(erased)
+        unclear = [record for record in settled.values() if record not in erased]
         try:
-            if unclear and by_name:
-                self._look_by_name(unclear, outcomes)
-        except KoreError:
-            self._doubt(unclear, outcomes)
-            raise
+            if unclear and by_id:
+                self._poll_by_id(unclear, outcomes)
         finally:
             self._ledger.write_open(outcomes)
-        if not by_name:
-            self._doubt(unclear, outcomes)
-        return any(not outcomes[record.number].settled for record in unclear)
 
-    def _doubt(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
-        """Take those for open whom numbers alone call erased, where it is not known whether they are the very users."""
-        for number in (record.number for record in records):
-            outcome, record = outcomes[number], self._ledger.records[number - 1]
-            very_users = outcome.fingerprint == record.sent_fingerprint
-            if record.state is BatchState.ACCEPTED and outcome.settled and not very_users:
-                doubted = ErasureOutcome(
-                    open=outcome.outcome.erased + outcome.outcome.open, not_erased=outcome.outcome.not_erased
-                )
-                outcomes[number] = replace(outcome, outcome=doubted)
-
-    def _look_by_name(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
-        """Look again where numbers do not tell who is not erased, or whether those are named that were sent."""
+    def _poll_by_id(self, records: Sequence[BatchRecord], outcomes: dict[int, RequestOutcome]) -> None:
         try:
             with self._hook.get_conn() as client:
-                for record, batch in self._batches.reread(records, self._key):
-                    outcomes[record.number] = self._look_at_batch(client, record, batch)
+                for record, batch in self._batches.reread(records):
+                    outcomes[record.number] = self._poll_batch(client, record, batch)
         except KoreInputError as error:
             raise type(error)(
-                f"Who is not erased cannot be told, nor whether all are: {error.problem}",
+                f"Which users are not erased, and whether all are, is not known: {error.problem}",
                 consequence=Consequence.SENT,
                 remedy=error.remedy,
             ) from None
 
-    def _look_at_batch(self, client: KoreClient, record: BatchRecord, batch: Batch) -> RequestOutcome:
+    def _poll_batch(self, client: KoreClient, record: BatchRecord, batch: Batch) -> RequestOutcome:
         matched: MatchedOutcome | None = None
 
-        def assess(_: AcceptedErasure, status: ErasureStatus) -> ErasureOutcome:
+        def assess(status: ErasureStatus, _: int | None) -> ErasureOutcome:
             nonlocal matched
             matched = match_outcome(status, record.users_to_send(batch))
             return matched.outcome
 
-        watch = self._watching(client, [record.number], assess)
+        watch = self._watch(client, [record.number], assess)
         client.run(watch.wait(PollSchedule(), deadline=0.0))
         (outcome,) = watch.outcomes
-        self._ledger.seen({record.number: outcome})
+        self._ledger.note_polls({record.number: outcome})
         record = self._ledger.records[record.number - 1]
         if outcome.settled and outcome.understood and matched is not None:
             if matched.alarm:
                 self.alarms.append(_unexpected_users(record))
-            elif not outcome.outcome.not_erased:
-                self._ledger.erased([record])
-            elif matched.to_repeat:
+            elif outcome.outcome.not_erased:
                 self._name_not_erased(record, batch, matched)
-                self._ledger.settled(record, matched.to_repeat)
+                self._ledger.write_settled(record, matched.resubmit)
+            else:
+                self._ledger.write_erased([record])
         return outcome
 
     def _name_not_erased(self, record: BatchRecord, batch: Batch, matched: MatchedOutcome) -> None:
-        """Tell who is not erased: by position, and by digest if the connection has a key for it."""
-
-        def users(positions: Sequence[int], most: int) -> list[UserRef]:
-            within = record.positions
-            in_batch = (position if within is None else within[position] for position in positions[:most])
-            key = self._hook.account.digest_key
-            return [user_ref(record.number, position, batch[position], key) for position in in_batch]
-
-        shown = users(matched.to_repeat, NAMED_IN_LOG)
-        log.error(
-            "Not erased in batch %d (request %s): the users at position %s of the batch%s.",
-            record.number,
-            record.requests[-1].request_id,
-            ", ".join(map(show_user_ref, shown)) + (", …" if len(matched.to_repeat) > NAMED_IN_LOG else ""),
-            ""
-            if not matched.suspect_positions
-            else f", of whom {matched.outcome.not_erased} are not; since Kore.ai names them by other ids, it cannot be "
-            "told which",
-        )
-        room = NAMED_IN_OUTPUT - len(self.not_erased_users)
-        self.not_erased_users += users(matched.not_erased_positions, max(room, 0))
+        """Name users who are not erased: by position, and by digest if the connection has a key for it."""
+        within = range(record.user_count) if record.positions is None else record.positions
+        key = self._hook.account.digest_key
+        positions = [within[position] for position in matched.not_erased]
+        users = [user_ref(record.number, position, batch[position], key) for position in positions]
+        request_id, count = record.request.request_id, matched.outcome.not_erased
+        if matched.resubmit is None:
+            log.error(
+                "Not erased in batch %d (request %s): %d users. Kore.ai does not name them by the ids that were "
+                "submitted, so the whole request is to be submitted again.",
+                record.number,
+                request_id,
+                count,
+            )
+        else:
+            log.error(
+                "Not erased in batch %d (request %s): the users at position %s of the batch.",
+                record.number,
+                request_id,
+                ", ".join(map(show_user_ref, users[:NAMED_IN_LOG])) + (", …" if count > NAMED_IN_LOG else ""),
+            )
+        self.not_erased_users += users[: max(NAMED_IN_OUTPUT - len(self.not_erased_users), 0)]
 
 
 def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:
     return KoreUnexpectedUsersError(
-        f"ALARM: the answer for {record.requests[-1].request_id} names users that were not submitted.",
+        f"ALARM: the answer for {record.request.request_id} names users that were not submitted.",
         consequence=Consequence.SENT,
-        remedy="Ask Kore.ai which users were touched. To submit these users again after that, set force=True.",
+        remedy="Ask Kore.ai which users were touched. To submit these users again after that, start a new DAG run.",
     )

@@ -1,4 +1,4 @@
-"""What puts the page into Airflow's navigation."""
+"""The plugin that adds the page to Airflow's navigation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve the page's files; only the API server ever gets here, and only it imports what this needs."""
+    """Serve the page's files; only the API server calls this, and imports what it needs."""
     from airflow_provider_kore.erasures_page.server import page_files
 
     await page_files(scope, receive, send)
@@ -21,7 +21,7 @@ async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
 
 class KoreErasuresPlugin(AirflowPlugin):
     """
-    Show all erasures that the viewer may see, on a page of their own.
+    Show the erasures that the viewer may see, on a page of their own.
 
     Every component of Airflow loads this, so it imports nothing.
     """
@@ -30,7 +30,7 @@ class KoreErasuresPlugin(AirflowPlugin):
     fastapi_apps: list[Any] = [  # noqa: RUF012 # as its base class has it
         {"app": serve_page, "url_prefix": f"/{PAGE_ROUTE}", "name": "Kore erasures"},
     ]
-    # Addresses are relative, so that they hold wherever Airflow's base URL is.
+    # Addresses are relative, so that they work wherever Airflow's base URL is.
     external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "Kore erasures",

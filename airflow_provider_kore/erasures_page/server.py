@@ -31,7 +31,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
-    # A wheel dates all files alike, so that a browser could take a file for one of another version.
+    # A wheel dates all files alike, so that a browser could use a file of another version.
     "Cache-Control": "no-store",
 }
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.history import check_channel_types
-from airflow_provider_kore.api.person_history import HistoryRange
+from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.users import ChannelUserId, UserId, digest, text_fault
 from airflow_provider_kore.compat import AirflowSkipException
@@ -107,7 +107,10 @@ class ExportRun:
         self._hook = KoreHook(arguments.kore_conn_id)
         self._account = account = self._hook.account
         self._batches = UserBatches(
-            arguments.user_ids, USUAL_BATCH_SIZE, check_max_users(arguments.max_users, account.max_users)
+            arguments.user_ids,
+            USUAL_BATCH_SIZE,
+            check_max_users(arguments.max_users, account.max_users),
+            account.fingerprint_key(),
         )
 
     def export(self) -> dict[str, object]:
@@ -124,7 +127,6 @@ class ExportRun:
             arguments.all_bots,
             allow_all_bots=account.allow_all_bots,
             allowed_bot_ids=account.allowed_bot_ids,
-            flag="all_bots",
         )
         channel_types = None if arguments.channel_types is None else check_channel_types(arguments.channel_types)
         folder = ExportFolder(_check_destination(arguments.destination))
@@ -140,7 +142,7 @@ class ExportRun:
             period=period,
             channel_types=None if channel_types is None else sorted(channel_types),
         )
-        identity = Identity(**dict(selection), run=run, users=self._batches.people)
+        identity = Identity(**dict(selection), run=run, users=self._batches.fingerprint)
         folder.claim(identity, now)
 
         wanted = HistoryRange(scope.bot_ids or (None,), period.since, period.until, channel_types)
@@ -158,7 +160,7 @@ class ExportRun:
             "manifest": folder.uri_of(MANIFEST),
             "manifest_sha256": sha256,
             "user_count": totals.users,
-            "people_fingerprint": self._batches.people,
+            "people_fingerprint": self._batches.fingerprint,
             "sessions": totals.sessions,
             "messages": totals.messages,
             "host": account.base_url,
@@ -170,20 +172,17 @@ class ExportRun:
 
     def _plan(self, *, all_bots: bool) -> list[PlannedBatch]:
         """Read and check all users, so that Kore.ai is asked about no user of a bad list."""
-        key = self._account.fingerprint_key()
         planned = []
-        for number, batch in enumerate(self._batches.known_by(key), start=1):
-            for position, user_id in enumerate(batch, start=1):
+        for batch, users in self._batches:
+            for position, user_id in enumerate(users, start=1):
                 if isinstance(user_id, ChannelUserId) and all_bots:
                     raise KoreInputError(
-                        f"The user at batch {number} position {position} is named by a channel, and messages-lite, the "
-                        "one call of Kore.ai that knows such users, must name a bot.",
+                        f"The user at batch {batch.number} position {position} is named by a channel, and "
+                        "messages-lite, the one call of Kore.ai that knows such users, must name a bot.",
                         remedy="List the bots in bot_ids, name this user by an e-mail address, an id that your "
                         "enterprise assigned or a u-… id, or take the user out.",
                     )
-            planned.append(PlannedBatch.of(number, batch, key))
-        if self._batches.duplicates:
-            log.info("%d exact duplicates among the user ids were folded.", self._batches.duplicates)
+            planned.append(batch)
         if not planned and self._arguments.on_empty == "skip" and self._state.usage is None:
             raise AirflowSkipException("There are no users to export.")
         if not planned:
@@ -196,7 +195,7 @@ class ExportRun:
     def _users(self, planned: Sequence[PlannedBatch]) -> Iterator[tuple[str, UserId, str]]:
         """Read the users again: of each how an error names the user, the id, and what names the files."""
         try:
-            for record, batch in self._batches.reread(planned, self._account.fingerprint_key()):
+            for record, batch in self._batches.reread(planned):
                 for position, user_id in enumerate(batch, start=1):
                     name = digest(user_id, self._account.digest_key)
                     yield f"Batch {record.number} position {position} ({name})", user_id, name.replace(":", "-")

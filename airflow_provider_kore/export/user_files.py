@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.history import HistoryKind
-from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory
+from airflow_provider_kore.api.history_range import HistoryRange
+from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory
 from airflow_provider_kore.api.users import UserId, digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export.folder import ExportFolder

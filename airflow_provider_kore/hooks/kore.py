@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -25,11 +25,7 @@ from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.route import client_faults
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.status import ErasureStatus
-from airflow_provider_kore.api.users import (
-    check_user_count,
-    check_user_ids,
-    fold_duplicates,
-)
+from airflow_provider_kore.api.users import check_user_ids
 from airflow_provider_kore.compat import AirflowNotFoundException
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -76,15 +72,21 @@ class KoreHook(BaseHook):
         :raises KoreConfigurationError: if a field of it cannot be used.
         """
         with self._connection_faults():
-            account = _account_of(self.get_connection(self._require_conn_id()))
+            account = _read(self.get_connection(self._require_conn_id()))
             mask_secret(_secrets(account))
         return account
+
+    def find_base_url(self) -> str | None:
+        """Read where Kore.ai is; ``None`` if the connection cannot be used."""
+        with suppress(KoreError):
+            return self.account.base_url
+        return None
 
     async def aget_account(self) -> KoreAccount:
         """
         Read the connection on an event loop; the twin of :attr:`account`.
 
-        Who asks while it is being read shares the answer: a triggerer that starts has a thousand who ask at once.
+        Concurrent calls share one reading: a triggerer that starts makes a thousand at once.
         """
         if "account" not in self.__dict__:
             loop = asyncio.get_running_loop()
@@ -98,7 +100,7 @@ class KoreHook(BaseHook):
 
     async def _read_account(self) -> KoreAccount:
         with self._connection_faults():
-            account = _account_of(await get_async_connection(self._require_conn_id(), self))
+            account = _read(await get_async_connection(self._require_conn_id(), self))
             # In a thread that knows this loop, since it asks the supervisor and would block the loop.
             await sync_to_async(mask_secret)(_secrets(account))
         return account
@@ -107,43 +109,38 @@ class KoreHook(BaseHook):
         conn_id: object = self.kore_conn_id  # of any type, where a template has rendered it
         if isinstance(conn_id, str) and conn_id.strip():
             return conn_id
-        raise KoreConfigurationError(
+        raise _refusal(
             f"kore_conn_id is {'empty' if isinstance(conn_id, str) else f'of type {type(conn_id).__name__}'}.",
-            consequence=Consequence.NOT_SENT,
-            remedy="Set kore_conn_id to the id of an Airflow connection of type kore.",
+            "Set kore_conn_id to the id of an Airflow connection of type kore.",
         )
 
     @contextmanager
     def _connection_faults(self) -> Iterator[None]:
-        """Turn whatever the reading of the connection raises into an exception without its text, which can hold it."""
+        """Replace any exception of reading the connection by one without its text, which can contain a secret."""
         try:
             yield
         except KoreError:
             raise
         except AirflowNotFoundException:
-            raise self._not_found() from None
+            variable = f"AIRFLOW_CONN_{self.kore_conn_id.upper()}"
+            if variable in os.environ:
+                problem = f"Airflow cannot read the environment variable {variable} as a connection."
+                remedy = "Correct it: a JSON object with conn_type, host, login, password and extra, or a URI."
+            else:
+                problem = (
+                    f"There is no Airflow connection with the id {self.kore_conn_id}, or its secrets backend failed: "
+                    "Airflow does not distinguish them."
+                )
+                remedy = (
+                    f"Make one of type kore under Admin > Connections, or in the environment as {variable}. If there "
+                    "is one, check the secrets backend that stores it."
+                )
         except Exception as error:  # noqa: BLE001 # each secrets backend has exceptions of its own
-            raise KoreConnectionUnreadableError(
-                f"The Airflow connection {self.kore_conn_id} cannot be read ({type(error).__name__}).",
-                consequence=Consequence.NOT_SENT,
-                remedy="Check that the task may read the connection, and the secrets backend that holds it.",
-            ) from None
-
-    def _not_found(self) -> KoreConnectionUnreadableError:
-        variable = f"AIRFLOW_CONN_{self.kore_conn_id.upper()}"
-        if variable in os.environ:
-            return KoreConnectionUnreadableError(
-                f"Airflow cannot read the environment variable {variable} as a connection.",
-                consequence=Consequence.NOT_SENT,
-                remedy="Correct it: a JSON object with conn_type, host, login, password and extra, or a URI.",
-            )
-        return KoreConnectionUnreadableError(
-            f"There is no Airflow connection with the id {self.kore_conn_id}, or its secrets backend failed, which "
-            "Airflow does not tell apart.",
-            consequence=Consequence.NOT_SENT,
-            remedy=f"Make one of type kore under Admin > Connections, or in the environment as {variable}. If there is "
-            "one, check the secrets backend that holds it.",
-        )
+            problem = f"The Airflow connection {self.kore_conn_id} cannot be read ({type(error).__name__})."
+            remedy = "Check that the task may read the connection, and the secrets backend that stores it."
+        else:
+            return
+        raise KoreConnectionUnreadableError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
 
     def get_conn(self) -> KoreClient:
         """
@@ -155,8 +152,8 @@ class KoreHook(BaseHook):
 
     @asynccontextmanager
     async def aget_conn(self) -> AsyncIterator[AsyncKoreClient]:
-        """Lend the client that all users of this account on the running event loop share."""
-        # No worker needs aiohttp, and a loop must not stand still while it is imported. It makes a TLS context then.
+        """Provide the client that all callers with this account on the running event loop share."""
+        # Workers do not need aiohttp. Its import makes a TLS context and would block the loop.
         with client_faults():
             await asyncio.to_thread(import_module, "airflow_provider_kore.api.async_client")
         from airflow_provider_kore.api.async_client import shared_async_client
@@ -168,19 +165,18 @@ class KoreHook(BaseHook):
         self,
         user_ids: object,
         bot_ids: object = None,
-        remove_data_from_all_bots: object = False,
+        all_bots: object = False,
     ) -> str:
         """
         Submit one erasure, within the guards of the connection, and return its request id.
 
-        The erasure then goes on at Kore.ai; ask :meth:`get_erasure_status` what became of it. Called again, it erases
-        again: what must survive a retry is the operator's job.
+        Kore.ai then erases; :meth:`get_erasure_status` reads how far it is. Each call submits anew: only the operator
+        survives a retry.
 
         :param user_ids: a list of user ids: e-mail addresses, ``u-…`` ids, channel user ids, or a
             :class:`ChannelUserId` each.
         :param bot_ids: a list of the bots to erase from.
-        :param remove_data_from_all_bots: ``True`` for all bots of the organisation; needs ``allow_all_bots`` on the
-            connection.
+        :param all_bots: ``True`` for all bots of the organisation; needs ``allow_all_bots`` on the connection.
         :raises KoreInputError: if the users or the scope are refused; nothing was sent.
         :raises KoreAmbiguousSubmitError: if Kore.ai may have accepted the erasure.
         :raises KoreError: if it was not accepted.
@@ -188,18 +184,17 @@ class KoreHook(BaseHook):
         account = self.account
         scope = check_scope(
             bot_ids,
-            remove_data_from_all_bots,
+            all_bots,
             allow_all_bots=account.allow_all_bots,
             allowed_bot_ids=account.allowed_bot_ids,
         )
-        users = fold_duplicates(check_user_ids(user_ids))
-        check_user_count(len(users), account.max_users)
+        users = check_user_ids(user_ids, account.max_users)
         with self.get_conn() as client:
             return client.run(submit_erasure(ErasureRequest(users, scope), client.pacing))
 
     def get_erasure_status(self, request_id: str) -> ErasureStatus:
         """
-        Ask what Kore.ai says of an erasure request.
+        Read the status of an erasure request.
 
         :param request_id: what :meth:`erase_user_data` returned.
         :raises KoreUnknownRequestError: if Kore.ai does not know it.
@@ -209,16 +204,16 @@ class KoreHook(BaseHook):
             return client.run(fetch_status(request_id, client.pacing))
 
     async def aget_erasure_status(self, request_id: str) -> ErasureStatus:
-        """Ask what Kore.ai says of an erasure request; the twin of :meth:`get_erasure_status`."""
+        """Read the status of an erasure request; the twin of :meth:`get_erasure_status`."""
         async with self.aget_conn() as client:
             return await client.run(fetch_status(request_id, client.pacing))
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Tell whether key and scope are good, by asking for the status of a made-up id; nothing is erased.
+        Check key and scope by a status call for a made-up request id, which erases nothing.
 
-        It raises nothing, since Airflow shows only what is returned. A guess of how Kore.ai answers: an unknown id with
-        400 or 404, a bad key with 401, a missing scope with 403.
+        It raises nothing, since Airflow shows only what is returned. A guess: Kore.ai answers an unknown id with 400 or
+        404, a bad key with 401, a missing scope with 403.
         """
         request_id = f"eud-connection-test-{uuid.uuid4().hex[:12]}"
         try:
@@ -228,58 +223,50 @@ class KoreHook(BaseHook):
             pass
         except KoreThrottledError:
             return False, (
-                "Kore.ai answers, but the account's rate limit is reached, so the key could not be tried. Try again in "
-                "a minute, or in an hour."
+                "Kore.ai answers, but the account's rate limit is reached, so the key is not checked. Test again in a "
+                "minute, or in an hour."
             )
         except (KoreConfigurationError, KoreAuthenticationError, KorePermissionError) as error:
             return False, f"{error.problem} {error.remedy}"
         except KoreError as error:
-            return False, f"The key could not be tried. {error.problem} {error.remedy}"
-        except Exception as error:  # noqa: BLE001 # its text could hold a secret
-            return False, f"The key could not be tried: {type(error).__name__}. The log of the API server may say more."
+            return False, f"The key is not checked. {error.problem} {error.remedy}"
+        except Exception as error:  # noqa: BLE001 # its text can contain a secret
+            return False, f"The key is not checked: {type(error).__name__}. See the log of the API server."
         return True, "Kore.ai accepts the key and the scope."
 
 
-def _account_of(connection: Connection) -> KoreAccount:
+def _read(connection: Connection) -> KoreAccount:
+    # Airflow reads an extra that is not JSON as empty, and silently drops the guards in it.
+    extra: object = {}
+    if connection.extra:
+        try:
+            extra = json.loads(connection.extra, object_pairs_hook=_unique_keys)
+        except (ValueError, RecursionError):
+            extra = None
+    if not isinstance(extra, dict):
+        raise _refusal("The connection's extra is not a JSON object.", "Correct the field Extra.")
     return read_account(
-        host=connection.host,
-        port=connection.port,
-        login=connection.login,
-        password=connection.password,
-        extra=_extra_of(connection),
+        host=connection.host, port=connection.port, login=connection.login, password=connection.password, extra=extra
     )
 
 
-def _extra_of(connection: Connection) -> dict[str, object]:
-    # Airflow reads an extra that is no JSON as empty: the guards in it would be gone without a word.
-    try:
-        extra = json.loads(connection.extra, object_pairs_hook=_without_repetition) if connection.extra else {}
-    except (ValueError, RecursionError):
-        extra = None
-    if not isinstance(extra, dict):
-        raise KoreConfigurationError(
-            "The connection's extra is not a JSON object.",
-            consequence=Consequence.NOT_SENT,
-            remedy="Correct the field Extra.",
-        )
-    return extra
-
-
-def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Of a guard that is there twice, JSON's readers take the last, and people see the first.
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Where a guard is there twice, JSON's readers take the last, and a reader sees the first.
     fields: dict[str, object] = {}
     for name, value in pairs:
         if name in fields:
-            raise KoreConfigurationError(
-                f"The connection's extra has the key {name} more than once.",
-                consequence=Consequence.NOT_SENT,
-                remedy="Keep one of them in the field Extra.",
+            raise _refusal(
+                f"The connection's extra has the key {name} more than once.", "Keep one of them in the field Extra."
             )
         fields[name] = value
     return fields
 
 
+def _refusal(problem: str, remedy: str) -> KoreConfigurationError:
+    return KoreConfigurationError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
+
+
 def _secrets(account: KoreAccount) -> list[JsonValue]:
-    """List what must never be seen; Airflow itself masks only the password and fields with telling names."""
+    """List the secrets; Airflow itself masks only the password and fields with certain names."""
     secrets = (account.client_secret, account.private_key, account.digest_key, account.receipt_key)
     return [secret for secret in secrets if secret]

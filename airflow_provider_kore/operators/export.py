@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
+from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.exceptions import KoreError
-from airflow_provider_kore.options import check_choice, check_flag, check_seconds
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.options import (
+    check_choice,
+    check_flag,
+    check_folder,
+    check_literal,
+    check_literal_period,
+    check_literal_scope,
+    check_max_users,
+    check_seconds,
+)
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
+class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
     """
     Export the sessions and messages that Kore.ai has of people, a file for each person.
 
@@ -97,6 +108,12 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
         **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
     ) -> None:
         super().__init__(**kwargs)
+        check_literal_scope(bot_ids, all_bots)
+        check_literal(partial(check_folder, "destination"), destination)
+        check_literal_period(since, until)
+        if channel_types is not None:
+            check_literal(check_channel_types, channel_types)
+        check_literal(check_max_users, max_users)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
         self.all_bots = all_bots
@@ -126,12 +143,13 @@ class KoreExportUserDataOperator(TakesUserIds, BaseOperator):
     def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
         from airflow_provider_kore.export.run import ExportArguments, ExportRun
-        from airflow_provider_kore.reporting.page_report import Stage, publish_refusal
+        from airflow_provider_kore.hooks.kore import KoreHook
+        from airflow_provider_kore.reporting.page_report import Stage, publish
 
         arguments = ExportArguments(**{field.name: getattr(self, field.name) for field in fields(ExportArguments)})
         try:
             return ExportRun(self, arguments, context, resumes=resumes).export()
         except KoreError:
             # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
-            publish_refusal(self, context, Stage.EXPORTING)
+            publish(self, context, Stage.EXPORTING, {}, base_url=KoreHook(self.kore_conn_id).find_base_url())
             raise

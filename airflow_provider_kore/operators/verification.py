@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.options import check_choice, check_flag, check_seconds
-from airflow_provider_kore.user_ids import TakesUserIds
+from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.options import (
+    check_choice,
+    check_flag,
+    check_literal,
+    check_literal_period,
+    check_literal_scope,
+    check_on_not_checkable,
+    check_people,
+    check_seconds,
+)
+from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.verification.run import VerifyingTask
+    from airflow_provider_kore.verification.run import VerifyRun
 
 
-class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
+class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
     """
     Look whether Kore.ai still has sessions or messages of people, and fail if somebody is found.
 
@@ -45,7 +55,8 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         how long Kore.ai keeps conversations for you. Templated.
     :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
         Templated.
-    :param verify: ``"all"``, or ``"sample:N"`` people chosen by chance. Templated.
+    :param people: how many of the users to search for: ``"all"`` (default), or ``"sample:N"`` for N users chosen by
+        chance. Templated.
     :param channel_types: of which channels to look for messages; any names, such as ``korevg`` for voice. By
         ``messages-lite`` all others are looked at too.
     :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
@@ -64,7 +75,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         "all_bots",
         "since",
         "until",
-        "verify",
+        "people",
         "kore_conn_id",
     )
     ui_color = "#e8f0e4"
@@ -77,7 +88,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         all_bots: bool | str = False,
         since: object,
         until: object = None,
-        verify: str = "all",
+        people: str = "all",
         channel_types: Sequence[str] = ("rtm",),
         on_not_checkable: Literal["fail", "warn"] = "fail",
         on_empty: Literal["fail", "skip"] = "fail",
@@ -87,14 +98,18 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         **kwargs: Any,  # noqa: ANN401 # Airflow's own arguments
     ) -> None:
         super().__init__(**kwargs)
+        check_literal_scope(bot_ids, all_bots)
+        check_literal_period(since, until)
+        check_literal(check_people, people)
+        check_channel_types(channel_types)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
         self.all_bots = all_bots
         self.since = since
         self.until = until
-        self.verify = verify
+        self.people = people
         self.channel_types = channel_types
-        self.on_not_checkable = check_choice("on_not_checkable", on_not_checkable, ("fail", "warn"))
+        self.on_not_checkable = check_on_not_checkable(on_not_checkable)
         self.on_empty = check_choice("on_empty", on_empty, ("fail", "skip"))
         self.deferrable = check_flag("deferrable", deferrable)
         self.timeout = check_seconds("timeout", timeout)
@@ -102,7 +117,7 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, and look for one person after the other."""
-        return self._verifying(context).start()
+        return self._run(context).start()
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
         """
@@ -111,9 +126,9 @@ class KoreVerifyErasureOperator(TakesUserIds, BaseOperator):
         :param event: what its trigger fired; it only says that it is time.
         """
         del event
-        return self._verifying(context).resume()
+        return self._run(context).resume()
 
-    def _verifying(self, context: Context) -> VerifyingTask:
-        from airflow_provider_kore.verification.run import VerifyingTask  # what verifies is not needed to read a DAG
+    def _run(self, context: Context) -> VerifyRun:
+        from airflow_provider_kore.verification.run import VerifyRun  # not needed to read a DAG
 
-        return VerifyingTask(self, context)
+        return VerifyRun(self, context)

@@ -11,25 +11,24 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from airflow_provider_kore.exceptions import KoreError, KoreReceiptError
+from airflow_provider_kore.exceptions import KoreError, KoreInputError, KoreReceiptError
 from airflow_provider_kore.receipts.auditing import PersonSearch, Summary, audit, describe
-from airflow_provider_kore.receipts.documents import Receipt
 from airflow_provider_kore.receipts.signing import ReceiptKey, read_public_key
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 
 VALID, NOT_VALID, NOT_USABLE = range(3)
-"""What the program ends with: the last one says that nothing was verified, for want of what it needs."""
+"""The exit statuses; with the last one, nothing was verified."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the status to end with: 0 for valid, 1 for not, 2 where nothing could be tried."""
-    given = _parser().parse_args(arguments)
+    """Run a command and return the exit status: 0 for valid, 1 for not, 2 if nothing could be verified."""
+    options = _parser().parse_args(arguments)
     try:
-        if given.command == "verify":
-            return _verify(given.file, given.key, with_persons=given.persons)
-        if given.command == "make-key":
-            return _make_key(given.out)
-        print(ReceiptKey.from_pem(_read_pem(given.file)).public_key_pem, end="")
+        if options.command == "verify":
+            return _verify(options.file, options.key, with_persons=options.persons)
+        if options.command == "make-key":
+            return _make_key(options.out)
+        print(ReceiptKey.from_pem(_read_pem(options.file)).public_key_pem, end="")
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return NOT_USABLE
@@ -45,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify",
         help="verify a receipt, or a manifest with the receipts beside it",
-        description="Verify a receipt, or a manifest with the receipts beside it, and say what it tells. The status is "
+        description="Verify a receipt, or a manifest with the receipts beside it, and describe it. The status is "
         "0 if it is valid, 1 if it is not, and 2 if nothing could be verified.",
     )
     verify.add_argument("file", type=Path, metavar="FILE", help="the receipt or the manifest")
@@ -53,13 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--persons",
         action="store_true",
-        help="look for the people whose user ids are on standard input: UTF-8 text with one id a line, or a JSON "
+        help="search for the users whose ids are on standard input: UTF-8 text with one id a line, or a JSON "
         "object with the keys channel_id and channel_user_id. The key of digests is taken from the environment "
-        f"variable {DIGEST_KEY_VARIABLE}, or asked for. The status is 1 if one of them is not in the receipt",
+        f"variable {DIGEST_KEY_VARIABLE}, or from the terminal. The status is 1 if one of them is not in the receipt",
     )
     make_key = commands.add_parser("make-key", help="make an Ed25519 key that signs receipts, and print its public key")
     make_key.add_argument(
-        "--out", type=Path, required=True, metavar="PRIVATE.pem", help="the file to make; one that is there is kept"
+        "--out", type=Path, required=True, metavar="PRIVATE.pem", help="the file to write; an existing one is kept"
     )
     public_key = commands.add_parser("public-key", help="print the public key of a private one")
     public_key.add_argument("file", type=Path, metavar="PRIVATE.pem", help="the private key")
@@ -69,37 +68,25 @@ def _parser() -> argparse.ArgumentParser:
 def _verify(file: Path, key: Path, *, with_persons: bool) -> int:
     public_key_pem = _read_pem(key)
     read_public_key(public_key_pem)  # with a key that cannot be used, a receipt is not wrong
-    search = None
-    if with_persons:
-        digest_key = ask_digest_key()
-        if not digest_key:
-            print("There is no digest key.", file=sys.stderr)
-            return NOT_USABLE
-        digests = list(read_digests(sys.stdin.buffer, digest_key))
-        if not digests:
-            print("There are no user ids on standard input.", file=sys.stderr)
-            return NOT_USABLE
-        search = PersonSearch(digests)
-    summary = Summary()
-
-    def look(receipt: Receipt) -> None:
-        summary.look(receipt)
-        if search is not None:
-            search.look(receipt)
-
+    summary, search = Summary(), PersonSearch(_read_digests() if with_persons else ())
     try:
-        statement = audit(file, public_key_pem, look)
+        statement = audit(file, public_key_pem, summary.add, search.add)
     except KoreReceiptError as error:
         print(f"NOT VALID. {error}")
         return NOT_VALID
     print("VALID: it was signed with this key, nothing in it was changed, and it adds up.")
-    for line in describe(statement, summary):
-        print(line)
-    if search is None:
-        return VALID
-    for line in search.describe():
-        print(line)
+    print(*describe(statement, summary), *search.describe(), sep="\n")
     return VALID if search.found_all else NOT_VALID
+
+
+def _read_digests() -> list[str]:
+    digest_key = ask_digest_key()
+    if not digest_key:
+        raise KoreInputError("There is no digest key.", remedy=f"Set {DIGEST_KEY_VARIABLE}.")
+    digests = list(read_digests(sys.stdin.buffer, digest_key))
+    if not digests:
+        raise KoreInputError("There are no user ids on standard input.", remedy="Write one a line.")
+    return digests
 
 
 def _read_pem(path: Path) -> str:

@@ -1,54 +1,48 @@
-"""Check a file of evidence with all that belongs to it, and say in words what it tells."""
+"""Check a file of evidence with all that belongs to it, and describe it in words."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest, Receipt
-from airflow_provider_kore.receipts.parts import Counts, Deadline, Export, Head, Person, Scope
+from airflow_provider_kore.receipts.parts import Counts, Deadline, Export, Person, Scope, Verification
 from airflow_provider_kore.receipts.signing import verify
+from airflow_provider_kore.times import utc_text
 
 
-def audit(path: Path, public_key_pem: str, look: Callable[[Receipt], None]) -> Receipt | Manifest:
+def audit(path: Path, public_key_pem: str, *visitors: Callable[[Receipt], None]) -> Receipt | Manifest:
     """
     Verify a receipt, or a manifest with all receipts beside it.
 
     :param path: of the file.
     :param public_key_pem: of the key that signed all of it.
-    :param look: is shown each receipt, one after another; what it saw is good once this function has returned.
+    :param visitors: get each receipt, one after another. What they saw is good once this function has returned.
     :raises KoreReceiptError: if anything is wrong, missing, or there without being listed.
     :raises OSError: if the file itself cannot be read.
     """
-    statement = verify(_text(path.read_bytes()), public_key_pem)
-    if isinstance(statement, Receipt):
-        look(statement)
-    else:
-        _audit_listed(path, statement, public_key_pem, look)
+    statement = verify(path.read_bytes(), public_key_pem)
+    receipts = [statement] if isinstance(statement, Receipt) else _listed_receipts(path, statement, public_key_pem)
+    for receipt in receipts:
+        for visit in visitors:
+            visit(receipt)
     return statement
 
 
-def _text(content: bytes) -> str:
-    return content.decode("ascii", errors="replace")
-
-
-def _audit_listed(path: Path, manifest: Manifest, public_key_pem: str, look: Callable[[Receipt], None]) -> None:
-    vendor_reported = Counts()
+def _listed_receipts(path: Path, manifest: Manifest, public_key_pem: str) -> Iterator[Receipt]:
     numbers: set[int] = set()
     for listed in manifest.receipts:
         receipt = _read_listed(path.parent, listed, public_key_pem)
         if receipt.head != manifest.head:
-            raise _wrong(f"the receipt {listed.name} is not of the same try as the manifest")
+            raise _refuse(f"the receipt {listed.name} is not of the same attempt as the manifest")
         if receipt.batch.number in numbers:
-            raise _wrong(f"the receipt {listed.name} is about a batch that another one is about")
+            raise _refuse(f"the receipt {listed.name} is about a batch that another one is about")
         numbers.add(receipt.batch.number)
-        vendor_reported += receipt.vendor_reported
-        look(receipt)
-    if vendor_reported != manifest.vendor_reported:
-        raise _wrong("vendor_reported of the manifest is not the sum of its receipts")
+        yield receipt
     _refuse_unlisted(path, manifest, public_key_pem)
 
 
@@ -56,36 +50,38 @@ def _read_listed(folder: Path, listed: ListedReceipt, public_key_pem: str) -> Re
     try:
         content = (folder / listed.name).read_bytes()
     except OSError as error:
-        raise _wrong(f"the receipt {listed.name} cannot be read beside the manifest ({type(error).__name__})") from None
+        raise _refuse(
+            f"the receipt {listed.name} cannot be read beside the manifest ({type(error).__name__})"
+        ) from None
     if hashlib.sha256(content).hexdigest() != listed.sha256:
-        raise _wrong(f"the receipt {listed.name} is not the one that the manifest lists")
-    receipt = verify(_text(content), public_key_pem)
+        raise _refuse(f"the receipt {listed.name} is not the one that the manifest lists")
+    receipt = verify(content, public_key_pem)
     if not isinstance(receipt, Receipt) or ListedReceipt.of(receipt, content) != listed:
-        raise _wrong(f"the receipt {listed.name} does not say what the manifest says of it")
+        raise _refuse(f"the receipt {listed.name} does not say what the manifest says of it")
     return receipt
 
 
 def _refuse_unlisted(path: Path, manifest: Manifest, public_key_pem: str) -> None:
     """
-    Refuse a receipt of the same try that the manifest does not list.
+    Refuse a receipt of the same attempt that the manifest does not list.
 
-    A folder may hold receipts of other runs and of earlier tries.
+    A folder may have receipts of other runs and of earlier attempts.
     """
     listed = {receipt.name for receipt in manifest.receipts} | {path.name}
     for other in sorted(path.parent.glob("*.jws")):
         if other.name in listed or not other.is_file():
             continue
         try:
-            statement = verify(_text(other.read_bytes().strip()), public_key_pem)
+            statement = verify(other.read_bytes().strip(), public_key_pem)
         except KoreReceiptError:
             continue  # is evidence of nothing under this key
         except OSError as error:
-            raise _wrong(f"{other.name} beside it cannot be read ({type(error).__name__})") from None
+            raise _refuse(f"{other.name} beside it cannot be read ({type(error).__name__})") from None
         if isinstance(statement, Receipt) and statement.run == manifest.run:
-            raise _wrong(f"the receipt {other.name} is of the same task, and the manifest does not list it")
+            raise _refuse(f"the receipt {other.name} is of the same task, and the manifest does not list it")
 
 
-def _wrong(why: str) -> KoreReceiptError:
+def _refuse(why: str) -> KoreReceiptError:
     return KoreReceiptError(
         f"The manifest is not accepted: {why}.",
         consequence=Consequence.NOT_EVIDENT,
@@ -95,9 +91,9 @@ def _wrong(why: str) -> KoreReceiptError:
 
 class PersonSearch:
     """
-    Look for people in receipts by their digests.
+    Find persons in receipts by their digests.
 
-    :param digests: of the people, in the order in which they are asked for.
+    :param digests: of the persons; :meth:`describe` answers in their order.
     """
 
     def __init__(self, digests: Sequence[str]) -> None:
@@ -107,8 +103,8 @@ class PersonSearch:
         self._nameless = 0
         self._found: list[Person | None] = [None] * len(digests)
 
-    def look(self, receipt: Receipt) -> None:
-        """Note who of them is in a receipt."""
+    def add(self, receipt: Receipt) -> None:
+        """Search a receipt."""
         self._nameless += receipt.persons is None
         for person in receipt.persons or ():
             for position in self._positions.get(person.digest, ()):
@@ -116,13 +112,13 @@ class PersonSearch:
 
     @property
     def found_all(self) -> bool:
-        """Whether everybody is in a receipt, with whatever outcome."""
+        """Whether all of them are in a receipt, with whatever outcome."""
         return None not in self._found
 
     def describe(self) -> Iterator[str]:
         """Say of each line whether its person is in a receipt and with what outcome, without the id."""
-        if self._nameless:
-            yield f"Receipts that do not tell who is in them, so that nobody is found there: {self._nameless}"
+        if self._nameless and self._found:
+            yield f"Receipts that do not name their users, so that none is found there: {self._nameless}"
         for number, person in enumerate(self._found, start=1):
             if person is None:
                 yield f"Line {number}: not in the receipt"
@@ -131,38 +127,34 @@ class PersonSearch:
 
 
 class Summary:
-    """Add up what only the receipts tell, one after another."""
+    """Add up what only the receipts say, one after another."""
 
     def __init__(self) -> None:
         self.batches = 0
         self.batches_of_all = 0
-        self.settled_at = ""
-        self.verified = 0
-        self.checks = {"gone": 0, "found": 0, "not_checkable": 0, "not_checked": 0}
+        self.settled_at = datetime.min.replace(tzinfo=UTC)
+        self.checks: Counter[str] = Counter()
         self.modes: dict[str, None] = {}
 
-    def look(self, receipt: Receipt) -> None:
+    def add(self, receipt: Receipt) -> None:
         """Add a receipt."""
         self.batches += 1
         self.batches_of_all = receipt.batch.of
         self.settled_at = max(self.settled_at, receipt.settled_at)
-        if (verification := receipt.verification) is None:
+        if verification := receipt.verification:
+            self.checks += verification.counts
+            bots = f" at {_bots(verification.scope)}" if verification.scope.known else ""
+            self.modes[f"{verification.mode}{bots}, from {_span(verification)}"] = None
+        else:
             self.checks["not_checked"] += receipt.user_count
-            return
-        self.verified += 1
-        period = f"from {verification.since or 'the beginning'} to {verification.until or 'then'}"
-        bots = f" at {_bots(verification.scope)}" if verification.scope.known else ""
-        self.modes[f"{verification.mode}{bots}, {period}"] = None
-        for name, count in verification.counts().items():
-            self.checks[name] += count
 
 
 def describe(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     """
-    Say in words what was verified, a line at a time.
+    Describe in words what was verified, a line at a time.
 
     :param statement: what :func:`audit` returned.
-    :param summary: which was shown its receipts.
+    :param summary: to which its receipts were added.
     """
     for line in _lines(statement, summary):
         # Names come from elsewhere: none may look like a line of its own, or steer a terminal.
@@ -170,18 +162,16 @@ def describe(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
 
 
 def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
+    run = statement.run
     yield f"Erasure of {_people(statement.user_count)} from {_bots(statement.scope)}"
     yield f"At {statement.host}, by the app {statement.client_id}"
-    yield f"Task: {_task(statement)}"
-    yield f"Issued at {statement.issued_at} by {statement.iss} {statement.provider_version}"
+    mapped = f" [{run.map_index}]" if run.map_index >= 0 else ""
+    yield f"Task: {run.dag_id}, run {run.run_id}, task {run.task_id}{mapped}, attempt {run.try_number}"
+    yield f"Issued at {utc_text(statement.issued_at)} by {statement.iss} {statement.provider_version}"
     if statement.approved_by is not None:
         yield f"Approved by {statement.approved_by}"
     if statement.plan_fingerprint is not None:
         yield f"Fingerprint of the plan: {statement.plan_fingerprint}"
-    if isinstance(statement, Manifest) and statement.never_submitted:
-        yield f"Never submitted: {_people(statement.never_submitted)}"
-    if isinstance(statement, Manifest) and statement.unclear:
-        yield f"Sent, and not known whether Kore.ai accepted it: {_people(statement.unclear)}"
     yield f"Batches: {summary.batches} of {summary.batches_of_all}" + (
         "; the others are not in this receipt" if summary.batches < summary.batches_of_all else ""
     )
@@ -189,12 +179,10 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     yield f"Outcome: {_counts(statement.outcome)}"
     yield f"Verification: {_verification(summary)}"
     if statement.received_at is not None:
-        yield f"Request received at {statement.received_at}"
-    yield "Deadline: " + (
-        "none is named" if statement.deadline is None else _deadline(statement, statement.deadline, summary)
-    )
-    if statement.export is not None:
-        yield f"Export named: {statement.export.manifest} ({_export(statement.export)})"
+        yield f"Request received at {utc_text(statement.received_at)}"
+    yield f"Deadline: {_deadline(statement, statement.deadline, summary) if statement.deadline else 'none is named'}"
+    if export := statement.export:
+        yield f"Export named: {export.manifest} (of {_span(export)}, SHA-256 {export.manifest_sha256})"
     yield statement.attests
     yield "It does not cover:"
     for gap in statement.does_not_cover:
@@ -213,43 +201,34 @@ def _bots(scope: Scope) -> str:
     return ("the bot " if len(scope.bot_ids) == 1 else "the bots ") + ", ".join(scope.bot_ids)
 
 
-def _task(head: Head) -> str:
-    run = head.run
-    mapped = f" [{run.map_index}]" if run.map_index >= 0 else ""
-    return f"{run.dag_id}, run {run.run_id}, task {run.task_id}{mapped}, try {run.try_number}"
-
-
 def _counts(counts: Counts) -> str:
     return f"{counts.erased} erased, {counts.open} open, {counts.not_erased} not erased"
 
 
+def _span(part: Export | Verification) -> str:
+    return f"{utc_text(part.since)} to {utc_text(part.until)}"
+
+
 def _verification(summary: Summary) -> str:
-    if not summary.verified:
-        return "none; nothing was looked at after the erasure"
-    checks = summary.checks
-    counts = (
-        f"{checks['gone']} gone, {checks['found']} found, {checks['not_checkable']} not checkable, "
-        f"{checks['not_checked']} not checked"
-    )
+    if not summary.modes:
+        return "none; nothing was checked after the erasure"
+    names = ("gone", "found", "not_checkable", "not_checked")
+    counts = ", ".join(f"{summary.checks[name]} {name.replace('_', ' ')}" for name in names)
     return f"{counts} ({'; '.join(summary.modes)})"
 
 
-def _export(export: Export) -> str:
-    period = f"of {export.since} to {export.until}, " if export.since and export.until else ""
-    return f"{period}SHA-256 {export.manifest_sha256}"
-
-
 def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summary) -> str:
-    asked = f"{deadline.regime.upper()}, received on {deadline.received_on}, due on {deadline.due_on}"
     outcome, left = statement.outcome, []
     if outcome.erased < outcome.total:
-        left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {statement.issued_at}")
+        left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {utc_text(statement.issued_at)}")
     if summary.batches < summary.batches_of_all:
         left.append(f"{summary.batches_of_all - summary.batches} batches are not in it")
     if isinstance(statement, Manifest) and (without := statement.never_submitted + statement.unclear):
         left.append(f"{_people(without)} are in no receipt")
     if left:
         met = "not met yet" if statement.issued_at <= deadline.ends_at else "not met"
-        return f"{asked}: {met}, since {', and '.join(left)}"
-    met = "met" if summary.settled_at <= deadline.ends_at else "not met"
-    return f"{asked}: {met}, since all were erased by {summary.settled_at}"
+    else:
+        met = "met" if summary.settled_at <= deadline.ends_at else "not met"
+    return f"{deadline.regime.upper()}, received on {deadline.received_on}, due on {deadline.due_on}: {met}, since " + (
+        ", and ".join(left) or f"all were erased by {utc_text(summary.settled_at)}"
+    )

@@ -1,25 +1,21 @@
-"""
-What a receipt and a manifest hold, and the sums that must be right in them.
-
-Nothing in them is a fraction, and what is empty is written out.
-"""
+"""What a receipt and a manifest say, and the sums that must be right in them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated, Literal, Self, cast
+from operator import attrgetter
+from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError, model_validator
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
-from airflow_provider_kore.receipts.canonical import Canonical, canonical_json
 from airflow_provider_kore.receipts.parts import (
     BatchNumber,
     Count,
@@ -32,9 +28,7 @@ from airflow_provider_kore.receipts.parts import (
     Sha256,
     Text,
     Verification,
-    ascends,
     require,
-    utc_text,
 )
 from airflow_provider_kore.receipts.wording import ATTESTS, does_not_cover
 
@@ -45,30 +39,44 @@ LAST_SECOND = 253_402_300_799
 class _Statement(Head):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     iss: Literal["airflow-provider-kore"] = "airflow-provider-kore"
-    iat: Annotated[int, Field(ge=0, le=LAST_SECOND)]
-    provider_version: Text
-    attests: Text
+    iat: Annotated[int, Field(ge=0, le=LAST_SECOND, default_factory=lambda: int(time.time()))]
+    provider_version: Annotated[Text, Field(default_factory=lambda: version("airflow-provider-kore"))]
+    attests: Text = ATTESTS
     does_not_cover: tuple[Text, ...]
     user_count: Positive
     outcome: Counts
     vendor_reported: Counts
 
+    @classmethod
+    def issue(cls, head: Head, **fields: object) -> Self:
+        """
+        Make a statement.
+
+        :param head: what is common to all receipts of the attempt.
+        :param fields: the rest.
+        :raises KoreReceiptError: if it does not add up.
+        """
+        try:
+            return cls.model_validate(dict(head) | fields)
+        except ValidationError as error:
+            raise KoreReceiptError(
+                f"The {cls.__name__.lower()} cannot be made: {describe_faults(error)}.",
+                consequence=Consequence.SENT,
+                remedy="This is a fault of the provider; report it.",
+            ) from None
+
     @property
     def head(self) -> Head:
-        """What it has in common with the other receipts of its try."""
+        """What it has in common with the other receipts of its attempt."""
         return Head(**{name: getattr(self, name) for name in Head.model_fields})
 
     @property
-    def issued_at(self) -> str:
-        """When it was signed, as text."""
-        return utc_text(datetime.fromtimestamp(self.iat, UTC))
-
-    def canonical(self) -> bytes:
-        """Write it in the form that is signed."""
-        return canonical_json(cast("Canonical", self.model_dump(mode="json", by_alias=True)))
+    def issued_at(self) -> datetime:
+        """When it was signed."""
+        return datetime.fromtimestamp(self.iat, UTC)
 
     @model_validator(mode="after")
-    def _check_outcome(self) -> Self:
+    def _check_counts(self) -> Self:
         for name, counts in (("outcome", self.outcome), ("vendor_reported", self.vendor_reported)):
             require(counts.total == self.user_count, f"{name} does not add up to user_count")
         require(
@@ -79,14 +87,14 @@ class _Statement(Head):
 
 class Receipt(_Statement):
     """
-    State what became of one batch.
+    State the outcome of one batch.
 
     :param requests: all submissions of the batch, the latest one last.
-    :param user_count: all people of the batch.
-    :param outcome: what is held to be true: nobody is erased who was not reported, or whose data were found.
+    :param user_count: all users of the batch.
+    :param outcome: what is known: no user is erased who was not reported, or whose data were found.
     :param vendor_reported: what Kore.ai's answers said.
-    :param persons: sorted by digest; ``None`` if the task does not know who they are or has no key for digests.
-    :param verification: ``None`` if nothing was looked at.
+    :param persons: ``None`` if the task does not know who they are.
+    :param verification: ``None`` if nothing was checked.
     """
 
     kind: Literal["kore-erasure-receipt"] = "kore-erasure-receipt"
@@ -107,33 +115,25 @@ class Receipt(_Statement):
         vendor_reported: Counts,
         persons: Iterable[Person] | None = None,
         verification: Verification | None = None,
-        issued_at: int | None = None,
-    ) -> Receipt:
+    ) -> Self:
         """
-        State what became of one batch.
+        State the outcome of one batch; see :meth:`issue`.
 
-        :param head: what is common to all receipts of the try.
-        :param persons: in any order.
-        :param issued_at: seconds since the epoch; now if left out.
-        :raises KoreReceiptError: if it does not add up.
+        :param persons: in any order. The receipt sorts them by digest, so that it does not show the order of a list.
         """
-        with _made("receipt"):
-            return cls(
-                **dict(head),
-                batch=batch,
-                requests=tuple(requests),
-                user_count=user_count,
-                outcome=outcome,
-                vendor_reported=vendor_reported,
-                persons=None if persons is None else tuple(sorted(persons, key=lambda person: person.digest)),
-                verification=verification,
-                iat=int(time.time()) if issued_at is None else issued_at,
-                provider_version=version("airflow-provider-kore"),
-                attests=ATTESTS,
-                does_not_cover=does_not_cover(
-                    verified=verification is not None, named=persons is not None, scope_known=head.scope.known
-                ),
-            )
+        return cls.issue(
+            head,
+            batch=batch,
+            requests=tuple(requests),
+            user_count=user_count,
+            outcome=outcome,
+            vendor_reported=vendor_reported,
+            persons=None if persons is None else tuple(sorted(persons, key=attrgetter("digest"))),
+            verification=verification,
+            does_not_cover=does_not_cover(
+                verified=verification is not None, named=persons is not None, scope_known=head.scope.known
+            ),
+        )
 
     @property
     def file_name(self) -> str:
@@ -141,43 +141,39 @@ class Receipt(_Statement):
         return _receipt_file_name(self.requests[-1].request_id)
 
     @property
-    def settled_at(self) -> str:
+    def settled_at(self) -> datetime:
         """By when its outcome was known at the latest."""
         return self.requests[-1].completed_at or self.issued_at
 
     @model_validator(mode="after")
-    def _check_receipt(self) -> Self:
-        for fault in self._faults():
-            raise ValueError(fault)
+    def _check_requests(self) -> Self:
+        # The first submission is of the whole batch, and each further one of the users who were left of it.
+        sizes = [request.user_count for request in self.requests]
+        require(sizes[0] == self.user_count, "user_count is not that of the first request")
+        require(max(sizes) == self.user_count, "a request has more users than the batch")
+        require(len({request.request_id for request in self.requests}) == len(sizes), "a request is named twice")
         return self
 
-    def _faults(self) -> Iterator[str]:
-        # The first submission is of the whole batch, and each further one of those who were left of it.
-        if self.requests[0].user_count != self.user_count:
-            yield "user_count is not that of the first request"
-        if any(request.user_count > self.user_count for request in self.requests):
-            yield "a request has more users than the batch"
-        if len({request.request_id for request in self.requests}) != len(self.requests):
-            yield "a request is named twice"
-        if self.verification is not None and sum(self.verification.counts().values()) != self.user_count:
-            yield "verification does not add up to user_count"
-        if self.persons is not None:
-            yield from self._faults_of(self.persons)
-
-    def _faults_of(self, persons: Sequence[Person]) -> Iterator[str]:
-        if len(persons) != self.user_count:
-            yield "there are not as many persons as user_count"
-        if not ascends([person.digest for person in persons]):
-            yield "persons must be sorted by digest, each once"
-        if self.outcome.model_dump() != _counted(Counts.model_fields, [person.outcome for person in persons]):
-            yield "outcome does not count the outcomes of the persons"
-        if any(person.outcome == "erased" and person.verification == "found" for person in persons):
-            yield "a person is erased whose data were found"
-        checks = [person.verification for person in persons]
-        if self.verification is None and checks.count("not_checked") != len(checks):
-            yield "a person was checked, and there is no verification"
-        if self.verification is not None and self.verification.counts() != _counted(self.verification.counts(), checks):
-            yield "verification does not count the verifications of the persons"
+    @model_validator(mode="after")
+    def _check_persons(self) -> Self:
+        checks = self.verification.counts if self.verification else Counter(not_checked=self.user_count)
+        require(checks.total() == self.user_count, "verification does not add up to user_count")
+        if self.persons is None:
+            return self
+        require(len({person.digest for person in self.persons}) == len(self.persons), "a person is named twice")
+        require(
+            Counter(person.outcome.value for person in self.persons) == Counter(self.outcome.model_dump()),
+            "outcome does not count the outcomes of the persons",
+        )
+        require(
+            Counter(person.verification for person in self.persons) == checks,
+            "verification does not count the verifications of the persons",
+        )
+        require(
+            not any(person.outcome == "erased" and person.verification == "found" for person in self.persons),
+            "a person is erased whose data were found",
+        )
+        return self
 
 
 class ListedReceipt(Part):
@@ -188,6 +184,7 @@ class ListedReceipt(Part):
     request_id: Text
     user_count: Positive
     outcome: Counts
+    vendor_reported: Counts
 
     @classmethod
     def of(cls, receipt: Receipt, content: bytes) -> Self:
@@ -198,6 +195,7 @@ class ListedReceipt(Part):
             request_id=receipt.requests[-1].request_id,
             user_count=receipt.user_count,
             outcome=receipt.outcome,
+            vendor_reported=receipt.vendor_reported,
         )
 
     @model_validator(mode="after")
@@ -208,11 +206,11 @@ class ListedReceipt(Part):
 
 class Manifest(_Statement):
     """
-    State what became of all batches of one try, and list their receipts.
+    State the outcome of all batches of one attempt, and list their receipts.
 
-    :param user_count: all people of all receipts; so count ``outcome`` and ``vendor_reported``.
-    :param never_submitted: people of the try of whom Kore.ai accepted nothing, and of whom there is no receipt.
-    :param unclear: people who were sent without a usable answer: Kore.ai may have accepted it, and there is no receipt.
+    :param user_count: all users of all receipts; so count ``outcome`` and ``vendor_reported``.
+    :param never_submitted: users of whom Kore.ai accepted nothing, and of whom there is no receipt.
+    :param unclear: users who were sent without a usable answer: Kore.ai may have accepted it, and there is no receipt.
     """
 
     kind: Literal["kore-erasure-manifest"] = "kore-erasure-manifest"
@@ -226,84 +224,49 @@ class Manifest(_Statement):
         head: Head,
         *,
         receipts: Sequence[ListedReceipt],
-        vendor_reported: Counts,
-        does_not_cover: Sequence[str],
+        does_not_cover: Iterable[str],
         never_submitted: int = 0,
         unclear: int = 0,
-        issued_at: int | None = None,
-    ) -> Manifest:
+    ) -> Self:
         """
-        List receipts.
+        List receipts; see :meth:`issue`.
 
-        :param head: what is common to them.
-        :param vendor_reported: the sum of what they hold.
         :param does_not_cover: all that one of them does not cover.
-        :param never_submitted: people of whom there is no receipt, since nothing was accepted.
-        :param unclear: people of whom there is none, since it is not known whether anything was accepted.
-        :param issued_at: seconds since the epoch; now if left out.
-        :raises KoreReceiptError: if it does not add up.
         """
-        with _made("manifest"):
-            return cls(
-                **dict(head),
-                receipts=tuple(receipts),
-                never_submitted=never_submitted,
-                unclear=unclear,
-                user_count=sum(listed.user_count for listed in receipts),
-                outcome=sum((listed.outcome for listed in receipts), Counts()),
-                vendor_reported=vendor_reported,
-                iat=int(time.time()) if issued_at is None else issued_at,
-                provider_version=version("airflow-provider-kore"),
-                attests=ATTESTS,
-                does_not_cover=tuple(does_not_cover),
-            )
+        return cls.issue(
+            head,
+            receipts=tuple(receipts),
+            user_count=sum(listed.user_count for listed in receipts),
+            outcome=sum((listed.outcome for listed in receipts), Counts()),
+            vendor_reported=sum((listed.vendor_reported for listed in receipts), Counts()),
+            does_not_cover=tuple(does_not_cover),
+            never_submitted=never_submitted,
+            unclear=unclear,
+        )
 
     @property
     def file_name(self) -> str:
-        """The name of its file, which is the same for all tries."""
-        return f"{hashlib.sha256(canonical_json(self.run.identity)).hexdigest()[:32]}.manifest.jws"
+        """The name of its file, which is the same for all attempts."""
+        run = self.run
+        identity = json.dumps([run.dag_id, run.run_id, run.task_id, run.map_index])
+        return f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.manifest.jws"
 
     @model_validator(mode="after")
-    def _check_manifest(self) -> Self:
+    def _check_receipts(self) -> Self:
         require(len({listed.request_id for listed in self.receipts}) == len(self.receipts), "a receipt is listed twice")
-        require(
-            self.user_count == sum(listed.user_count for listed in self.receipts),
-            "user_count is not the sum of the receipts",
-        )
-        require(
-            self.outcome == sum((listed.outcome for listed in self.receipts), Counts()),
-            "outcome is not the sum of the receipts",
-        )
+        for name in ("outcome", "vendor_reported"):
+            total = sum((getattr(listed, name) for listed in self.receipts), Counts())
+            require(getattr(self, name) == total, f"{name} is not the sum of the receipts")
         return self
 
 
-@contextmanager
-def _made(what: str) -> Iterator[None]:
-    """Tell who makes a statement that does not add up what is wrong with it."""
-    try:
-        yield
-    except ValidationError as error:
-        raise KoreReceiptError(
-            f"The {what} cannot be made: {faults_of(error)}.",
-            consequence=Consequence.SENT,
-            remedy="This is a fault of the provider; report it.",
-        ) from None
-
-
-def faults_of(error: ValidationError) -> str:
-    """Say what is wrong with a document, by place, without its values."""
-    places = [
-        (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "))
-        for fault in error.errors(include_input=False, include_context=False, include_url=False)
-    ]
-    shown = [f"{place}: {message}" if place else message for place, message in places[:3]]
-    return "; ".join(shown) + ("; …" if len(places) > len(shown) else "")
+def describe_faults(error: ValidationError) -> str:
+    """Say what is wrong with a document, without its values."""
+    faults = error.errors(include_input=False, include_context=False, include_url=False)[:3]
+    messages = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+    names = [".".join(map(str, fault["loc"])) for fault in faults]
+    return "; ".join(": ".join(filter(None, pair)) for pair in zip(names, messages, strict=True))
 
 
 def _receipt_file_name(request_id: str) -> str:
     return f"{quote(request_id, safe='')}.jws"
-
-
-def _counted(names: Iterable[str], values: Sequence[str]) -> dict[str, int]:
-    counts = Counter(values)
-    return {name: counts[name] for name in names}

@@ -2,64 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from itertools import pairwise
+from collections import Counter
+from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.times import in_utc
 
 
-def utc_text(moment: datetime) -> str:
-    """
-    Write a time as receipts hold it, such as ``2026-11-24T13:00:00Z``.
-
-    :param moment: with a time zone; what is below a second is cut off.
-    """
-    if moment.tzinfo is None:
-        raise ValueError("a time without a time zone could be any")
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
-def _check_time(text: str) -> str:
-    try:
-        same = utc_text(datetime.fromisoformat(text)) == text
-    except (ValueError, OverflowError):
-        same = False
-    if not same:
-        raise ValueError("must be a time such as 2026-11-24T13:00:00Z")
-    return text
-
-
-def _check_date(text: str) -> str:
-    try:
-        same = date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        same = False
-    if not same:
-        raise ValueError("must be a date such as 2026-11-24")
-    return text
+def _to_the_second(moment: datetime) -> datetime:
+    return in_utc(moment).replace(microsecond=0)
 
 
 Text = Annotated[str, Field(min_length=1)]
-Time = Annotated[str, AfterValidator(_check_time)]
-Date = Annotated[str, AfterValidator(_check_date)]
+Time = Annotated[AwareDatetime, AfterValidator(_to_the_second)]
+"""A time of any zone, which is written in UTC and to the second."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
-Outcome = Literal["erased", "open", "not_erased"]
-VerificationOutcome = Literal["gone", "found", "not_checkable", "not_checked"]
-
 
 class Part(BaseModel):
-    """Take nothing but what is written down here, and in no other type."""
+    """Refuse unknown names and other types. A part that is read from JSON must have all of its names."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        serialize_by_alias=True,
     )
+
+    @model_validator(mode="after")
+    def _check_names(self, info: ValidationInfo) -> Self:
+        """Defaults are for the issuer: what a receipt leaves out, it does not say."""
+        if info.mode == "json":
+            missing = sorted(type(self).model_fields.keys() - self.model_fields_set)
+            require(not missing, f"{', '.join(missing)} left out")
+        return self
 
 
 def require(fulfilled: bool, otherwise: str) -> None:
@@ -68,14 +52,9 @@ def require(fulfilled: bool, otherwise: str) -> None:
         raise ValueError(otherwise)
 
 
-def ascends(texts: Sequence[str]) -> bool:
-    """Tell whether texts are sorted, each once."""
-    return all(before < after for before, after in pairwise(texts))
-
-
 class Scope(Part):
     """
-    Say from which bots people were erased; neither bots nor all of them if the task did not know.
+    Say from which bots users were erased; neither bots nor all of them if the task did not know.
 
     :param bot_ids: sorted.
     :param all_bots: every bot of the organisation.
@@ -86,7 +65,7 @@ class Scope(Part):
 
     @classmethod
     def of(cls, scope: ErasureScope) -> Self:
-        """Write the scope of an erasure as receipts hold it."""
+        """Write the scope of an erasure as receipts have it."""
         return cls(bot_ids=tuple(sorted(set(scope.bot_ids))), all_bots=scope.all_bots)
 
     @property
@@ -96,14 +75,13 @@ class Scope(Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        require(ascends(self.bot_ids), "bot_ids must be sorted, each once")
         require(not (self.all_bots and self.bot_ids), "there must not be bot_ids beside all_bots")
         return self
 
 
 class Run(Part):
     """
-    Name the try of the task that issued the receipt.
+    Name the attempt of the task that issued the receipt.
 
     :param map_index: -1 for a task that is not mapped.
     """
@@ -114,18 +92,13 @@ class Run(Part):
     map_index: Annotated[int, Field(ge=-1)]
     try_number: Count
 
-    @property
-    def identity(self) -> tuple[str, str, str, int]:
-        """What is the same for all tries of one task instance."""
-        return self.dag_id, self.run_id, self.task_id, self.map_index
-
 
 class Request(Part):
     """
-    Tell of one erasure request, that is, of one accepted submission of a batch.
+    Describe one erasure request, that is, one accepted submission of a batch.
 
-    :param user_count: of this submission; a later one is about those who were left.
-    :param vendor_created_on: verbatim, as Kore.ai gave it; so is ``vendor_updated_on``.
+    :param user_count: of this submission; a later one is about the users who were left.
+    :param vendor_created_on: verbatim from Kore.ai; so is ``vendor_updated_on``.
     """
 
     request_id: Text
@@ -150,24 +123,19 @@ class BatchNumber(Part):
 
 class Deadline(Part):
     """
-    State the date by which the law wants an answer.
+    State the date by which the law requires an answer.
 
     :param ends_at: when that day ends where the request came in.
     """
 
     regime: Literal["gdpr", "ccpa"]
-    received_on: Date
-    due_on: Date
+    received_on: date
+    due_on: date
     ends_at: Time
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        require(self.received_on <= self.due_on, "due_on must not be before received_on")
-        return self
 
 
 class Counts(Part):
-    """Count people by outcome."""
+    """Count users by outcome."""
 
     erased: Count = 0
     open: Count = 0
@@ -187,63 +155,59 @@ class Counts(Part):
 
 
 class Person(Part):
-    """Tell of one person, whom only the holder of the digest key can name."""
+    """Describe one user, whom only the owner of the digest key can name."""
 
     digest: Annotated[str, Field(pattern=r"^kd:[0-9a-f]{16}$")]
     outcome: Outcome
-    verification: VerificationOutcome = "not_checked"
+    verification: Literal["gone", "found", "not_checkable", "not_checked"] = "not_checked"
 
 
 class Verification(Part):
     """
-    Tell what looking for data after the erasure showed; the four counts add up to all people.
+    Say what verification showed; the four counts add up to all users.
 
-    :param mode: who was looked at, in the words of the task's argument ``verify``.
-    :param scope: the bots that were looked at.
-    :param since: begin of the period that was looked at; ``until`` is its end.
-    :param channel_types: the channels whose messages were looked at.
+    :param mode: which users were checked, in the words of the task's option ``verify``.
+    :param scope: the bots that were checked.
+    :param since: begin of the period that was checked; ``until`` is its end.
+    :param channel_types: the channels whose messages were checked.
     """
 
     mode: Text
-    scope: Scope = Scope()
-    since: Time | None = None
-    until: Time | None = None
+    scope: Scope
+    since: Time
+    until: Time
     channel_types: tuple[Text, ...] = ()
     gone: Count = 0
     found: Count = 0
     not_checkable: Count = 0
     not_checked: Count = 0
 
-    def counts(self) -> dict[VerificationOutcome, int]:
-        """Give the four counts by name."""
-        return {
-            "gone": self.gone,
-            "found": self.found,
-            "not_checkable": self.not_checkable,
-            "not_checked": self.not_checked,
-        }
+    @property
+    def counts(self) -> Counter[str]:
+        """The four counts by name."""
+        return Counter(self.model_dump(include={"gone", "found", "not_checkable", "not_checked"}))
 
 
 class Export(Part):
     """
-    Point to an export of the same people.
+    Point to an export of the same users.
 
     :param since: begin of the period that was exported; ``until`` is its end.
     """
 
     manifest: Text
     manifest_sha256: Sha256
-    since: Time | None = None
-    until: Time | None = None
+    since: Time
+    until: Time
 
 
 class Head(Part):
     """
-    Hold what all receipts of one try have in common.
+    What all receipts of one attempt have in common.
 
     :param host: base URL of Kore.ai.
     :param client_id: of the app that erased.
-    :param received_at: when the person's request came in.
+    :param received_at: when the user's request came in.
     :param deadline: by when it had to be answered.
     :param approved_by: who approved the erasure.
     :param plan_fingerprint: of what was approved.

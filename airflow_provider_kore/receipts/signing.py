@@ -1,14 +1,13 @@
 """
 Sign receipts and verify them.
 
-The kind of a key alone says how is signed; what the header of a receipt says must agree, and decides nothing.
+The kind of the key alone decides the algorithm. The header of a receipt must agree with it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
+from base64 import urlsafe_b64encode
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import ValidationError
 
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreReceiptError
-from airflow_provider_kore.receipts.canonical import NotCanonicalError, read_canonical
-from airflow_provider_kore.receipts.documents import Manifest, Receipt, faults_of
+from airflow_provider_kore.receipts.documents import Manifest, Receipt, describe_faults
+from airflow_provider_kore.user_ids.text_lines import parse_json
 
 SHORTEST_RSA_KEY = 2048
 """In bits."""
@@ -36,7 +35,7 @@ _KINDS_OF_KEYS = f"an Ed25519 key, an RSA key of at least {SHORTEST_RSA_KEY} bit
 
 
 def _algorithm_of(key: object) -> str | None:
-    """Say how a public key verifies; ``None`` if it is of a kind that is not taken."""
+    """Name the algorithm of a public key; ``None`` if its kind is not supported."""
     if isinstance(key, Ed25519PublicKey):
         return "EdDSA"
     if isinstance(key, RSAPublicKey) and key.key_size >= SHORTEST_RSA_KEY:
@@ -52,10 +51,10 @@ def _key_id(key: _VerifyingKey) -> str:
 
 class ReceiptKey:
     """
-    Hold a private key that signs receipts. Its ``repr`` shows the id of the key.
+    A private key that signs receipts. Its ``repr`` shows the id of the key.
 
-    :ivar algorithm: how it signs.
-    :ivar key_id: by which receipts name it.
+    :ivar algorithm: of its signatures.
+    :ivar key_id: names it in receipts.
     """
 
     def __init__(self, key: _SigningKey, algorithm: str) -> None:
@@ -83,79 +82,77 @@ class ReceiptKey:
         raise KoreConfigurationError(
             "The receipt key cannot be used.",
             consequence=Consequence.NOT_SENT,
-            remedy=f"Give the whole PEM text of an unencrypted private key, with its BEGIN and END lines: "
+            remedy=f"Set the whole PEM text of an unencrypted private key, with its BEGIN and END lines: "
             f"{_KINDS_OF_KEYS}.",
         )
 
     @property
     def public_key_pem(self) -> str:
-        """The public key, by which anybody verifies what this one signs."""
+        """The public key, which verifies what this one signs."""
         return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
-    def sign(self, statement: Receipt | Manifest) -> str:
+    def sign(self, statement: Receipt | Manifest) -> bytes:
         """Write a receipt or manifest as a compact JWS."""
-        return jwt.PyJWS().encode(
-            statement.canonical(),
+        signed = jwt.PyJWS().encode(
+            statement.model_dump_json().encode(),
             self._key,
             algorithm=self.algorithm,
-            headers={"typ": _type_of(type(statement)), "kid": self.key_id},
+            headers={"typ": f"{statement.kind}+jwt", "kid": self.key_id},
             sort_headers=True,
         )
+        return signed.encode()
 
 
-def _type_of(model: type[Receipt | Manifest]) -> str:
-    return f"{model.model_fields['kind'].default}+jwt"
+_MODELS: dict[object, type[Receipt | Manifest]] = {
+    "kore-erasure-receipt+jwt": Receipt,
+    "kore-erasure-manifest+jwt": Manifest,
+}
 
 
-_MODELS: dict[object, type[Receipt | Manifest]] = {_type_of(model): model for model in (Receipt, Manifest)}
-
-
-def verify(text: str, public_key_pem: str) -> Receipt | Manifest:
+def verify(content: bytes, public_key_pem: str) -> Receipt | Manifest:
     """
-    Accept what was signed by the holder of a key, and adds up.
+    Accept what the owner of a key signed, if it adds up.
 
-    No clock is asked, and no flag skips a check. Of a manifest the receipts that it lists are not looked at.
+    No clock is asked, and no flag skips a check. The receipts that a manifest lists are not read.
 
-    :param text: the whole content of the file.
-    :param public_key_pem: the PEM text of the public key, which alone decides how is verified.
+    :param content: of the file.
+    :param public_key_pem: the PEM text of the public key, which alone decides the algorithm.
     :raises KoreReceiptError: if anything is wrong with it, saying what.
     """
     key, algorithm = read_public_key(public_key_pem)
-    segments = text.split(".")
-    if len(segments) != 3:
-        raise _untrusted("it is not a compact JWS of three parts")
-    header, payload, _ = map(_decode, segments)
-    model = _check_header(header, algorithm, _key_id(key))
     try:
-        jwt.PyJWS().decode_complete(text, key, algorithms=[algorithm])
-    except jwt.PyJWTError:
-        raise _untrusted("its signature is not right: it was changed, or another key signed it") from None
+        model = _check_header(jwt.get_unverified_header(content), algorithm, _key_id(key))
+        signed = jwt.PyJWS().decode_complete(content, key, algorithms=[algorithm])
+    except jwt.InvalidSignatureError:
+        signed = None
+    except (jwt.PyJWTError, RecursionError):
+        raise _untrusted("it is not a JWS as this provider writes it") from None
+    # PyJWT also accepts other spellings of the signature's bytes. The payload's spelling is signed.
+    if signed is None or not content.endswith(b"." + urlsafe_b64encode(signed["signature"]).rstrip(b"=")):
+        raise _untrusted("its signature is not right: it was changed, or another key signed it")
     try:
-        read_canonical(payload)
-        statement = model.model_validate_json(payload)
-    except NotCanonicalError as error:
-        raise _untrusted(f"its content {error}") from None
+        parse_json(signed["payload"].decode())
+        return model.model_validate_json(signed["payload"])
     except ValidationError as error:
-        raise _untrusted(f"its content is not right: {faults_of(error)}") from None
-    if statement.canonical() != payload:
-        raise _untrusted("its content is not written out as this provider writes it")
-    return statement
+        raise _untrusted(f"its content is not right: {describe_faults(error)}") from None
+    except ValueError:
+        raise _untrusted("its content is not JSON, or names a key twice in one object") from None
 
 
 def read_public_key(pem: str) -> tuple[_VerifyingKey, str]:
     """
-    Read a public key, and say how it verifies.
+    Read a public key, and say by which algorithm it verifies.
 
     :param pem: its PEM text.
     :raises KoreReceiptError: if nothing can be verified with it.
     """
     if "PRIVATE KEY" in pem:
-        raise _unusable("is a private one", "Give the public key, and keep the private one where nobody else sees it.")
+        raise _unusable("is a private one", "Pass the public key, and keep the private one secret.")
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise _unusable(
-            "is not a public key in PEM form", "Give its whole text, with the BEGIN and END lines."
+            "is not a public key in PEM form", "Pass its whole text, with the BEGIN and END lines."
         ) from None
     algorithm = _algorithm_of(key)
     if not isinstance(key, _VerifyingKey) or algorithm is None:
@@ -163,41 +160,23 @@ def read_public_key(pem: str) -> tuple[_VerifyingKey, str]:
     return key, algorithm
 
 
-def _unusable(why: str, remedy: str) -> KoreReceiptError:
-    return KoreReceiptError(
-        f"Nothing was verified: the key given to verify with {why}.",
-        consequence=Consequence.NOT_EVIDENT,
-        remedy=remedy,
-    )
-
-
-def _decode(segment: str) -> bytes:
-    """Decode base64url, refusing the other spellings of the same bytes that a lenient decoder accepts."""
-    try:
-        content = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-        same = base64.urlsafe_b64encode(content).rstrip(b"=").decode() == segment
-    except (ValueError, binascii.Error):
-        same = False
-    if not same:
-        raise _untrusted("a part of it is not base64url as a signer writes it")
-    return content
-
-
-def _check_header(content: bytes, algorithm: str, key_id: str) -> type[Receipt | Manifest]:
-    try:
-        header = read_canonical(content)
-    except NotCanonicalError as error:
-        raise _untrusted(f"its header {error}") from None
-    if not isinstance(header, dict) or header.keys() != {"alg", "kid", "typ"}:
+def _check_header(header: dict[str, object], algorithm: str, key_id: str) -> type[Receipt | Manifest]:
+    if header.keys() != {"alg", "kid", "typ"}:
         raise _untrusted("its header has not exactly the names alg, kid and typ")
     if header["alg"] != algorithm:
-        raise _untrusted(f"its header does not name {algorithm}, which is how the given key signs")
+        raise _untrusted(f"its header does not name {algorithm}, which is how the key signs")
     if header["kid"] != key_id:
-        raise _untrusted(f"its header names another key than the given one, whose id is {key_id}")
-    typ = header["typ"]
-    if not isinstance(typ, str) or typ not in _MODELS:
-        raise _untrusted("its header names neither a receipt nor a manifest as its type")
-    return _MODELS[typ]
+        raise _untrusted(f"its header names another key than this one, whose id is {key_id}")
+    for typ, model in _MODELS.items():
+        if header["typ"] == typ:
+            return model
+    raise _untrusted("its header names neither a receipt nor a manifest as its type")
+
+
+def _unusable(why: str, remedy: str) -> KoreReceiptError:
+    return KoreReceiptError(
+        f"Nothing was verified: the key to verify with {why}.", consequence=Consequence.NOT_EVIDENT, remedy=remedy
+    )
 
 
 def _untrusted(why: str) -> KoreReceiptError:

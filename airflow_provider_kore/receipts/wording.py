@@ -21,18 +21,18 @@ DOES_NOT_COVER = (
     "What came in after the erasure.",
 )
 
-NOT_VERIFIED = "Whether data are left: nothing was looked at after the erasure, and Kore.ai's report stands alone."
+NOT_VERIFIED = "Whether data are left: nothing was checked after the erasure, and Kore.ai's report stands alone."
 NOT_NAMED = "Who the people are: the task did not know, and counts alone are attested."
 NO_SCOPE = "From which bots the people were erased: the task did not know."
 
 
 def does_not_cover(*, verified: bool, named: bool, scope_known: bool) -> tuple[str, ...]:
     """
-    List what a receipt does not speak of.
+    List what a receipt does not cover.
 
     :param verified: whether Kore.ai was asked for data that are left.
-    :param named: whether the receipt tells people by their digests.
-    :param scope_known: whether it is known from which bots they were erased.
+    :param named: whether the receipt names the users by their digests.
+    :param scope_known: whether the task knew from which bots they were erased.
     """
     gaps = ((verified, NOT_VERIFIED), (named, NOT_NAMED), (scope_known, NO_SCOPE))
     return DOES_NOT_COVER + tuple(sentence for closed, sentence in gaps if not closed)

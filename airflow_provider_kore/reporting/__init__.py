@@ -1,1 +1,1 @@
-"""What an erasure reports to the log, the page in Airflow's UI, assets and OpenLineage."""
+"""Reports of an erasure: the log's table, the page in Airflow's UI, assets, OpenLineage and links."""

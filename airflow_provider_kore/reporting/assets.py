@@ -1,4 +1,4 @@
-"""What the asset events of a task carry, for the DAGs that it starts."""
+"""The outcome in the asset events of a task, for the DAGs that it starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def note_outcome(context: Context, output: Mapping[str, object], base_url: str, 
     """
     Put host, bots and counts into the event of each asset among the task's outlets.
 
-    Airflow makes the events when the task succeeds. An alias is no asset, and gets none. Nothing here fails the task.
+    Airflow makes the events when the task succeeds. An alias is not an asset, and gets no outcome. No error here fails
+    the task.
 
     :param context: of the running task, in the process in which it ends.
     :param output: what the task returns.
@@ -37,5 +38,5 @@ def note_outcome(context: Context, output: Mapping[str, object], base_url: str, 
             continue
         try:
             context["outlet_events"][outlet].extra.update(summary)
-        except Exception as error:  # noqa: BLE001 # an erasure that succeeded must not look failed for want of an event
+        except Exception as error:  # noqa: BLE001 # an erasure that succeeded must not seem failed for want of an event
             log.warning("The outcome could not be noted at an asset (%s).", type(error).__name__)

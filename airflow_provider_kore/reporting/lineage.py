@@ -1,10 +1,12 @@
-"""What OpenLineage is told of an erasure, where the OpenLineage provider is installed."""
+"""The lineage of an erasure, where the OpenLineage provider is installed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
+
+from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.reporting.summary import summarize
 
@@ -23,18 +25,29 @@ ALL_BOTS = "all bots"
 """The name of the dataset that stands for every bot of the organisation."""
 
 
+class ReportsLineage(BaseOperator):
+    """Report to OpenLineage how the task ended."""
+
+    ended: tuple[Mapping[str, object], str, ErasureScope] | None = None
+    """What the task returned or pushed before it failed, the base URL and the bots."""
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
+        """Report host, bots and counts, and no user."""
+        return None if self.ended is None else openlineage_facets(*self.ended)
+
+
 def openlineage_facets(output: Mapping[str, object], base_url: str, scope: ErasureScope) -> Lineage | None:
     """
-    Tell OpenLineage which bots a task changed, and how many people it erased.
+    Describe to OpenLineage which bots a task changed, and how many users it erased.
 
     Each bot is an output, in the namespace of its host; there is none where the task does not know the bots. There is
-    no input: the file of the users is nobody's business.
+    no input: the file of the users stays private.
     Host and bots are a facet of the job, the counts a facet of the run, both named ``kore_erasure``.
 
-    :param output: what the task returned, or what it pushed before it failed; empty if it came to neither.
+    :param output: what the task returned, or what it pushed before it failed; empty if there is neither.
     :param base_url: where Kore.ai is.
     :param scope: the bots; neither bots nor all of them where the task does not know them.
-    :return: ``None`` if OpenLineage is not installed, or cannot be told; it never fails a task.
+    :return: ``None`` if OpenLineage is not installed, or fails; it never fails a task.
     """
     try:
         from airflow.providers.openlineage.extractors import OperatorLineage
@@ -51,6 +64,6 @@ def openlineage_facets(output: Mapping[str, object], base_url: str, scope: Erasu
         )
     except ImportError:
         return None
-    except Exception as error:  # noqa: BLE001 # an erasure that succeeded must not look failed for want of lineage
-        log.warning("OpenLineage could not be told about the erasure (%s).", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 # an erasure that succeeded must not seem failed for want of lineage
+        log.warning("The lineage of the erasure could not be written (%s).", type(error).__name__)
         return None

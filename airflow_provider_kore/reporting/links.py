@@ -1,4 +1,4 @@
-"""Links from a task to where its erasure can be looked at."""
+"""Links from a task to pages about its erasure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _HarmlessLink(BaseOperatorLink):
     """
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Give the address, or nothing: a link must never be what a task fails by."""
+        """Return the address, or an empty text: a link never fails a task."""
         try:
             return self.address(operator, ti_key)
         except Exception as error:  # noqa: BLE001 # whatever it is, the erasure matters more
@@ -35,7 +35,7 @@ class _HarmlessLink(BaseOperatorLink):
 
     @abstractmethod
     def address(self, operator: BaseOperator, ti_key: TaskInstanceKey) -> str:
-        """Give the address."""
+        """Return the address."""
 
 
 class KoreErasuresLink(_HarmlessLink):
@@ -44,11 +44,11 @@ class KoreErasuresLink(_HarmlessLink):
     name = "Kore erasures"
 
     def address(self, operator: BaseOperator, ti_key: TaskInstanceKey) -> str:
-        """Give the address within Airflow's own UI."""
+        """Return the address within Airflow's own UI."""
         del operator
-        wanted = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
+        task = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
         root = conf.get("api", "base_url", fallback="/").rstrip("/")
-        return f"{root}/plugin/{PAGE_ROUTE}?{urlencode(wanted)}"
+        return f"{root}/plugin/{PAGE_ROUTE}?{urlencode(task)}"
 
 
 class KoreAdminConsoleLink(_HarmlessLink):
@@ -57,8 +57,8 @@ class KoreAdminConsoleLink(_HarmlessLink):
     name = "Kore.ai Admin Console"
 
     def address(self, operator: BaseOperator, ti_key: TaskInstanceKey) -> str:
-        """Give the address that Kore.ai documents."""
-        from airflow_provider_kore.hooks.kore import KoreHook  # what a worker needs is not needed to read a DAG
+        """Return the address that Kore.ai documents."""
+        from airflow_provider_kore.hooks.kore import KoreHook  # parsing a DAG needs no client
 
         del ti_key
         conn_id: str = operator.kore_conn_id  # type: ignore[attr-defined]

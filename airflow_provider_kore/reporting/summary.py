@@ -1,4 +1,4 @@
-"""What may be told to other systems about an erasure: numbers, the host and the bots, and no person."""
+"""What other systems may read about an erasure: counts, the host and the bots, and no user."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from airflow_provider_kore.api.scope import ErasureScope
 
 COUNTS = ("user_count", "batch_count", "erased", "open", "not_erased")
+FINDINGS = ("gone", "found", "not_checkable", "not_checked")
 
 
-def summarize(output: Mapping[str, object], base_url: str | None, scope: ErasureScope) -> dict[str, JsonValue]:
+def summarize(output: Mapping[str, object], base_url: str | None, scope: ErasureScope | None) -> dict[str, JsonValue]:
     """
     Sum up what a task returned, by an allow list.
 
-    :param output: what the task returns; of its requests only their number is told.
+    :param output: what the task returns; of its requests only their number is in the summary.
     :param base_url: where Kore.ai is; ``None`` if that is not known.
-    :param scope: the bots.
+    :param scope: the bots; ``None`` if they are not known.
     """
     requests = output.get("requests")
-    counts = {name: value for name in COUNTS if type(value := output.get(name)) is int}
     return {
         "host": base_url,
-        "all_bots": scope.all_bots,
-        "bot_ids": list(scope.bot_ids),
+        "all_bots": scope is not None and scope.all_bots,
+        "bot_ids": [] if scope is None else list(scope.bot_ids),
         "request_count": len(requests) if isinstance(requests, Sequence) else 0,
-        **counts,
+        **{name: value for name in COUNTS if type(value := output.get(name)) is int},
     }

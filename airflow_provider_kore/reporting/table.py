@@ -1,4 +1,4 @@
-"""The last lines of a task's log: what became of each request, for people who do not read the rest."""
+"""The last lines of a task's log: the outcome of each batch, for readers of nothing else."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from airflow_provider_kore.api.outcome import ErasureOutcome
 
-ROWS = 20
-"""How many requests are listed; those that are not wholly erased come first."""
+MAX_ROWS = 20
+"""How many batches are listed; those that are not wholly erased come first."""
 
 HEADINGS = ("request", "users", "erased", "open", "not erased")
 
@@ -16,9 +16,9 @@ HEADINGS = ("request", "users", "erased", "open", "not erased")
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    Tell of one request.
+    The outcome of one batch.
 
-    :param name: its id, or what stands for it.
+    :param name: its request id, or what stands for it.
     :param outcome: the counts.
     """
 
@@ -26,33 +26,33 @@ class Row:
     outcome: ErasureOutcome
 
 
-def outcome_table(rows: Sequence[Row], total: ErasureOutcome, output: Mapping[str, object]) -> str:
+def outcome_table(rows: Sequence[Row], output: Mapping[str, object]) -> str:
     """
-    Write what became of each request, and of all together.
+    Write the outcome of each batch, and of all together.
 
-    :param rows: one for each request.
-    :param total: of all people.
-    :param output: what the task returns, for what was found beside the counts.
+    :param rows: one for each batch.
+    :param output: what the task returns, for what is known beside the counts.
     """
-    shown = sorted(rows, key=lambda row: row.outcome.erased == row.outcome.user_count)[:ROWS]
-    cells = [HEADINGS, *(_cells(row.name, row.outcome) for row in shown)]
-    if len(rows) > len(shown):
-        cells.append((f"… and {len(rows) - len(shown)} more", "", "", "", ""))
-    cells.append(_cells("all", total))
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADINGS))]
-    lines = [_line(line, widths) for line in cells]
-    return "\n".join(["What came of it:", *lines, *_notes(output)])
+    from tabulate import tabulate  # type: ignore[import-untyped] # parsing a DAG needs no table
+
+    total = Row("all", sum((row.outcome for row in rows), ErasureOutcome()))
+    ordered = sorted(rows, key=lambda row: row.outcome.erased == row.outcome.user_count)
+    cells = [_cells(row) for row in ordered[:MAX_ROWS]]
+    if len(rows) > MAX_ROWS:
+        cells.append([f"… and {len(rows) - MAX_ROWS} more"])
+    table = tabulate(
+        [*cells, _cells(total)],
+        HEADINGS,
+        tablefmt="plain",
+        disable_numparse=True,  # a request id can be text of digits
+        colalign=("left", *["right"] * 4),
+    )
+    return "\n".join(["Outcome of each request:", table, *_notes(output)])
 
 
-def _cells(name: str, outcome: ErasureOutcome) -> tuple[str, ...]:
-    counts = (outcome.user_count, outcome.erased, outcome.open, outcome.not_erased)
-    return (name, *map(str, counts))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, *counts = cells
-    columns = [name.ljust(widths[0]), *(count.rjust(width) for count, width in zip(counts, widths[1:], strict=True))]
-    return "  ".join(columns).rstrip()
+def _cells(row: Row) -> list[object]:
+    outcome = row.outcome
+    return [row.name, outcome.user_count, outcome.erased, outcome.open, outcome.not_erased]
 
 
 def _notes(output: Mapping[str, object]) -> list[str]:
@@ -62,10 +62,8 @@ def _notes(output: Mapping[str, object]) -> list[str]:
             notes.append(f"Deadline ({regime.upper()}): {due_on}, days left: {days}")
     match output.get("verification"):
         case {"gone": int(gone), "found": int(found), "not_checkable": int(unclear), "not_checked": int(unchecked)}:
-            notes.append(
-                f"Looked for again: {gone} gone, {found} found, {unclear} not checkable, {unchecked} not checked"
-            )
+            notes.append(f"Verification: {gone} gone, {found} found, {unclear} not checkable, {unchecked} not checked")
     match output.get("receipt"):
         case {"uri": str(uri)}:
-            notes.append(f"Evidence: {uri}")
+            notes.append(f"Receipt: {uri}")
     return notes

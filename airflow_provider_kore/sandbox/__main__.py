@@ -5,22 +5,23 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import Field, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, UnionType
-from typing import Literal, NoReturn, get_args, get_origin, get_type_hints
+from types import FrameType
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from airflow_provider_kore.sandbox.account import Account
 from airflow_provider_kore.sandbox.faults import Fault
-from airflow_provider_kore.sandbox.server import Connection, SandboxServer, connection_to, listen, url_of
+from airflow_provider_kore.sandbox.models import explain
+from airflow_provider_kore.sandbox.server import SandboxServer, connection_to, export_command, listen, url_of
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.tokens import generate_key_pair
+from airflow_provider_kore.sandbox.tokens import with_key_pair
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     host: str
     port: int
@@ -45,26 +46,29 @@ def build_parser() -> argparse.ArgumentParser:
     server.add_argument("--write-private-key", type=Path, metavar="FILE", help="generate a key pair for RS256 or RS512")
     server.add_argument("--fault", action="append", default=[], metavar="JSON", help="script a fault, may be repeated")
     settings = parser.add_argument_group("settings")
-    hints = get_type_hints(Settings)
-    for field in fields(Settings):
-        _add_flag(settings, field, hints[field.name])
+    for name, field in Settings.model_fields.items():
+        options = {"type": Path, "metavar": "FILE"} if name == "public_key" else _flag_options(field.annotation)
+        default = json.dumps(field.default, ensure_ascii=False) if field.default != () else "none"
+        repeated = ", may be repeated" if "append" in options.values() else ""
+        text = f"{field.description} [{Settings.source_of(name)}, default: {default}]{repeated}".replace("%", "%%")
+        settings.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, help=text, **options)
     return parser
 
 
 def read_command_line(arguments: Sequence[str] | None = None) -> CommandLine:
-    """Read the command line; end the program with a message if it cannot be followed."""
+    """Read the command line; end the program with a message if something is wrong."""
     parser = build_parser()
-    given = vars(parser.parse_args(arguments))
+    options = vars(parser.parse_args(arguments))
     try:
-        settings, private_key = _read_settings(given)
-        faults = [Fault.from_json(json.loads(text)) for text in given["fault"]]
+        settings, private_key = _read_settings(options)
+        faults = [Fault.model_validate(json.loads(text)) for text in options["fault"]]
     except (ValueError, OSError) as error:
-        parser.error(str(error))
-    return CommandLine(given["host"], given["port"], settings, private_key, faults, given["ready_file"])
+        parser.error(explain(error))
+    return CommandLine(options["host"], options["port"], settings, private_key, faults, options["ready_file"])
 
 
 def main() -> None:
-    """Run the sandbox until it is told to stop."""
+    """Run the sandbox until a signal stops it."""
     command_line = read_command_line()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn stops, restores these, and raises the signal again
         signal.signal(number, _exit)
@@ -80,7 +84,7 @@ def main() -> None:
     connection = connection_to(url, command_line.settings, command_line.private_key)
 
     def on_ready() -> None:
-        sys.stdout.write(f"Kore sandbox at {url}\n{connection.as_export()}\n")
+        sys.stdout.write(f"Kore sandbox at {url}\n{export_command(connection)}\n")
         sys.stdout.flush()
         if command_line.ready_file:
             _write_ready_file(command_line.ready_file, url, connection)
@@ -88,66 +92,46 @@ def main() -> None:
     SandboxServer(account, on_ready).run([listener])
 
 
-def _add_flag(group: "argparse._ArgumentGroup", field: "Field[object]", hint: object) -> None:
-    flag = "--" + field.name.replace("_", "-")
-    description = str(field.metadata["description"]).replace("%", "%%")
-    source = field.metadata["source"]
-    text = f"{description} [{source}, default: {_show(field.default)}]"
-    if field.name == "public_key":
-        group.add_argument(flag, type=Path, metavar="FILE", default=argparse.SUPPRESS, help=text)
-    elif hint is bool:
-        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
-    elif get_origin(hint) is tuple:
-        group.add_argument(
-            flag, action="append", metavar="ID", default=argparse.SUPPRESS, help=text + ", may be repeated"
-        )
-    elif get_origin(hint) is Literal:
-        choices = get_args(hint)
-        group.add_argument(flag, type=type(choices[0]), choices=choices, default=argparse.SUPPRESS, help=text)
-    else:
-        convert = str if isinstance(hint, UnionType) or not callable(hint) else hint
-        group.add_argument(flag, type=convert, metavar="VALUE", default=argparse.SUPPRESS, help=text)
+def _flag_options(annotation: object) -> dict[str, Any]:
+    if annotation is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(annotation) is tuple:
+        return {"action": "append", "metavar": "ID"}
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        return {"type": type(choices[0]), "choices": choices}
+    return {"type": annotation if annotation in (int, float) else str, "metavar": "VALUE"}
 
 
-def _read_settings(given: dict[str, object]) -> tuple[Settings, str | None]:
-    names = {field.name for field in fields(Settings)}
-    changes = {name: value for name, value in given.items() if name in names}
-    public_key = changes.get("public_key")
-    if isinstance(public_key, Path):
-        changes["public_key"] = public_key.read_text()
-    settings = Settings()
-    config = given["config"]
-    if isinstance(config, Path):
-        content = json.loads(config.read_text())
+def _read_settings(options: Mapping[str, Any]) -> tuple[Settings, str | None]:
+    changes = {name: options[name] for name in Settings.model_fields if name in options}
+    if "public_key" in changes:
+        changes["public_key"] = changes["public_key"].read_text()
+    if options["config"]:
+        content = json.loads(options["config"].read_text())
         if not isinstance(content, dict):
-            raise ValueError(f"{config} must hold a JSON object")
-        settings = settings.changed(content)
-    settings = settings.changed(changes)
-    private_key_file = given["write_private_key"]
-    if not isinstance(private_key_file, Path):
+            raise ValueError(f"{options['config']} must hold a JSON object")
+        changes = content | changes
+    settings = Settings().changed(changes)
+    if not options["write_private_key"]:
         return settings, None
     if not settings.algorithm.startswith("RS"):
         raise ValueError(f"{settings.algorithm} has no private key")
-    pair = generate_key_pair()
-    _write_private(private_key_file, pair.private_key)
-    return replace(settings, public_key=pair.public_key), pair.private_key
+    settings, private_key = with_key_pair(settings)
+    _write_private(options["write_private_key"], private_key)
+    return settings, private_key
 
 
-def _write_ready_file(path: Path, url: str, connection: Connection) -> None:
-    content = {"url": url, "connection": connection.as_dict(), "pid": os.getpid()}
+def _write_ready_file(path: Path, url: str, connection: Mapping[str, object]) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
-    _write_private(unfinished, json.dumps(content))
-    unfinished.replace(path)  # so that whoever sees the file sees all of it
+    _write_private(unfinished, json.dumps({"url": url, "connection": connection, "pid": os.getpid()}))
+    unfinished.replace(path)  # so that a reader finds all of it or none
 
 
 def _write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(text)
-
-
-def _show(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if value != () else "none"
 
 
 def _exit(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -6,33 +6,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 
-from airflow_provider_kore.sandbox.answers import Answer, RefusedError
-from airflow_provider_kore.sandbox.durations import read_duration
-from airflow_provider_kore.sandbox.erasures import Erasure, accept, accept_answer, status_answer
+from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
+from airflow_provider_kore.sandbox.durations import draw_seconds
+from airflow_provider_kore.sandbox.erasures import Erasure, accept, status_answer
 from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
 from airflow_provider_kore.sandbox.history import History
-from airflow_provider_kore.sandbox.history_requests import read_history_request, read_lite_request
+from airflow_provider_kore.sandbox.history_requests import read_history_request
 from airflow_provider_kore.sandbox.rate_windows import RateWindows
-from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, RequestState, State, UserState
+from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, State
 from airflow_provider_kore.sandbox.requests import CallName, ReceivedRequest, Route, find_route, read_erase_request
 from airflow_provider_kore.sandbox.roles import read_roles_request, roles_answer
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.timestamps import moment_at
-from airflow_provider_kore.sandbox.tokens import (
-    check_claims,
-    check_key,
-    read_token,
-    refuse_missing_token,
-    refuse_replay,
-    token_id,
-)
+from airflow_provider_kore.sandbox.times import moment_at
+from airflow_provider_kore.sandbox.tokens import check_claims, check_key, read_token, token_id
 
 
 class Account:
     """
-    One account at Kore: answers API requests, and remembers all that happened.
+    One account at Kore: answers API requests, and records all that happens.
 
-    Nothing runs in the background: how far an erasure has come follows from the clock.
+    Nothing runs in the background: the progress of an erasure follows from the clock.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
@@ -54,7 +47,7 @@ class Account:
         self._random = Random(self.settings.seed)  # noqa: S311  # durations, no secrets
 
     def configure(self, changes: Mapping[str, object]) -> Settings:
-        """Change some settings; raise ``ValueError``, and change nothing, on any misfit."""
+        """Change some settings; raise ``ValueError``, and change nothing, if any is wrong."""
         settings = self.settings.changed(changes)
         check_key(settings)
         if "seed" in changes:
@@ -76,7 +69,7 @@ class Account:
             body=request.json(),
         )
         self._log.append(entry)
-        answer, fault = self._deal_with(request, entry)
+        answer, fault = self._process(request, entry)
         if fault:
             entry.fault = fault.kind
             answer = fault.spoil(answer, request.body)
@@ -90,29 +83,28 @@ class Account:
     def state(self) -> State:
         """Return the accepted requests, and the users erased so far."""
         now = self._clock()
-        return State(
-            requests=tuple(self._request_state(erasure, now) for erasure in self._erasures.values()),
-            erased=tuple(
-                ErasedUser(
-                    user_id=user_id,
-                    bot_ids=erasure.request.bot_ids,
-                    all_bots=erasure.request.all_bots,
-                    request_id=erasure.request_id,
-                )
-                for erasure in self._erasures.values()
-                for user_id, fate in zip(erasure.request.user_ids, erasure.fates_at(now, self.settings), strict=True)
-                if fate == "erased"
-            ),
+        requests = tuple(erasure.state_at(now, self.settings) for erasure in self._erasures.values())
+        erased = tuple(
+            ErasedUser(
+                user_id=user.user_id,
+                bot_ids=request.bot_ids,
+                all_bots=request.all_bots,
+                request_id=request.request_id,
+            )
+            for request in requests
+            for user in request.users
+            if user.fate == "erased"
         )
+        return State(requests=requests, erased=erased)
 
-    def _deal_with(self, request: ReceivedRequest, entry: LogEntry) -> tuple[Answer, Fault | None]:
+    def _process(self, request: ReceivedRequest, entry: LogEntry) -> tuple[Answer, Fault | None]:
         fault: Fault | None = None
         try:
             route = find_route(request)
             entry.call = route.call
             self._authenticate(request, entry)
             self._count(route, entry)
-            # A fault strikes only a request that would be dealt with: what is refused here uses none up.
+            # A fault strikes only a request that would be processed: what is refused here uses none up.
             fault = self.faults.strike(route.call)
             if fault and not fault.accepts:
                 return Answer(status=500, body=b""), fault
@@ -122,15 +114,10 @@ class Account:
             return refusal.answer, fault
 
     def _authenticate(self, request: ReceivedRequest, entry: LogEntry) -> None:
-        token = request.header("auth")
-        if token is None:
-            raise refuse_missing_token()
-        claims = read_token(token, self.settings)
+        claims = read_token(request.header("auth"), self.settings)
         entry.jti = token_id(claims)
-        check_claims(claims, self.settings, entry.time)
+        check_claims(claims, self.settings, entry.time, self._used_token_ids)
         if entry.jti is not None:
-            if entry.jti in self._used_token_ids:
-                raise refuse_replay()
             self._used_token_ids.add(entry.jti)
 
     def _count(self, route: Route, entry: LogEntry) -> None:
@@ -143,16 +130,10 @@ class Account:
             raise
 
     def _check_scope(self, call: CallName) -> None:
-        granted = {
-            "erase": self.settings.scope_granted,
-            "status": self.settings.scope_granted,
-            "sessions": self.settings.history_granted,
-            "messages": self.settings.history_granted,
-            "messages-lite": self.settings.history_granted,
-            "roles": self.settings.roles_granted,
-        }
-        if not granted[call]:
-            raise RefusedError(self.settings.missing_scope_status, "Insufficient permissions")
+        settings = self.settings
+        granted = {"erase": settings.scope_granted, "status": settings.scope_granted, "roles": settings.roles_granted}
+        if not granted.get(call, settings.history_granted):
+            raise RefusedError(settings.missing_scope_status, "Insufficient permissions")
 
     def _dispatch(self, route: Route, request: ReceivedRequest, entry: LogEntry) -> Answer:
         match route.call:
@@ -163,40 +144,23 @@ class Account:
                 return self._status(route.request_id)
             case "roles":
                 return roles_answer(read_roles_request(request), self.settings)
-            case "sessions" | "messages" as kind:
-                asked = read_history_request(kind, route.bot_id, request, self.settings, moment_at(entry.time))
-                return self._history.answer(asked, entry.time, self.settings)
-            case "messages-lite":
-                lite = read_lite_request(route.bot_id, request, self.settings, moment_at(entry.time))
-                return self._history.answer(lite, entry.time, self.settings)
+            case "sessions" | "messages" | "messages-lite":
+                history_request = read_history_request(route, request, self.settings, moment_at(entry.time))
+                return self._history.answer(history_request, entry.time, self.settings)
 
     def _erase(self, request: ReceivedRequest, entry: LogEntry) -> Answer:
         erase_request = read_erase_request(request, self.settings)
-        duration = read_duration(self.settings.duration)(self._random)
+        duration = draw_seconds(self.settings.duration, self._random)
         erasure = accept(erase_request, self.settings, entry.time, duration)
         self._erasures[erasure.request_id] = erasure
         self._history.record(erasure)
         entry.accepted = True
         entry.request_id = erasure.request_id
-        return accept_answer(erasure, self.settings)
+        content = {"requestId": erasure.request_id, "status": self.settings.accept_word}
+        return json_answer(self.settings.accept_status, content)
 
     def _status(self, request_id: str) -> Answer:
         erasure, now = self._erasures.get(request_id), self._clock()
         if erasure is None or (self.settings.while_running == "unknown" and now < erasure.finishes_at):
             raise RefusedError(self.settings.unknown_request_status, "Invalid request id")
         return status_answer(erasure, self.settings, now)
-
-    def _request_state(self, erasure: Erasure, now: float) -> RequestState:
-        fates = erasure.fates_at(now, self.settings)
-        return RequestState(
-            request_id=erasure.request_id,
-            bot_ids=erasure.request.bot_ids,
-            all_bots=erasure.request.all_bots,
-            accepted_at=erasure.accepted_at,
-            finishes_at=erasure.finishes_at,
-            finished=now >= erasure.finishes_at,
-            users=tuple(
-                UserState(user_id=user_id, fate=fate or "running")
-                for user_id, fate in zip(erasure.request.user_ids, fates, strict=True)
-            ),
-        )

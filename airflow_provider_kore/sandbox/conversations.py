@@ -1,4 +1,4 @@
-"""Made-up conversations of people with bots; each follows from who it is, the bot and the seed."""
+"""Made-up conversations of users with bots; each follows from the user, the bot and the seed."""
 
 import json
 import uuid
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.timestamps import write_time
+from airflow_provider_kore.sandbox.times import write_time
 
 _LONGEST_PAUSE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
-class Person:
-    """A person at Kore: the id there, the name that the conversations tell, and all names that lists may use."""
+class User:
+    """A user at Kore: the id there, the name in the conversations, and all names that lists may use."""
 
     user_id: str
     name: str
@@ -32,10 +32,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Session:
-    """One conversation of a person with a bot."""
+    """One conversation of a user with a bot."""
 
     session_id: str
-    person: Person
+    user: User
     bot_id: str
     channel: str
     started: datetime
@@ -47,30 +47,30 @@ class Session:
             "sessionId": self.session_id,
             "botId": self.bot_id,
             "channel": self.channel,
-            "userId": self.person.user_id,
+            "userId": self.user.user_id,
             "start_time": write_time(self.started),
             "end_time": write_time(self.message_times[-1] if self.message_times else self.started),
             "sessionType": "Interactive",
             "containmentType": "selfService",
             "isDeveloper": False,
             "sessionStatus": "closed",
-            "tags": {"userTags": [{"name": "contact", "value": self.person.name}], "sessionTags": []},
+            "tags": {"userTags": [{"name": "contact", "value": self.user.name}], "sessionTags": []},
             "noOfMessagesExchanged": len(self.message_times),
         }
         return Item(self.started, self.session_id, content)
 
     def messages(self, settings: Settings) -> list[Item]:
-        """Return the messages of the session as Kore words them; each names the person."""
+        """Return the messages of the session as Kore words them; each names the user."""
         return [self._message(number, time, settings) for number, time in enumerate(self.message_times)]
 
     def lite_messages(self, settings: Settings) -> list[Item]:
-        """Return the messages of the session as the call for few fields words them."""
+        """Return the messages of the session as `messages-lite` words them."""
         kept = ("_id", "botId", "type", "createdBy", "createdOn", "sessionId", "components")
         items = []
         for item in self.messages(settings):
-            sender: dict[str, object] = {"from": self.person.user_id}
+            sender: dict[str, object] = {"from": self.user.user_id}
             if item.content["type"] == "incoming":
-                sender["channelUId"] = self.person.name
+                sender["channelUId"] = self.user.name
             content = {key: item.content[key] for key in kept if key in item.content}
             items.append(Item(item.time, item.item_id, {**content, "chnl": self.channel, "channels": [sender]}))
         return items
@@ -78,14 +78,14 @@ class Session:
     def _message(self, number: int, time: datetime, settings: Settings) -> Item:
         incoming = number % 2 == 0
         message_id = f"ms-{_identity(self.session_id, number)}"
-        text = f"Hello, this is {self.person.name}" if incoming else f"What can I do for {self.person.name}?"
+        text = f"Hello, this is {self.user.name}" if incoming else f"What can I do for {self.user.name}?"
         content: dict[str, object] = {
             "_id": message_id,
             "type": "incoming" if incoming else "outgoing",
-            "createdBy": self.person.user_id,
+            "createdBy": self.user.user_id,
             "createdOn": write_time(time),
             "lmodifiedOn": write_time(time),
-            "channels": [{"type": self.channel, "channelUId": self.person.name}],
+            "channels": [{"type": self.channel, "channelUId": self.user.name}],
             "botId": self.bot_id,
             "sessionId": self.session_id,
             "components": [{"cT": "text", "data": {"text": text}}],
@@ -96,8 +96,8 @@ class Session:
         return Item(time, message_id, content)
 
 
-def sessions_of(person: Person, bot_id: str, end: datetime, settings: Settings) -> list[Session]:
-    """Return a person's sessions with a bot, oldest first, spread evenly over the days before ``end``."""
+def sessions_of(user: User, bot_id: str, end: datetime, settings: Settings) -> list[Session]:
+    """Return a user's sessions with a bot, oldest first, spread evenly over the days before ``end``."""
     if not settings.sessions_per_user:
         return []
     # Each session keeps to a slot of its own: wherever it begins there, it is over by the end of the slot.
@@ -106,13 +106,13 @@ def sessions_of(person: Person, bot_id: str, end: datetime, settings: Settings) 
     leeway = slot - pause * settings.messages_per_session
     sessions = []
     for number in range(settings.sessions_per_user):
-        identity = _identity(settings.seed, bot_id, person.user_id, number)
+        identity = _identity(settings.seed, bot_id, user.user_id, number)
         slots_to_go = settings.sessions_per_user - number
         started = end - slot * slots_to_go + leeway * (identity.int % 1_000_000 / 1_000_000)
         sessions.append(
             Session(
                 session_id=identity.hex[:24],
-                person=person,
+                user=user,
                 bot_id=bot_id,
                 channel=settings.history_channels[number % len(settings.history_channels)],
                 started=_whole_milliseconds(started),
@@ -129,5 +129,5 @@ def _identity(*parts: str | int) -> uuid.UUID:
 
 
 def _whole_milliseconds(moment: datetime) -> datetime:
-    # as written, so that a window that begins or ends at a written time means the item that told it
+    # as written, so that a window that begins or ends at a written time means the item with that time
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

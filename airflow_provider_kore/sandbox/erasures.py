@@ -1,25 +1,23 @@
-"""Accepted erasures: whom they erase, when each user is done, and what Kore answers about it."""
+"""Accepted erasures: which users they erase, when each is done, and what Kore answers about it."""
 
 import re
 import uuid
 from collections.abc import Set
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
+from airflow_provider_kore.sandbox.records import Fate, RequestState, UserState
 from airflow_provider_kore.sandbox.requests import EraseRequest, UserId
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.timestamps import moment_at, write_time
+from airflow_provider_kore.sandbox.times import moment_at, write_time
 from airflow_provider_kore.sandbox.users import matches, name_of, names_of, resolved_id
-
-Fate = Literal["erased", "refused", "unknown"]
 
 _ISODATE_STRING = re.compile(rb'"ISODate\(([^()"]+)\)"')
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """One accepted erase request; what becomes of each user is settled, and shows when its time comes."""
+    """One accepted erase request; the fate of each user is decided, and shows when its time comes."""
 
     request_id: str
     request: EraseRequest
@@ -33,13 +31,26 @@ class Erasure:
         return self.accepted_at + self.duration
 
     def fates_at(self, now: float, settings: Settings) -> list[Fate | None]:
-        """Return what became of each user by now; ``None`` where that is still open."""
+        """Return the fate of each user by now; ``None`` while that is open."""
         done = self._done_at(now, settings)
         return [fate if position < done else None for position, fate in enumerate(self.fates)]
 
     def fate_at(self, position: int, now: float, settings: Settings) -> Fate | None:
-        """Return what became of the user at this position by now."""
+        """Return the fate of the user at this position by now."""
         return self.fates[position] if position < self._done_at(now, settings) else None
+
+    def state_at(self, now: float, settings: Settings) -> RequestState:
+        """Return what the control API shows of this request by now."""
+        fates = zip(self.request.user_ids, self.fates_at(now, settings), strict=True)
+        return RequestState(
+            request_id=self.request_id,
+            bot_ids=self.request.bot_ids,
+            all_bots=self.request.all_bots,
+            accepted_at=self.accepted_at,
+            finishes_at=self.finishes_at,
+            finished=now >= self.finishes_at,
+            users=tuple(UserState(user_id=user_id, fate=fate or "running") for user_id, fate in fates),
+        )
 
     def _done_at(self, now: float, settings: Settings) -> int:
         if now >= self.finishes_at:
@@ -57,12 +68,6 @@ def accept(request: EraseRequest, settings: Settings, now: float, duration: floa
         refused = [name_of(user_id) for user_id, fate in zip(request.user_ids, fates, strict=True) if fate == "refused"]
         raise RefusedError(400, f"Account or bot owners cannot be erased: {', '.join(refused)}")
     return Erasure(f"eud-{uuid.uuid4()}", request, fates, now, duration)
-
-
-def accept_answer(erasure: Erasure, settings: Settings) -> Answer:
-    """Answer an erase request that was accepted."""
-    content = {"requestId": erasure.request_id, "status": settings.accept_word}
-    return json_answer(settings.accept_status, content)
 
 
 def status_answer(erasure: Erasure, settings: Settings, now: float) -> Answer:
@@ -93,7 +98,7 @@ def status_answer(erasure: Erasure, settings: Settings, now: float) -> Answer:
     answer = json_answer(200, content)
     if settings.timestamps == "isodate":
         body = _ISODATE_STRING.sub(rb'ISODate("\1")', answer.body)
-        return Answer(status=answer.status, body=body, headers=answer.headers)
+        return replace(answer, body=body)
     return answer
 
 

@@ -1,13 +1,14 @@
 """Faults on demand: what may go wrong between a caller and Kore."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
+from airflow_provider_kore.sandbox.models import StrictModel
 from airflow_provider_kore.sandbox.requests import CallName
-from airflow_provider_kore.sandbox.typed_fields import check_names, check_types
 
 FaultKind = Literal[
     "latency",
@@ -31,54 +32,40 @@ _OVERSIZED_BYTES = 11 * 1024 * 1024
 _HTML = b"<!DOCTYPE html><html><head><title>Error</title></head><body><h1>Something went wrong</h1></body></html>"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
+class Fault(StrictModel):
     """
     One scripted fault: which calls it strikes, how often, and how.
 
-    ``accept`` says whether Kore deals with the request before the fault strikes. Left out, it follows from
+    ``accept`` says whether Kore processes the request before the fault strikes. Left out, it follows from
     the kind: faults of an answer strike after that, all others instead of it.
     """
 
     kind: FaultKind
     call: Literal[CallName, "any"] = "any"
-    times: int | None = 1
-    after: int = 0
+    times: Annotated[int, Field(ge=1)] | None = 1
+    after: int = Field(0, ge=0)
     accept: bool | None = None
-    seconds: float = 1.0
-    status: int = 500
+    seconds: float = Field(1.0, ge=0)
+    status: int = Field(500, ge=200, le=599)
     page: Literal["json", "html"] = "json"
     retry_after: int | str | None = None
     location: str = "https://elsewhere.example/api/public/bot/eraseUsersData"
     body: object = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_types(self)
-        if self.times is not None and self.times < 1:
-            raise ValueError("times must be at least 1, or null for every time")
-        if self.after < 0 or self.seconds < 0:
-            raise ValueError("after and seconds must not be negative")
-        if not 200 <= self.status <= 599:
-            raise ValueError("status must be an HTTP status from 200 to 599")
+    @model_validator(mode="after")
+    def _check_accept(self) -> Self:
         if self.accept is not None and self.kind in _ON_TOP_OF_THE_ANSWER | {"reset-before"}:
             raise ValueError(f"accept follows from the kind {self.kind}")
-
-    @classmethod
-    def from_json(cls, content: object) -> "Fault":
-        """Read a fault; raise ``ValueError`` on any misfit."""
-        if not isinstance(content, Mapping) or "kind" not in content:
-            raise ValueError("a fault is an object with a kind")
-        check_names(cls, content)
-        return cls(**content)
+        return self
 
     @property
     def accepts(self) -> bool:
-        """Return whether Kore deals with the request before the fault strikes."""
+        """Return whether Kore processes the request before the fault strikes."""
         return self.kind in _ON_TOP_OF_THE_ANSWER if self.accept is None else self.accept
 
     def spoil(self, answer: Answer, request_body: bytes) -> Answer:
-        """Return what the caller gets instead of the answer that Kore meant to give."""
+        """Return what the caller receives instead of the answer of Kore."""
         match self.kind:
             case "latency":
                 spoiled = replace(answer, delay=self.seconds)
@@ -123,24 +110,21 @@ class FaultQueue:
         self.pending: list[Fault] = []
 
     def strike(self, call: CallName) -> Fault | None:
-        """Take the fault that strikes this call, if any; every fault that waits for such calls counts it."""
-        struck: Fault | None = None
+        """Return the fault that strikes this call, if any; every fault that waits for such calls counts it."""
+        striking: Fault | None = None
         pending = []
         for fault in self.pending:
-            if fault.call not in (call, "any"):
-                pending.append(fault)
-            elif fault.after:
-                pending.append(replace(fault, after=fault.after - 1))
-            elif struck:
-                pending.append(fault)
-            else:
-                struck = fault
-                if fault.times is None:
-                    pending.append(fault)
-                elif fault.times > 1:
-                    pending.append(replace(fault, times=fault.times - 1))
+            left = fault
+            if fault.call in (call, "any"):
+                if fault.after:
+                    left = fault.model_copy(update={"after": fault.after - 1})
+                elif striking is None:
+                    striking = fault
+                    left = fault.model_copy(update={"times": fault.times and fault.times - 1})
+            if left.times != 0:
+                pending.append(left)
         self.pending = pending
-        return struck
+        return striking
 
 
 def _html(status: int) -> Answer:

@@ -1,35 +1,35 @@
-"""Whose sessions and messages Kore holds, and which of them erasures have taken away."""
+"""The sessions and messages that Kore holds, and which of them erasures have removed."""
 
 from collections import defaultdict
 from datetime import datetime
 
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError
-from airflow_provider_kore.sandbox.conversations import Item, Person, sessions_of
+from airflow_provider_kore.sandbox.conversations import Item, Session, User, sessions_of
 from airflow_provider_kore.sandbox.erasures import Erasure
 from airflow_provider_kore.sandbox.history_requests import HistoryKind, HistoryRequest
 from airflow_provider_kore.sandbox.requests import UserId
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.users import matches, resolved_id
 
-_ONLY_BOT = "st-1"  # where people have data in an account that lists no bots
-_SOMEBODY_ELSE = "somebody.else@example.com"
+_ONLY_BOT = "st-1"  # where users have data in an account that lists no bots
+_OTHER_USER = "somebody.else@example.com"
 
 
 class History:
     """
-    What Kore holds about people: everybody has conversations, until erased.
+    What Kore holds about users: each has conversations, until erased.
 
-    Nothing of it is stored. Conversations are made up anew for each answer, and what an erasure takes is left out.
+    Nothing of it is stored. Conversations are made up anew for each answer, and what an erasure removes is left out.
     """
 
     def __init__(self, end: datetime) -> None:
         self._end = end
-        self._names: dict[str, str] = {}  # by resolved id, of everybody heard of
+        self._names: dict[str, str] = {}  # by resolved id, of each user named so far
         self._erasures: dict[str, list[tuple[Erasure, int]]] = defaultdict(list)  # by resolved id, with the position
         self._unread: list[Erasure] = []
 
     def record(self, erasure: Erasure) -> None:
-        """Take note of an accepted erasure; it is looked into when somebody's history is asked for."""
+        """Record an accepted erasure; it is read with the next request for history."""
         self._unread.append(erasure)
 
     def answer(self, request: HistoryRequest, now: float, settings: Settings) -> Answer:
@@ -43,61 +43,51 @@ class History:
     def _items(self, request: HistoryRequest, now: float, settings: Settings) -> list[Item]:
         sessions = [
             session
-            for person in self._people(request, now, settings)
+            for user in self._users(request, now, settings)
             for bot_id in _bots(request, settings)
             if not settings.history_bots or bot_id in settings.history_bots
-            if not self._is_erased(person, bot_id, request.kind, now, settings)
-            for session in sessions_of(person, bot_id, self._end, settings)
+            if not self._is_erased(user, bot_id, request.kind, now, settings)
+            for session in sessions_of(user, bot_id, self._end, settings)
+            if request.channel in (None, session.channel)
+            if request.lite or session.channel not in settings.unlisted_channels
         ]
-        if request.lite:
-            return [
-                message
-                for session in sessions
-                if request.channel in (None, session.channel)
-                for message in session.lite_messages(settings)
-            ]
-        sessions = [session for session in sessions if session.channel not in settings.unlisted_channels]
         if request.kind == "sessions":
             return [session.item() for session in sessions]
-        return [
-            message
-            for session in sessions
-            if session.channel == request.channel
-            for message in session.messages(settings)
-        ]
+        messages_of = Session.lite_messages if request.lite else Session.messages
+        return [message for session in sessions for message in messages_of(session, settings)]
 
-    def _people(self, request: HistoryRequest, now: float, settings: Settings) -> list[Person]:
+    def _users(self, request: HistoryRequest, now: float, settings: Settings) -> list[User]:
         if not request.user_ids:
-            people = [self._person(user_id) for user_id in self._names]
+            users = [self._user(user_id) for user_id in self._names]
         else:
             for user_id in request.user_ids:
-                self._hear_of(user_id)
-            people = [self._person(user_id) for user_id in request.user_ids]
+                self._learn_name(user_id)
+            users = [self._user(user_id) for user_id in request.user_ids]
             if settings.erased_user_answer == "error" and all(
-                self._is_erased(asked, bot_id, request.kind, now, settings)
-                for asked in people
+                self._is_erased(user, bot_id, request.kind, now, settings)
+                for user in users
                 for bot_id in _bots(request, settings)
             ):
                 raise RefusedError(400, "Invalid userId")
             if settings.ignore_user_filter:
-                people.append(self._person(_SOMEBODY_ELSE))
-        return [person for person in people if not matches(person.names, settings.unknown_users)]
+                users.append(self._user(_OTHER_USER))
+        return [user for user in users if not matches(user.names, settings.unknown_users)]
 
-    def _is_erased(self, person: Person, bot_id: str, kind: HistoryKind, now: float, settings: Settings) -> bool:
-        if settings.leave_behind_kind in (kind, "both") and matches(person.names, settings.leave_behind):
+    def _is_erased(self, user: User, bot_id: str, kind: HistoryKind, now: float, settings: Settings) -> bool:
+        if settings.leave_behind_kind in (kind, "both") and matches(user.names, settings.leave_behind):
             return False
         return any(
             erasure.fate_at(position, now, settings) == "erased" and erasure.request.reaches(bot_id)
-            for erasure, position in self._erasures.get(person.user_id, ())
+            for erasure, position in self._erasures.get(user.user_id, ())
         )
 
-    def _person(self, user_id: str) -> Person:
+    def _user(self, user_id: str) -> User:
         resolved = resolved_id(user_id)
         name = self._names.get(resolved, user_id)
-        return Person(resolved, name, frozenset({name, user_id}))
+        return User(resolved, name, frozenset({name, user_id}))
 
-    def _hear_of(self, user_id: UserId) -> str:
-        # Whoever is named by a channel too is the person that the id in the channel names.
+    def _learn_name(self, user_id: UserId) -> str:
+        # A channel user is the user whom the id in the channel names.
         name = user_id if isinstance(user_id, str) else user_id["channel_user_id"]
         resolved = resolved_id(name)
         if name != resolved or resolved not in self._names:
@@ -107,7 +97,7 @@ class History:
     def _read_erasures(self) -> None:
         for erasure in self._unread:
             for position, user_id in enumerate(erasure.request.user_ids):
-                self._erasures[self._hear_of(user_id)].append((erasure, position))
+                self._erasures[self._learn_name(user_id)].append((erasure, position))
         self._unread.clear()
 
 

@@ -9,7 +9,7 @@ from airflow_provider_kore.sandbox.settings import Settings
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a list is asked for."""
+    """Which part of a list a request wants."""
 
     skip: int
     limit: int
@@ -26,7 +26,7 @@ class Page:
 
 
 def read_page(skip: object, limit: object, *, longest: int) -> Page:
-    """Read which part of a list is asked for; refuse a part that cannot be."""
+    """Read which part of a list a request wants; refuse a part that cannot exist."""
     if type(skip) is not int or skip < 0:
         raise RefusedError(400, "The number of items to skip must be an integer, and not negative")
     if type(limit) is not int or not 1 <= limit <= longest:

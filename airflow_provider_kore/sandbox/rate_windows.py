@@ -21,7 +21,7 @@ class RateWindows:
         """Count a request, or refuse it with Kore's throttle answer."""
         while self._times and self._times[0] <= now - max(settings.hour_seconds, settings.minute_seconds):
             self._times.popleft()
-        # A spent hour blocks everything, even with the minute free, so it is looked at first.
+        # A spent hour blocks everything, even with the minute free, so it comes first.
         windows = (
             ("hourly", settings.requests_per_hour, settings.hour_seconds),
             ("per-minute", settings.requests_per_minute, settings.minute_seconds),

@@ -1,16 +1,17 @@
-"""What the sandbox tells about itself: its log of requests, and its state."""
+"""What the control API shows: the log of requests, and the state of the account."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_kore.sandbox.erasures import Fate
 from airflow_provider_kore.sandbox.faults import FaultKind
 from airflow_provider_kore.sandbox.requests import CallName, UserId
+
+Fate = Literal["erased", "refused", "unknown"]
 
 
 @dataclass(kw_only=True)
 class LogEntry:
-    """One request to the API, and what came of it."""
+    """One request to the API, and its outcome: an HTTP status, or a connection reset."""
 
     number: int
     time: float
@@ -31,7 +32,7 @@ class LogEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class UserState:
-    """What became of one user of an accepted request."""
+    """The fate of one user of an accepted request."""
 
     user_id: UserId
     fate: Fate | Literal["running"]

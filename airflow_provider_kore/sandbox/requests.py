@@ -2,11 +2,24 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, TypeGuard
+from typing import Annotated, Literal, TypeGuard, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    Strict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic.alias_generators import to_camel
 
 from airflow_provider_kore.sandbox.answers import RefusedError
+from airflow_provider_kore.sandbox.models import StrictModel
 from airflow_provider_kore.sandbox.settings import Settings
 
 CallName = Literal["erase", "status", "sessions", "messages", "messages-lite", "roles"]
@@ -19,17 +32,40 @@ _ROUTES: tuple[tuple[CallName, str, re.Pattern[str]], ...] = (
     ("messages-lite", "POST", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/messages-lite")),
     ("roles", "GET", re.compile(r"/api/public/alluserroles")),
 )
-_ERASE_KEYS = {"userIds", "botIds", "RemoveDataFromAllBots"}
 
 
-class ChannelUser(TypedDict):
-    """A user named by a channel and the id in that channel; the spelling of the keys is a guess."""
-
-    channel_id: str
-    channel_user_id: str
+def is_name(value: object) -> TypeGuard[str]:
+    """Return whether a value may be the id of a user or a bot."""
+    return isinstance(value, str) and bool(value.strip())
 
 
-UserId = str | ChannelUser
+def _check_name(value: str) -> str:
+    if not is_name(value):
+        raise ValueError("blank")
+    return value
+
+
+Name = Annotated[InstanceOf[str], AfterValidator(_check_name)]  # str would refuse half a surrogate pair
+
+# A channel, and the id of a user there; the spelling of the keys is a guess.
+ChannelUser = Annotated[dict[Literal["channel_id", "channel_user_id"], Name], Field(min_length=2)]
+UserId = Name | ChannelUser
+
+
+def _refuse_other_ids(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError:
+        raise RefusedError(400, "userIds must hold ids only") from None
+
+
+class Body(StrictModel):
+    """The body of a request; the description of a field is what Kore says where its value is wrong."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+AnyBody = TypeVar("AnyBody", bound=Body)
 
 
 @dataclass(frozen=True)
@@ -64,13 +100,14 @@ class Route:
     bot_id: str | None = None
 
 
-@dataclass(frozen=True)
-class EraseRequest:
+class EraseRequest(Body):
     """An erase request that Kore understands."""
 
-    user_ids: tuple[UserId, ...]
-    bot_ids: tuple[str, ...]
-    all_bots: bool
+    all_bots: bool = Field(False, alias="RemoveDataFromAllBots", description="RemoveDataFromAllBots must be a boolean")
+    user_ids: Annotated[tuple[Annotated[UserId, WrapValidator(_refuse_other_ids)], ...], Strict(False)] = Field(
+        min_length=1, description="userIds must be a non-empty array"
+    )
+    bot_ids: Annotated[tuple[Name, ...], Strict(False)] = Field((), description="botIds must be an array of strings")
 
     def reaches(self, bot_id: str) -> bool:
         """Return whether data at this bot are to be erased."""
@@ -88,7 +125,7 @@ def find_route(request: ReceivedRequest) -> Route:
     raise RefusedError(404, "Not Found")
 
 
-def read_json_object(request: ReceivedRequest, keys: Set[str]) -> dict[str, object]:
+def read_body(request: ReceivedRequest, model: type[AnyBody]) -> AnyBody:
     """Read a body that must be a JSON object with no other keys than these."""
     if request.header("content-length") is None:
         raise RefusedError(411, "Length Required")
@@ -97,57 +134,35 @@ def read_json_object(request: ReceivedRequest, keys: Set[str]) -> dict[str, obje
     body = request.json()
     if not isinstance(body, dict):
         raise RefusedError(400, "The body must be a JSON object")
-    if body.keys() - keys:
+    fields = {field.alias: field.description for field in model.model_fields.values()}
+    if body.keys() - fields.keys():
         raise RefusedError(400, "The body has unknown keys")
-    return body
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise RefusedError(400, fields[str(error.errors()[0]["loc"][0])] or "") from None
 
 
 def read_erase_request(request: ReceivedRequest, settings: Settings) -> EraseRequest:
     """Read the body of an erase request; refuse what Kore does not document."""
-    body = read_json_object(request, _ERASE_KEYS)
-    all_bots = body.get("RemoveDataFromAllBots", False)
-    if not isinstance(all_bots, bool):
-        raise RefusedError(400, "RemoveDataFromAllBots must be a boolean")
-    user_ids, bot_ids = body.get("userIds"), body.get("botIds", [])
-    if not isinstance(user_ids, list) or not user_ids:
-        raise RefusedError(400, "userIds must be a non-empty array")
-    if not isinstance(bot_ids, list) or not all(is_name(bot_id) for bot_id in bot_ids):
-        raise RefusedError(400, "botIds must be an array of strings")
-    if settings.max_user_ids and len(user_ids) > settings.max_user_ids:
+    body = read_body(request, EraseRequest)
+    if settings.max_user_ids and len(body.user_ids) > settings.max_user_ids:
         raise RefusedError(400, f"userIds must have at most {settings.max_user_ids} items")
-    if not all_bots:
-        if not bot_ids:
-            raise RefusedError(400, "botIds must not be empty when RemoveDataFromAllBots is not true")
-        refuse_unknown_bots(bot_ids, settings)
-    return EraseRequest(
-        tuple(_read_user_id(user_id, settings) for user_id in user_ids),
-        () if all_bots else tuple(bot_ids),  # Kore ignores botIds when the flag is true
-        all_bots,
-    )
+    if not settings.channel_users and not all(isinstance(user_id, str) for user_id in body.user_ids):
+        raise RefusedError(400, "userIds must hold ids only")
+    if body.all_bots:
+        return body.model_copy(update={"bot_ids": ()})  # Kore ignores botIds when the flag is true
+    if not body.bot_ids:
+        raise RefusedError(400, "botIds must not be empty when RemoveDataFromAllBots is not true")
+    refuse_unknown_bots(body.bot_ids, settings)
+    return body
 
 
-def refuse_unknown_bots(bot_ids: Sequence[str], settings: Settings) -> None:
-    """Refuse bots that the account does not have."""
-    if settings.bots and not set(bot_ids) <= set(settings.bots):
+def refuse_unknown_bots(bot_ids: Sequence[str | None], settings: Settings) -> None:
+    """Refuse bots that the account does not have; ``None`` stands for all that it has."""
+    if settings.bots and not set(bot_ids) <= {None, *settings.bots}:
         raise RefusedError(400, "Invalid StreamId")
-
-
-def is_name(value: object) -> TypeGuard[str]:
-    """Return whether a value may be the id of a user or a bot."""
-    return isinstance(value, str) and bool(value.strip())
 
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
-
-
-def _read_user_id(value: object, settings: Settings) -> UserId:
-    if is_name(value):
-        return value
-    if settings.channel_users and isinstance(value, Mapping):
-        match dict(value):
-            case {"channel_id": str(channel), "channel_user_id": str(user), **others} if (
-                is_name(channel) and is_name(user) and not others
-            ):
-                return {"channel_id": channel, "channel_user_id": user}
-    raise RefusedError(400, "userIds must hold ids only")

@@ -12,7 +12,7 @@ _LONGEST_PAGE = 50
 
 
 def read_roles_request(request: ReceivedRequest) -> Page:
-    """Read which part of the members is asked for; refuse what Kore does not document."""
+    """Read which part of the members a request wants; refuse what Kore does not document."""
     pairs = parse_qsl(request.query, keep_blank_values=True)
     parameters = dict(pairs)
     if parameters.keys() - {"offset", "limit"} or len(parameters) != len(pairs):

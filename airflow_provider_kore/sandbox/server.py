@@ -7,8 +7,8 @@ import json
 import shlex
 import socket
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -21,42 +21,27 @@ from airflow_provider_kore.sandbox.settings import Settings
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 seconds: closing sends RST, not FIN
 
 
-@dataclass(frozen=True)
-class Connection:
-    """What Airflow needs in order to talk to the sandbox."""
-
-    host: str
-    login: str
-    password: str
-    extra: dict[str, str]
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the connection as Airflow reads it from JSON."""
-        return {
-            "conn_type": "kore",
-            "host": self.host,
-            "login": self.login,
-            "password": self.password,
-            "extra": self.extra,
-        }
-
-    def as_export(self) -> str:
-        """Return the shell command that makes it the connection ``kore_default``."""
-        return f"export AIRFLOW_CONN_KORE_DEFAULT={shlex.quote(json.dumps(self.as_dict()))}"
-
-
-def connection_to(url: str, settings: Settings, private_key: str | None = None) -> Connection:
-    """Describe the connection to a sandbox that runs at this URL."""
-    extra: dict[str, str] = {}
-    if settings.algorithm != "HS256":
-        extra["algorithm"] = settings.algorithm
+def connection_to(url: str, settings: Settings, private_key: str | None = None) -> dict[str, Any]:
+    """Return the connection to a sandbox at this URL, as Airflow reads it from JSON."""
+    extra: dict[str, str] = {} if settings.algorithm == "HS256" else {"algorithm": settings.algorithm}
     if private_key:
         extra["private_key"] = private_key
-    return Connection(url, settings.client_id, settings.client_secret, extra)
+    return {
+        "conn_type": "kore",
+        "host": url,
+        "login": settings.client_id,
+        "password": settings.client_secret,
+        "extra": extra,
+    }
+
+
+def export_command(connection: Mapping[str, object]) -> str:
+    """Return the shell command that makes it the connection ``kore_default``."""
+    return f"export AIRFLOW_CONN_KORE_DEFAULT={shlex.quote(json.dumps(connection))}"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on a loopback address; refuse any other, for the sandbox is open to whoever reaches it."""
+    """Listen on a loopback address; refuse any other, for its control API needs no token."""
     if host == "localhost":
         host = "127.0.0.1"
     try:
@@ -78,7 +63,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 class SandboxServer(uvicorn.Server):
-    """A uvicorn server for one account, which tells when it is ready and stops at once when asked to."""
+    """A uvicorn server for one account, which reports when it is ready and stops without delay."""
 
     def __init__(self, account: Account, on_ready: Callable[[], None]) -> None:
         super().__init__(
@@ -98,7 +83,7 @@ class SandboxServer(uvicorn.Server):
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell that the server accepts connections."""
+        """Start, and report that the server accepts connections."""
         await super().startup(sockets)
         self._on_ready()
 

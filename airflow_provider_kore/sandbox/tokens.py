@@ -1,8 +1,8 @@
 """Check the token of a request as Kore does."""
 
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -13,29 +13,9 @@ from airflow_provider_kore.sandbox.settings import Settings
 
 LONGEST_LIFE = 3600  # seconds that exp may be ahead, for a token with a jti
 
-# Time and identity are checked here, against the sandbox's own clock and in Kore's words.
-_ONLY_THE_SIGNATURE: "jwt.types.Options" = {
-    "verify_signature": True,
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-    "verify_aud": False,
-    "verify_iss": False,
-    "verify_sub": False,
-    "verify_jti": False,
-}
 
-
-@dataclass(frozen=True)
-class KeyPair:
-    """An RSA key pair as PEM text."""
-
-    private_key: str
-    public_key: str
-
-
-def generate_key_pair() -> KeyPair:
-    """Make a fresh RSA key pair."""
+def with_key_pair(settings: Settings) -> tuple[Settings, str]:
+    """Make a fresh RSA key pair; return the settings with its public key, and its private key as PEM text."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private_key = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -43,7 +23,7 @@ def generate_key_pair() -> KeyPair:
     public_key = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return KeyPair(private_key.decode(), public_key.decode())
+    return settings.changed({"public_key": public_key.decode()}), private_key.decode()
 
 
 def check_key(settings: Settings) -> None:
@@ -55,12 +35,16 @@ def check_key(settings: Settings) -> None:
         raise ValueError(f"{settings.algorithm} needs another {name}") from error
 
 
-def read_token(token: str, settings: Settings) -> Mapping[str, object]:
-    """Return the claims of a token that this app signed; refuse any other."""
+def read_token(token: str | None, settings: Settings) -> Mapping[str, object]:
+    """Return the claims of a token that this app signed; refuse any other, and more or fewer than one."""
     try:
-        return jwt.decode(token, _key(settings), algorithms=[settings.algorithm], options=_ONLY_THE_SIGNATURE)
-    except jwt.PyJWTError:
+        # only the signature: time and identity are checked against the sandbox's own clock and in Kore's words
+        claims = json.loads(jwt.PyJWS().decode(token or "", _key(settings), [settings.algorithm]))
+    except (jwt.PyJWTError, ValueError):
         raise _invalid_credentials() from None
+    if not isinstance(claims, dict):
+        raise _invalid_credentials()
+    return claims
 
 
 def token_id(claims: Mapping[str, object]) -> str | None:
@@ -69,14 +53,14 @@ def token_id(claims: Mapping[str, object]) -> str | None:
     return identifier if isinstance(identifier, str) and identifier.strip() else None
 
 
-def check_claims(claims: Mapping[str, object], settings: Settings, now: float) -> None:
-    """Refuse claims that Kore refuses; whether the token was used before is not seen here."""
-    if claims.get("appId") != settings.client_id:
-        raise _invalid_credentials()
-    if "iss" in claims:  # the claim of the SDK flow, which is not for the public APIs
-        raise _invalid_credentials()
+def check_claims(claims: Mapping[str, object], settings: Settings, now: float, used_token_ids: Set[str]) -> None:
+    """Refuse claims that Kore refuses, and a token that was used before."""
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject.strip():
+    if (
+        claims.get("appId") != settings.client_id
+        or "iss" in claims  # the claim of the SDK flow, which is not for the public APIs
+        or not (isinstance(subject, str) and subject.strip())
+    ):
         raise _invalid_credentials()
 
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
@@ -87,21 +71,14 @@ def check_claims(claims: Mapping[str, object], settings: Settings, now: float) -
     if "nbf" in claims and _time(claims, "nbf") > now + settings.clock_leeway:
         raise _unverified("jwt not active")
 
-    if token_id(claims) is None:
+    identifier = token_id(claims)
+    if identifier is None:
         if settings.enforce_jti or "jti" in claims or "kore_jti" in claims:
             raise _unverified('"jti" claim is required')
     elif expires - now > LONGEST_LIFE:
         raise _unverified('if "jti" claim "exp" must be <= 1 hour(s)')
-
-
-def refuse_replay() -> RefusedError:
-    """Refuse a token whose id was used before."""
-    return _unverified("possibly a replay")
-
-
-def refuse_missing_token() -> RefusedError:
-    """Refuse a request without exactly one token."""
-    return _invalid_credentials()
+    elif identifier in used_token_ids:
+        raise _unverified("possibly a replay")
 
 
 def _key(settings: Settings) -> str:

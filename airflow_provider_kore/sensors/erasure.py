@@ -2,106 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+from airflow.sdk import BaseOperator, BaseSensorOperator
 
-from airflow_provider_kore.compat import TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.compat import AirflowSkipException, TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_kore.exceptions import Consequence, KoreInputError
+from airflow_provider_kore.options import (
+    Deadline,
+    check_deadline,
+    check_flag,
+    check_literal,
+    check_whole_number,
+    is_rendered_later,
+)
+from airflow_provider_kore.rendering import TextTemplatesMixin
+from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.links import EXTRA_LINKS
-from airflow_provider_kore.user_ids import TakesUserIds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.api.scope import ErasureScope
-    from airflow_provider_kore.erasure.waiting_task import WaitingTask
-    from airflow_provider_kore.reporting.lineage import Lineage
+    from airflow_provider_kore.erasure.requests import WaitRun
 
 
-class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
+class KoreErasureSensor(TextTemplatesMixin, ReportsLineage, BaseSensorOperator):
     """
-    Wait until Kore.ai has erased everybody in one or more erasure requests.
+    Wait until Kore.ai has erased every user of one or more erasure requests.
 
-    It only reads: a retry waits on and never submits anything. It succeeds only if everybody is erased. Before it fails
-    for any other end, it pushes the counts to the XCom ``return_value``, unless it is refused before it calls Kore.ai.
-    All modes look with growing pauses, of which ``poke_interval`` is the longest, and end alike.
+    It only polls: it submits nothing, and a retry polls on. It succeeds only if every user is erased. Users of the
+    operator's output who are in no request count as not erased. The output of a dry run skips it. Verification and
+    receipts belong to the task that erases, which knows the users.
 
-    ``soft_fail`` skips the task when the deadline comes first, and only then: people who are not erased always fail
-    it. ``silent_fail`` and ``never_fail`` would hide that, and are refused. ``exponential_backoff`` and ``max_wait``
-    change nothing, since the pauses grow anyway.
+    Returns a dict: ``requests``, ``user_count``, ``batch_count``, ``bot_ids`` and ``all_bots`` (``[]`` and ``False`` if
+    they are not known), ``deadline`` by option, and ``erased``, ``open`` and ``not_erased``, which add up to
+    ``user_count``. Before the task fails, the same dict is pushed to the XCom ``return_value``, unless it is refused
+    before it calls Kore.ai.
 
-    :param request_id: a request id, a list of them, or what :class:`KoreEraseUserDataOperator` returned, also of a
-        mapped one; templated.
-    :param user_count: how many users the one request has; needed only with a bare request id, whose completeness cannot
-        be checked otherwise. Templated.
-    :param user_ids: the users that the requests are about, in the order in which they were submitted, as the operator
-        takes them; needed only to name them in receipts and to look for them. If they are not as many as the requests
-        have, the task fails at once. Templated.
-    :param bot_ids: the bots; needed only to look for people, with request ids that do not come from the operator.
-        Templated.
-    :param all_bots: whether the requests are about all bots; likewise. Templated.
-    :param approved_by: see :class:`KoreEraseUserDataOperator`, also for the arguments from here on. Templated.
-    :param received_at: when the request to erase came in. Templated.
-    :param regime: ``"gdpr"`` or ``"ccpa"``. Templated.
-    :param export_manifest: what :class:`KoreExportUserDataOperator` returned; stands in the receipt. Without
-        ``user_ids`` its users are compared by their number only. Templated.
-    :param verify: ``"none"``, ``"sample:N"`` or ``"all"``. Templated.
-    :param verify_since: from when on to look for data. A ``timedelta`` counts back from when the looking begins, up to
-        which it looks, since it does not know when the requests were submitted. Templated.
-    :param verify_channel_types: of which channels to look for messages.
-    :param on_not_checkable: ``"fail"`` or ``"warn"``.
-    :param receipt_path: URI of a folder for signed receipts. Templated.
-    :param kore_conn_id: id of the connection; templated.
-    :param deferrable: wait in the triggerer, without a worker slot.
-    :param poke_interval: longest pause between two looks at one request, in seconds or as ``timedelta``.
-    :param timeout: how long to wait, in seconds from the first look.
-    :param mode: ``poke`` or ``reschedule``, if not deferrable.
-    :raises KoreNotErasedError: if somebody is not proven erased.
-    :raises AirflowSensorTimeout: if the deadline comes first.
+    ``soft_fail`` skips the task when ``timeout`` comes first, and only then: users who are not erased always fail it,
+    and so does a statutory deadline that has passed. ``silent_fail`` and ``never_fail`` would hide that, and are
+    refused. ``exponential_backoff`` and ``max_wait`` change nothing, since the pauses grow anyway.
+
+    :param request_id: a request id, a list of them, or the output of :class:`KoreEraseUserDataOperator`, also of a
+        mapped one. Templated.
+    :param user_count: the number of users of one bare request id; without it the sensor cannot tell whether Kore.ai's
+        answer is complete. Templated.
+    :param deadline: a :class:`~airflow_provider_kore.options.Deadline`: when the request came in, and the law. The days
+        left are logged and returned, and the wait ends with the last day. Templated.
+    :param kore_conn_id: id of the connection. Templated. Default: ``"kore_default"``.
+    :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
+    :param poke_interval: longest pause between two polls of one request, in seconds or as ``timedelta``. Default: 30.
+    :param timeout: how long to wait, in seconds from the first poll. Default: ``[sensors] default_timeout``.
+    :param mode: ``"poke"`` (default) or ``"reschedule"``, if not deferrable.
+    :param soft_fail: skip the task when ``timeout`` comes first. Default: ``False``.
+    :raises KoreInputError: if an argument is refused.
+    :raises KoreNotErasedError: if a user is not proven erased.
+    :raises AirflowSensorTimeout: if ``timeout`` or the deadline is over before Kore.ai is done.
     """
 
-    template_fields: Sequence[str] = (
-        "request_id",
-        "user_count",
-        "user_ids",
-        "bot_ids",
-        "all_bots",
-        "approved_by",
-        "received_at",
-        "regime",
-        "export_manifest",
-        "verify",
-        "verify_since",
-        "receipt_path",
-        "kore_conn_id",
-    )
+    template_fields: Sequence[str] = ("request_id", "user_count", "deadline", "kore_conn_id")
     ui_color = "#e8f0e4"
     operator_extra_links = EXTRA_LINKS
-
-    told: tuple[Mapping[str, object], str, ErasureScope] | None = None
-    """What the task ended with, for OpenLineage: what it returned, the base URL and the bots."""
 
     def __init__(
         self,
         *,
         request_id: object,
         user_count: int | str | None = None,
-        user_ids: object = None,
-        bot_ids: object = None,
-        all_bots: bool | str = False,
-        approved_by: object = None,
-        received_at: object = None,
-        regime: str | None = None,
-        export_manifest: object = None,
-        verify: str = "none",
-        verify_since: object = None,
-        verify_channel_types: Sequence[str] = ("rtm",),
-        on_not_checkable: Literal["fail", "warn"] = "fail",
-        receipt_path: str | None = None,
+        deadline: Deadline | str | None = None,
         kore_conn_id: str = "kore_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: float | timedelta = 30.0,
@@ -110,37 +83,23 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         if self.silent_fail or self.never_fail:
             raise KoreInputError(
-                "silent_fail and never_fail would hide that people are not erased.",
-                remedy="Leave them out; passing faults are waited out, and soft_fail skips at the deadline only.",
+                "silent_fail and never_fail would hide that users are not erased.",
+                remedy="Leave them out; passing faults are waited out, and soft_fail skips at the timeout only.",
             )
+        try:
+            check_deadline(deadline, rendered=False)
+            _check_literals(request_id, user_count)
+        except KoreInputError as error:  # in a mapped task it is raised while the task runs
+            raise error.with_consequence(Consequence.ONLY_WAITS) from None
         self.request_id = request_id
-        self.user_count = user_count
-        self.user_ids = user_ids
-        self.bot_ids = bot_ids
-        self.all_bots = all_bots
-        self.approved_by = approved_by
-        self.received_at = received_at
-        self.regime = regime
-        self.export_manifest = export_manifest
-        self.verify = verify
-        self.verify_since = verify_since
-        self.verify_channel_types = verify_channel_types
-        self.on_not_checkable = on_not_checkable
-        self.receipt_path = receipt_path
-        # Noted before templates are rendered: one that renders to nothing must not take away what it stands for.
-        told = {"approved_by": approved_by, "export_manifest": export_manifest, "receipt_path": receipt_path}
-        self.given = frozenset(name for name, value in told.items() if value is not None)
+        self.user_count: object = user_count
+        self.deadline: object = deadline
         self.kore_conn_id = kore_conn_id
-        self.deferrable = deferrable
+        self.deferrable = check_flag("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, object]:
-        """Look once; then wait in the way that was asked for."""
-        return self._waiting(context).start()
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once: done when everybody is erased, an exception when somebody is not."""
-        output = self._waiting(context).poke()
-        return PokeReturnValue(is_done=output is not None, xcom_value=output)
+        """Poll, and wait until Kore.ai is done."""
+        return self._run(context).start()
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
         """
@@ -148,9 +107,7 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
 
         :param event: what its trigger fired.
         """
-        from airflow_provider_kore.erasure.waiting_task import resume_waiting
-
-        return resume_waiting(self, context, event)
+        return self._run(context, resumes=True).resume(event)
 
     def resume_execution(
         self,
@@ -166,18 +123,24 @@ class KoreErasureSensor(TakesUserIds, BaseSensorOperator):
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            return self._waiting(context).miss_deadline()
+            return self._run(context, resumes=True).resume_late()
         except TaskDeferralError:
-            return self._waiting(context).break_off()
+            return self._run(context, resumes=True).resume_without_trigger()
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:
-        """Tell OpenLineage host, bots and counts, and no person."""
-        from airflow_provider_kore.reporting.lineage import openlineage_facets
+    def _run(self, context: Context, *, resumes: bool = False) -> WaitRun:
+        from airflow_provider_kore.erasure.requests import WaitRun  # not needed to read a DAG
 
-        del task_instance  # the task itself knows more
-        return None if self.told is None else openlineage_facets(*self.told)
+        return WaitRun(self, context, resumes=resumes)
 
-    def _waiting(self, context: Context) -> WaitingTask:
-        from airflow_provider_kore.erasure.waiting_task import WaitingTask  # what waits is not needed to read a DAG
 
-        return WaitingTask(self, context)
+def _check_literals(request_id: object, user_count: object) -> None:
+    if user_count is not None:
+        check_literal(partial(check_whole_number, "user_count"), user_count)
+    if is_rendered_later(request_id) or is_rendered_later(user_count):
+        return
+    if isinstance(request_id, list | tuple) and any(map(is_rendered_later, request_id)):
+        return
+    from airflow_provider_kore.erasure.requests import read_requests  # hardly ever a literal
+
+    with suppress(AirflowSkipException):  # the output of a dry run
+        read_requests(request_id, user_count)

@@ -8,23 +8,24 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch, RequestOutcome
-from airflow_provider_kore.erasure.waiting import ErasureEvent, failure_to_json, log_progress, waiting_broke_off
 from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.resumption import failure_to_json
+from airflow_provider_kore.triggers.event import ErasureEvent, log_progress, waiting_broke_off
 
 
 class KoreErasureTrigger(BaseTrigger):
     """
-    Look at erasure requests until Kore.ai is done with all, or the deadline comes, and then fire once.
+    Poll erasure requests until Kore.ai is done with all, or the deadline comes, and then fire once.
 
-    It only reads, so that a restart of the triggerer, which begins it anew, submits nothing and loses nothing. All that
-    it is made of rests in Airflow's database, so there is no user id in it.
+    It only reads: a restart of the triggerer, which starts it anew, submits nothing and loses nothing. Its arguments
+    rest in Airflow's database, so there is no user id among them.
 
     :param requests: a pair for each request: its id, and its number of users or ``None``.
     :param kore_conn_id: id of the connection.
-    :param started: when the waiting began, in seconds since the epoch; the pauses grow with the time since.
+    :param started: when the attempt started, in seconds since the epoch; the pauses grow with the time since.
     :param deadline: when it ends, in seconds since the epoch: wall-clock time, since it crosses processes.
-    :param poll_interval: longest pause between two looks at one request, in seconds.
-    :param first_look: when to look first, in seconds since the epoch; at once if left out.
+    :param poll_interval: longest pause between two polls of a request, in seconds.
+    :param first_poll: when to poll first, in seconds since the epoch; default: at once.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class KoreErasureTrigger(BaseTrigger):
         started: float,
         deadline: float,
         poll_interval: float,
-        first_look: float | None = None,
+        first_poll: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.requests = requests
@@ -42,10 +43,10 @@ class KoreErasureTrigger(BaseTrigger):
         self.started = started
         self.deadline = deadline
         self.poll_interval = poll_interval
-        self.first_look = first_look
+        self.first_poll = first_poll
 
     def serialize(self) -> tuple[str, dict[str, object]]:
-        """Give class path and arguments, all of them primitives."""
+        """Return class path and arguments, all of them primitives."""
         return (
             "airflow_provider_kore.triggers.erasure.KoreErasureTrigger",
             {
@@ -54,12 +55,12 @@ class KoreErasureTrigger(BaseTrigger):
                 "started": self.started,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
-                "first_look": self.first_look,
+                "first_poll": self.first_poll,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire one event, with what became of each request and what kept the trigger from waiting on, if anything."""
+        """Fire one event, with the outcome of each request and what ended the wait early, if anything."""
         from airflow_provider_kore.hooks.kore import KoreHook
 
         requests = [AcceptedErasure(str(request_id), _count(count)) for request_id, count in self.requests]
@@ -77,10 +78,10 @@ class KoreErasureTrigger(BaseTrigger):
                     report=log_progress,
                 )
                 schedule = PollSchedule(longest=self.poll_interval)
-                await client.run(watch.wait(schedule, self.deadline, self.first_look))
+                await client.run(watch.wait(schedule, self.deadline, self.first_poll))
         except KoreError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001 # a trigger that crashes tells its task nothing of what it has seen
+        except Exception as error:  # noqa: BLE001 # a trigger that crashes would lose the outcomes that it has
             failure = waiting_broke_off(error)
         outcomes = watch.outcomes if watch is not None else [RequestOutcome.unseen(request) for request in requests]
         event: ErasureEvent = {

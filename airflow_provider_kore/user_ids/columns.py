@@ -1,43 +1,39 @@
-"""Find user ids in the columns of a table."""
+"""The columns of a table that hold user ids."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
-from airflow_provider_kore.api.users import CHANNEL_KEYS
-from airflow_provider_kore.user_ids.text_lines import FaultMaker
+from airflow_provider_kore.api.users import CHANNEL_KEYS, ChannelUserId
 
 
-class Columns:
+class ListError(Exception):
     """
-    Find the user id in a row.
+    A list of users cannot be read. Whoever knows where the list is from makes a KoreInputError of it.
+
+    :param reason: what is wrong, without any content.
+    :param remedy: what to do, if there is more to say than that the list must be corrected.
+    """
+
+    def __init__(self, reason: str, remedy: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+def find_columns(names: Sequence[object], column: str | None) -> Callable[[Sequence[object]], object]:
+    """
+    Find the columns of the user ids, and return what picks the user id from a row.
 
     :param names: the header of the table.
     :param column: the one that holds the user id; ``None`` for the two of a channel id with a channel user id.
-    :param fault: makes the error if the header has them not at all or repeatedly, or a row has other fields.
+    :raises ListError: if the header does not have each of them once.
     """
-
-    def __init__(self, names: Sequence[object], column: str | None, fault: FaultMaker) -> None:
-        self._count = len(names)
-        self._fault = fault
-        wanted = wanted_columns(column)
-        if not has_columns(names, column):
-            raise fault(f"there must be one column {' and one '.join(wanted)}", "Name the column of the user ids.")
-        self.positions = tuple(names.index(name) for name in wanted)
-
-    def pick(self, row: Sequence[object], place: str) -> object:
-        """Give the user id of a row; ``place`` says where the row is."""
-        if len(row) != self._count:
-            raise self._fault(f"{place} has {len(row)} fields and not {self._count}")
-        values = [row[position] for position in self.positions]
-        return values[0] if len(values) == 1 else dict(zip(sorted(CHANNEL_KEYS), values, strict=True))
-
-
-def wanted_columns(column: str | None) -> list[str]:
-    """Name the columns that hold the user ids."""
-    return sorted(CHANNEL_KEYS) if column is None else [column]
-
-
-def has_columns(names: Sequence[object], column: str | None) -> bool:
-    """Whether a header has the columns of the user ids, each once."""
-    return all(list(names).count(name) == 1 for name in wanted_columns(column))
+    wanted = CHANNEL_KEYS if column is None else (column,)
+    if any(list(names).count(name) != 1 for name in wanted):
+        raise ListError(f"there must be one column {' and one '.join(wanted)}", "Name the column of the user ids.")
+    if column is not None:
+        return itemgetter(names.index(column))
+    channel_id, channel_user_id = map(names.index, CHANNEL_KEYS)
+    return lambda row: ChannelUserId(row[channel_id], row[channel_user_id])  # type: ignore[arg-type] # checked later

@@ -1,4 +1,4 @@
-"""How programs learn the digests of people: by the key from the environment, and ids from a stream."""
+"""The digests of users whose ids come from a stream, by the key from the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import IO
 from airflow_provider_kore.api.account import secret_text
 from airflow_provider_kore.api.users import check_user_id, digest
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.user_ids.text_lines import parse_json, read_user_lines
+from airflow_provider_kore.user_ids.columns import ListError
+from airflow_provider_kore.user_ids.text_forms import parse_json, read_text
 
 DIGEST_KEY_VARIABLE = "KORE_DIGEST_KEY"
 
@@ -50,13 +51,12 @@ def read_digests(file: IO[bytes], key: str) -> Iterator[str]:
     :param key: of the digests.
     :raises KoreInputError: at the first line that is no user id, naming its number alone.
     """
-    for number, line in read_user_lines(file, _fault):
-        try:
-            value = parse_json(line) if line.startswith("{") else line
-        except ValueError:
-            raise _fault(f"line {number} is not JSON, or repeats a key") from None
-        yield digest(check_user_id(value, f"line {number}"), key)
-
-
-def _fault(reason: str, remedy: str = "Correct the list.", /) -> KoreInputError:
-    return KoreInputError(f"The user ids on standard input cannot be read: {reason}.", remedy=remedy)
+    try:
+        for place, line in read_text(file):
+            value = parse_json(line, place) if line.startswith("{") else line
+            yield digest(check_user_id(value, place), key)
+    except ListError as error:
+        raise KoreInputError(
+            f"The user ids on standard input cannot be read: {error.reason}.",
+            remedy=error.remedy or "Correct the list.",
+        ) from None

@@ -9,28 +9,21 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.storage.errors import describe_storage_error
+from airflow_provider_kore.user_ids.columns import ListError
 from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 from airflow_provider_kore.user_ids.table_forms import read_excel, read_parquet
-from airflow_provider_kore.user_ids.text_forms import (
-    Placed,
-    read_csv,
-    read_json,
-    read_json_lines,
-    read_text,
-    read_tsv,
-)
-from airflow_provider_kore.user_ids.text_lines import FaultMaker
+from airflow_provider_kore.user_ids.text_forms import Placed, read_csv, read_json, read_json_lines, read_text, read_tsv
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from airflow.sdk import ObjectStoragePath
 
-Reader = Callable[[IO[bytes], "str | None", FaultMaker], Placed]
+Reader = Callable[[IO[bytes], "str | None"], Placed]
 
 TEXT_FORMS: dict[str, Reader] = {
     ".txt": read_text,
@@ -43,6 +36,9 @@ TEXT_FORMS: dict[str, Reader] = {
 """By the end of a file's name; each may end in ``.gz`` besides."""
 
 TABLE_FORMS: dict[str, Reader] = {".parquet": read_parquet, ".xlsx": read_excel}
+
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
+"""How the URI of a file begins."""
 
 BLOCK = 4 * 1024 * 1024
 """Bytes of one request to an object store, whose own sizes are up to 50 MB."""
@@ -93,55 +89,48 @@ class FileUserIds(UserIdSource):
             place in the file, never its content.
         """
         check_texts(self)
-        form = form_of(self.uri)
+        reader, is_packed = _reader_of(self.uri)
         place = ""
         try:
-            with closing(_open(self.uri)) as file:
-                content = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if form.packed else file)
-                for place, value in form.read(content, self.column, _fault):
+            with closing(io.BufferedReader(_StoredFile(self.uri))) as file:
+                content = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if is_packed else file)
+                for place, value in reader(content, self.column):
                     yield check_user_id(value, place)
         except KoreInputError:
             raise
+        except ListError as error:
+            raise _refuse(error.reason, error.remedy) from None
         except _StorageError as error:
             raise _unreadable(describe_storage_error(error.of_storage) + _after(place)) from None
         except EOFError:
             raise _unreadable(f"it is not a whole gzip file{_after(place)}") from None
         except (gzip.BadGzipFile, zlib.error):
-            raise _fault(f"it is not a whole gzip file{_after(place)}") from None
+            raise _refuse(f"it is not a whole gzip file{_after(place)}") from None
         except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
-            raise _fault(f"it is not what its name says it is ({type(error).__name__}){_after(place)}") from None
+            raise _refuse(f"it is not what its name says it is ({type(error).__name__}){_after(place)}") from None
 
 
 def _after(place: str) -> str:
     return f", after {place}" if place else ""
 
 
-class Form(NamedTuple):
-    """How a file is read."""
-
-    read: Reader
-    packed: bool
-
-
-def form_of(uri: object) -> Form:
+def _reader_of(uri: str) -> tuple[Reader, bool]:
     """
-    Tell the form of a file by the end of its name; a query string or a fragment is no part of the name.
+    Find the reader of a file by the end of its name, and whether it is packed.
 
-    :raises KoreInputError: if there is no such form.
+    A query string or a fragment is no part of the name.
     """
-    if not isinstance(uri, str):
-        raise _fault(f"its URI is of type {type(uri).__name__}", "Pass the URI as text.")
     name = PurePosixPath(re.split(r"[?#]", uri.rpartition("/")[2])[0].lower())
-    packed = name.suffix == ".gz"
-    suffix = (name.with_suffix("") if packed else name).suffix
-    reader = TEXT_FORMS.get(suffix) or (None if packed else TABLE_FORMS.get(suffix))
+    is_packed = name.suffix == ".gz"
+    suffix = (name.with_suffix("") if is_packed else name).suffix
+    reader = TEXT_FORMS.get(suffix) or (None if is_packed else TABLE_FORMS.get(suffix))
     if reader is None:
-        ends = f"ends in {suffix}{'.gz' if packed else ''}" if suffix or packed else "has no end that tells its form"
-        raise _fault(
-            f"its name {ends}, and what is in it is not known",
+        end = suffix + (".gz" if is_packed else "")
+        raise _refuse(
+            f"its name {f'ends in {end}' if end else 'has no end that tells its form'}, and what is in it is not known",
             f"Name it by its form: {', '.join(TEXT_FORMS)}, each also with .gz; or {', '.join(TABLE_FORMS)}.",
         )
-    return Form(reader, packed)
+    return reader, is_packed
 
 
 class _StorageError(Exception):
@@ -153,7 +142,11 @@ class _StorageError(Exception):
 
 
 class _StoredFile(io.RawIOBase):
-    """A file of any file system, which may know no more than how to read, and to seek if it can."""
+    """
+    A file of any file system, which may be able to do no more than to read, and to seek if it can.
+
+    Files of object stores have no readline() with a size, and their read() may give less than it was asked for.
+    """
 
     def __init__(self, uri: str) -> None:
         from airflow.sdk import ObjectStoragePath
@@ -192,11 +185,6 @@ class _StoredFile(io.RawIOBase):
             self._file.close()
 
 
-def _open(uri: str) -> io.BufferedReader:
-    # Files of object stores have no readline() with a size, and their read() may give less than it was asked for.
-    return io.BufferedReader(_StoredFile(uri))
-
-
 _VERSION = re.compile(r"\?versionId=[^/]+|#\d+", re.IGNORECASE)
 """How object stores name one version of an object: S3 and Azure in a query string, GCS in a fragment."""
 
@@ -209,8 +197,10 @@ def _file_system(path: ObjectStoragePath) -> Any:  # noqa: ANN401 # fsspec has n
     return files
 
 
-def _fault(reason: str, remedy: str = "Check its URI and its form.", /) -> KoreInputError:
-    return KoreInputError(f"The file of user ids cannot be read: {reason}.", remedy=remedy)
+def _refuse(reason: str, remedy: str | None = None) -> KoreInputError:
+    return KoreInputError(
+        f"The file of user ids cannot be read: {reason}.", remedy=remedy or "Check its URI and its form."
+    )
 
 
 def _unreadable(reason: str) -> KoreSourceError:

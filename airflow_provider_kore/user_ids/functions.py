@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
+from typing import cast
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
+from airflow_provider_kore.user_ids.files import URI, FileUserIds
 from airflow_provider_kore.user_ids.source import UserIdSource
 
 
 class CallableUserIds(UserIdSource):
     """
-    Read user ids from what a function returns, which is called without arguments while the task runs.
+    Read user ids from what a function returns, which is called without arguments each time they are read.
 
-    :param function: returns an iterable of user ids, in an order that is the same each time.
+    :param function: returns an iterable of user ids, in an order that is the same each time, the URI of a file, or a
+        source of user ids, whose fields are not templated here.
     """
 
-    def __init__(self, function: Callable[[], Iterable[object]]) -> None:
+    def __init__(self, function: Callable[[], object]) -> None:
         self.function = function
 
     def __repr__(self) -> str:
@@ -30,7 +34,13 @@ class CallableUserIds(UserIdSource):
             cannot be iterated.
         """
         try:
-            yield from self._returned()
+            returned = self.function()
+            if isinstance(returned, str) and URI.match(returned):
+                returned = FileUserIds(returned)
+            if isinstance(returned, UserIdSource):
+                yield from returned.read()
+            else:
+                yield from _check_iterable(returned)
         except KoreInputError:
             raise
         except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
@@ -39,34 +49,25 @@ class CallableUserIds(UserIdSource):
                 remedy="Find out why by calling it yourself: its text is withheld, since it may show people's ids.",
             ) from None
 
-    def _returned(self) -> Iterator[object]:
-        returned = self.function()
-        if remedy := _no_list(returned):
-            raise KoreInputError(
-                f"The function for user ids returned a value of type {type(returned).__name__}.", remedy=remedy
-            )
-        yield from returned
+
+_REMEDIES = {
+    ("columns", "column_names"): "Let it return one column as a list of texts, such as "
+    'frame["email"].astype(str).tolist() of pandas or frame["email"].cast(str).to_list() of polars. Read the table '
+    "with this column as text (dtype=str): a number has lost what the id was.",
+    ("tolist", "to_list", "to_pylist"): "Let it return a list of texts, such as series.astype(str).tolist() of pandas "
+    "or numpy, or series.cast(str).to_list() of polars.",
+    ("read", "readline"): "Return the URI of the file instead, which is then read and checked by its form, or "
+    "FileUserIds.",
+}
+"""By attributes of what is no list of user ids, or of which an iteration gives something else."""
 
 
-def _no_list(returned: object) -> str | None:
-    """Say what to return instead of what is no list of user ids, or of which iteration gives something else."""
-    if hasattr(returned, "columns") or hasattr(returned, "column_names"):
-        return _OF_A_TABLE
-    if any(hasattr(returned, name) for name in ("tolist", "to_list", "to_pylist")):
-        return _OF_AN_ARRAY
-    if hasattr(returned, "read") or hasattr(returned, "readline"):
-        return "Pass FileUserIds with the URI of the file instead of the function, which reads and checks its form."
+def _check_iterable(returned: object) -> Iterable[object]:
+    remedy = next((text for names, text in _REMEDIES.items() if any(map(partial(hasattr, returned), names))), None)
     if isinstance(returned, str | bytes | bytearray | Mapping | Set) or not isinstance(returned, Iterable):
-        return "Let it return a list of user ids, or yield them."
-    return None
-
-
-_OF_A_TABLE = (
-    'Let it return one column as a list of texts, such as frame["email"].astype(str).tolist() of pandas or '
-    'frame["email"].cast(str).to_list() of polars. Read the table with this column as text (dtype=str): a number has '
-    "lost what the id was."
-)
-_OF_AN_ARRAY = (
-    "Let it return a list of texts, such as series.astype(str).tolist() of pandas or numpy, or "
-    "series.cast(str).to_list() of polars."
-)
+        remedy = remedy or "Let it return a list of user ids, or yield them."
+    if remedy is None:
+        return cast("Iterable[object]", returned)
+    raise KoreInputError(
+        f"The function for user ids returned a value of type {type(returned).__name__}.", remedy=remedy
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Self
 
-# Airflow looks for XComs in its own kinds of references only, and has no public name for their base.
+# Airflow finds XComs in its own kinds of references only, and has no public name for their base.
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from airflow_provider_kore.exceptions import KoreInputError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class UserIdSource(ResolveMixin, ABC):
     """
-    Something that user ids can be read from. Its ``repr`` is shown by Airflow, and names nobody.
+    Something that user ids can be read from. Airflow shows its ``repr``, which contains no user id.
 
     Airflow treats a source as it treats an XCom: a task with a source runs after the tasks whose XComs the source
     refers to, and reads a rendered copy, so that tasks and mapped instances can share a source.
@@ -32,7 +32,7 @@ class UserIdSource(ResolveMixin, ABC):
 
     @abstractmethod
     def read(self) -> Iterator[object]:
-        """Read the user ids, in an order that is the same each time; who reads them checks each."""
+        """Read the user ids, in an order that is the same each time; the caller checks each."""
 
     def iter_references(self) -> Iterable[tuple[Operator, str]]:
         """List the tasks and the keys of the XComs in this source; Airflow calls this to order the tasks."""
@@ -60,11 +60,11 @@ def check_texts(source: UserIdSource) -> None:
     """
     Refuse a source whose fields are not text.
 
-    :raises KoreInputError: if a field that is not ``None`` is not text.
+    :raises KoreInputError: if a field is not text; only ``column`` may be ``None``.
     """
     for name in source.template_fields:
         value = getattr(source, name)
-        if value is not None and not isinstance(value, str):
+        if not isinstance(value, str) and (name, value) != ("column", None):
             raise KoreInputError(
                 f"{name} of {type(source).__name__} must be text, and is of type {type(value).__name__}.",
                 remedy=f"Correct {name}, or what the task returns that it refers to.",

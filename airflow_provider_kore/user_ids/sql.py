@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids.columns import Columns
+from airflow_provider_kore.user_ids.columns import ListError, find_columns
 from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
 
 ROWS_AT_ONCE = 1000
@@ -21,7 +21,7 @@ class SqlUserIds(UserIdSource):
     Read user ids by a query, of which Airflow stores the text and none of the ids.
 
     Rows are fetched in batches, from a cursor at the server where the database has such. The order must be the same
-    each time, or a retry cannot go on where the try before it ended: end the query with ``ORDER BY``.
+    each time, or a retry cannot resume where the attempt before it ended: end the query with ``ORDER BY``.
 
     :param conn_id: an Airflow connection to a database whose hook is a ``DbApiHook``. Templated.
     :param sql: the query, which the database gets as it is written: ``%`` needs no doubling. Templated; put no person's
@@ -55,10 +55,12 @@ class SqlUserIds(UserIdSource):
                 yield row
         except KoreInputError:
             raise
+        except ListError as error:
+            raise _refuse(error.reason) from None
         except Exception as error:  # noqa: BLE001 # each database has exceptions of its own
             cause = f"{_cause_of(error)} after row {number}"
             if _is_refusal(error):
-                raise self._fault(
+                raise _refuse(
                     cause,
                     remedy="Correct the query, or the rights of the connection's user, and clear the task. Run the "
                     "query by itself to see the database's own text: it is withheld, since it may show people's ids.",
@@ -73,7 +75,7 @@ class SqlUserIds(UserIdSource):
 
         hook: Any = BaseHook.get_hook(self.conn_id)
         if not hasattr(hook, "get_sqlalchemy_engine"):
-            raise self._fault(f"the connection {self.conn_id} is not one to an SQL database")
+            raise _refuse(f"the connection {self.conn_id} is not one to an SQL database")
         engine = hook.get_sqlalchemy_engine()
         try:
             with engine.connect() as connection:
@@ -83,15 +85,9 @@ class SqlUserIds(UserIdSource):
                 names = list(result.keys())
                 # A lone column is the one that is meant; of a file it could be a header that is missing.
                 column = names[0] if len(names) == 1 and self.column is None else self.column
-                columns = Columns(names, column, self._fault)
-                for number, row in enumerate(result, start=1):
-                    yield columns.pick(row, f"row {number}")
+                yield from map(find_columns(names, column), result)
         finally:
             engine.dispose()
-
-    @staticmethod
-    def _fault(reason: str, remedy: str = "Check the connection and the query.") -> KoreInputError:
-        return KoreInputError(f"The user ids cannot be queried: {reason}.", remedy=remedy)
 
 
 def _is_refusal(error: Exception) -> bool:
@@ -125,3 +121,7 @@ def _cause_of(error: Exception) -> str:
     if original is not None and type(original).__name__ != type(error).__name__:
         details.insert(0, type(original).__name__)
     return type(error).__name__ + (f" ({', '.join(details)})" if details else "")
+
+
+def _refuse(reason: str, remedy: str = "Check the connection and the query.") -> KoreInputError:
+    return KoreInputError(f"The user ids cannot be queried: {reason}.", remedy=remedy)

@@ -1,190 +1,221 @@
-"""Read user ids from text: plain, CSV, TSV, JSON Lines and JSON, each value with its place."""
+"""
+Read user ids from text: plain, CSV, TSV, JSON Lines and JSON.
+
+Each reader gets a file and the column of the user ids, and gives values that should be user ids, each with its place.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
+import json
+import re
 from collections.abc import Iterator
-from itertools import chain
-from typing import IO
+from functools import partial
+from itertools import chain, islice
+from typing import IO, NoReturn
 
-from airflow_provider_kore.user_ids.columns import Columns, has_columns
-from airflow_provider_kore.user_ids.text_lines import (
-    AS_UTF8,
-    JSON_DECODER,
-    LONGEST,
-    FaultMaker,
-    decoded,
-    parse_json,
-    read_lines,
-    read_user_lines,
-    text_fault,
-)
+from airflow_provider_kore.user_ids.column_names import is_header
+from airflow_provider_kore.user_ids.columns import ListError, find_columns
 
 Placed = Iterator[tuple[str, object]]
-"""Values that should be user ids, each with its place in the file."""
+
+LONGEST = 1024 * 1024
+"""Characters of a line or of a JSON value: what is longer is no line with a user id, and must not fill the memory."""
+
+CHUNK = 64 * 1024
 
 
-def read_text(file: IO[bytes], column: str | None, fault: FaultMaker) -> Placed:
+def read_text(file: IO[bytes], column: str | None = None) -> Iterator[tuple[str, str]]:
     """Read one user id a line."""
     if column is not None:
-        raise fault("it is plain text by its name, which has no columns", "Leave out column, or name the file .csv.")
-    for number, line in read_user_lines(file, fault):
+        raise ListError(
+            "it is plain text by its name, which has no columns", "Leave out column, or name the file .csv."
+        )
+    lines = read_lines(file)
+    first = list(islice(lines, 2))
+    if first and is_header(first[0], first[1] if len(first) > 1 else None):
+        raise ListError(
+            "line 1 is the name of a column and no user id",
+            "Give the file a name that ends in .csv, and name the column; or take the line away.",
+        )
+    for number, line in enumerate(chain(first, lines), start=1):
         yield f"line {number}", line
 
 
-def read_csv(file: IO[bytes], column: str | None, fault: FaultMaker) -> Placed:
+def read_csv(file: IO[bytes], column: str | None) -> Placed:
     """
     Read a column of CSV with a header, whose fields are separated by commas, or by semicolons or tabs as Excel does.
 
     A line ``sep=;`` above the header, which Excel writes and reads, names the separator.
     """
-    lines = read_lines(file, fault)
+    lines = read_lines(file)
     first, above = next(lines, ""), 0
     if len(first) == len("sep=;") and first.lower().startswith("sep="):
         delimiter, above = first[-1], 1
-        if delimiter not in _DELIMITERS:
-            raise fault("line 1 names a separator that is no comma, semicolon, tab or pipe")
+        if delimiter not in ",;\t|":
+            raise ListError("line 1 names a separator that is no comma, semicolon, tab or pipe")
         first = next(lines, "")
     else:
-        delimiter = next((each for each in ",;\t" if _header_has(first, each, column)), ",")
-    yield from _read_rows(chain([first], lines), delimiter, column, fault, above)
+        delimiter = next((each for each in ",;\t" if _separates(each, first, column)), ",")
+    return _read_table(chain([first], lines), delimiter, column, above)
 
 
-def read_tsv(file: IO[bytes], column: str | None, fault: FaultMaker) -> Placed:
+def read_tsv(file: IO[bytes], column: str | None) -> Placed:
     """Read a column of a table with a header, whose fields are separated by tabs."""
-    return _read_rows(read_lines(file, fault), "\t", column, fault)
+    return _read_table(read_lines(file), "\t", column)
 
 
-_DELIMITERS = ",;\t|"
-
-
-def _header_has(header: str, delimiter: str, column: str | None) -> bool:
+def _separates(delimiter: str, header: str, column: str | None) -> bool:
     try:
-        return has_columns(next(csv.reader([header], delimiter=delimiter, strict=True), []), column)
-    except csv.Error:
+        find_columns(next(csv.reader([header], delimiter=delimiter, strict=True), []), column)
+    except (csv.Error, ListError):
         return False
+    return True
 
 
-def _read_rows(lines: Iterator[str], delimiter: str, column: str | None, fault: FaultMaker, above: int = 0) -> Placed:
+def _read_table(lines: Iterator[str], delimiter: str, column: str | None, above: int = 0) -> Placed:
     rows = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
     try:
-        columns = Columns(next(rows, []), column, fault)
+        header = next(rows, [])
+        pick = find_columns(header, column)
         for row in rows:
             place = f"line {rows.line_num + above}"
-            yield place, columns.pick(row, place)
+            if len(row) != len(header):
+                raise ListError(f"{place} has {len(row)} fields and not {len(header)}")
+            yield place, pick(row)
     except csv.Error:
-        raise fault(f"line {rows.line_num + above} is not CSV, or is not separated as its header is") from None
+        raise ListError(f"line {rows.line_num + above} is not CSV, or is not separated as its header is") from None
 
 
-def read_json_lines(file: IO[bytes], column: str | None, fault: FaultMaker) -> Placed:
+def read_json_lines(file: IO[bytes], column: str | None) -> Placed:
     """Read a JSON value a line: a user id by itself, or an object with a key that holds it."""
-    for number, line in enumerate(read_lines(file, fault), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         place = f"line {number}"
-        try:
-            value = parse_json(line)
-        except ValueError:
-            raise fault(f"{place} is not JSON, or repeats a key") from None
-        yield place, _under(column, value, place, fault)
+        yield place, _under(column, parse_json(line, place), place)
 
 
-def read_json(file: IO[bytes], column: str | None, fault: FaultMaker) -> Placed:
+def read_json(file: IO[bytes], column: str | None) -> Placed:
     """Read a JSON array, value by value: user ids by themselves, or objects with a key that holds the user id."""
-    for number, value in enumerate(_read_array(file, fault), start=1):
+    for number, value in enumerate(_read_array(file), start=1):
         place = f"item {number}"
-        yield place, _under(column, value, place, fault)
+        yield place, _under(column, value, place)
 
 
-def _under(column: str | None, value: object, place: str, fault: FaultMaker) -> object:
+def _under(column: str | None, value: object, place: str) -> object:
     if column is None:
         return value
     if not isinstance(value, dict) or column not in value:
-        raise fault(f"{place} has no key {column}")
+        raise ListError(f"{place} has no key {column}")
     return value[column]
 
 
-def _read_array(file: IO[bytes], fault: FaultMaker) -> Iterator[object]:
-    text = _Buffer(decoded(file), fault)
-    opening = text.next_character()
-    if opening == "":
-        return
-    if opening != "[":
-        raise fault(
-            "it is no JSON array",
-            "Let it hold an array of user ids, or of objects with a key that column names. A file with a JSON value a "
-            "line has a name that ends in .jsonl.",
-        )
-    text.skip(1)
-    if text.next_character() != "]":
-        while True:
-            yield text.next_value()
-            following = text.next_character()
-            if following != ",":
-                break
-            text.skip(1)
-    if text.next_character() != "]":
-        raise text.not_json()
-    text.skip(1)
-    if text.next_character() != "":
-        raise fault("there is more after the end of its JSON array")
+def _read_array(file: IO[bytes]) -> Iterator[object]:
+    """Read the values of a JSON array, of which never much more than one is in memory."""
+    text = _decode(file)
+    rest, at, count = "", 0, 0
+    punctuation, value_may_follow = "[", False
+    while chunk := text.read(CHUNK):
+        if problem := _encoding_problem(chunk):
+            raise ListError(f"what comes after item {count} {problem}", _AS_UTF8)
+        rest, at = rest[at:] + chunk, 0
+        while found := _NO_SPACE.search(rest, at):
+            at = found.start()
+            if found[0] in punctuation:
+                punctuation, value_may_follow = _AFTER[found[0]]
+                at += 1
+            elif value_may_follow:
+                try:
+                    value, at = _JSON.raw_decode(rest, at)
+                except RecursionError:
+                    raise _not_json(count) from None
+                except ValueError:  # its end may follow
+                    if len(rest) - at > LONGEST:
+                        problem = f"item {count + 1} is longer than {LONGEST} characters, or not JSON"
+                        raise ListError(problem) from None
+                    break
+                count += 1
+                yield value
+                punctuation, value_may_follow = ",]", False
+            elif punctuation == "[":
+                raise ListError(
+                    "it is no JSON array",
+                    "Let it hold an array of user ids, or of objects with a key that column names. A file with a JSON "
+                    "value a line has a name that ends in .jsonl.",
+                )
+            else:
+                raise _not_json(count) if punctuation else ListError("there is more after the end of its JSON array")
+        else:
+            at = len(rest)
+    if value_may_follow or punctuation == ",]":
+        raise _not_json(count)
 
 
-class _Buffer:
-    """The part of a JSON array that is being read: never much more than one of its values."""
+_NO_SPACE = re.compile(r"[^ \t\n\r]")
+_AFTER = {"[": ("]", True), ",": ("", True), "]": ("", False)}
+"""By punctuation of an array: which may follow, and whether a value may."""
 
-    def __init__(self, pieces: Iterator[str], fault: FaultMaker) -> None:
-        self._pieces = pieces
-        self._fault = fault
-        self._text = ""
-        self._at = 0
-        self._items = 0
-        self._more()
-        self._at = int(self._text.startswith("\ufeff"))
 
-    def skip(self, count: int) -> None:
-        """Leave characters out."""
-        self._at += count
+def _not_json(count: int) -> ListError:
+    return ListError(f"it is not JSON after item {count}, or repeats a key")
 
-    def next_character(self) -> str:
-        """Find the next character that is no space, without taking it; empty at the end of the file."""
-        while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in " \t\n\r":
-                    return self._text[self._at]
-                self._at += 1
-            if not self._more():
-                return ""
 
-    def next_value(self) -> object:
-        """Take the next value."""
-        self.next_character()
-        while True:
-            try:
-                value, end = JSON_DECODER.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError) as error:
-                # What cannot become JSON by any more text is not read on, as the first value of CSV is not.
-                if isinstance(error, RecursionError) or not self._more():
-                    raise self.not_json() from None
-                continue
-            if end == len(self._text) and self._more():
-                continue  # of a number, more digits may follow
-            self._at = end
-            self._items += 1
-            return value
+def parse_json(text: str, place: str) -> object:
+    """
+    Parse JSON in which no key is repeated.
 
-    def not_json(self) -> Exception:
-        """Make the error that the array is not JSON after so many values."""
-        return self._fault(f"it is not JSON after item {self._items}, or repeats a key")
+    :raises ListError: if it is anything else.
+    """
+    try:
+        return _JSON.decode(text)
+    except (ValueError, RecursionError):
+        raise ListError(f"{place} is not JSON, or repeats a key") from None
 
-    def _more(self) -> bool:
-        """Read on, and forget what was taken; whether there was more."""
-        self._text, self._at = self._text[self._at :], 0
-        if len(self._text) > LONGEST:
-            raise self._fault(f"item {self._items + 1} is longer than {LONGEST} characters, or not JSON")
-        while (piece := next(self._pieces, None)) == "":
-            pass
-        if piece is None:
-            return False
-        if reason := text_fault(piece):
-            raise self._fault(f"what comes after item {self._items} {reason}", AS_UTF8)
-        self._text += piece
-        return True
+
+def _without_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(keys := dict(pairs)) < len(pairs):
+        raise ValueError
+    return keys
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_without_repeated_keys, parse_constant=_no_constant)
+
+
+def read_lines(file: IO[bytes]) -> Iterator[str]:
+    """
+    Read the lines of a file without their ends, which are LF, CRLF or CR; a BOM at the start is left out.
+
+    :raises ListError: if a line is not UTF-8, begins with a BOM that is not the file's, or is too long.
+    """
+    text = _decode(file)
+    for number, line in enumerate(iter(partial(text.readline, LONGEST + 1), ""), start=1):
+        content = line.removesuffix("\n")
+        if len(content) > LONGEST:
+            raise ListError(f"line {number} is longer than {LONGEST} characters")
+        if problem := _encoding_problem(content):
+            raise ListError(f"line {number} {problem}", _AS_UTF8)
+        if content.startswith("\ufeff"):
+            raise ListError(
+                f"line {number} begins with a byte order mark, as if two files were put together",
+                "Put the lists together without the marks, and without the header of the second one.",
+            )
+        yield content
+
+
+def _decode(file: IO[bytes]) -> io.TextIOWrapper:
+    r"""Decode a file, with every line end as ``\n``; what is no UTF-8 becomes lone surrogates."""
+    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _encoding_problem(text: str) -> str | None:
+    if not text.isascii() and _NOT_UTF8.search(text):
+        return "is not UTF-8"
+    return "holds NUL characters, as UTF-16 does, and is not UTF-8" if "\0" in text else None
+
+
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+_AS_UTF8 = "Save it as UTF-8. In Excel, the format is called CSV UTF-8."

@@ -1,183 +1,166 @@
-"""What a verifying task does in one try: look for people, leave the worker for a while, and end."""
+"""One attempt of the task that verifies an erasure."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, cast
 
-from airflow_provider_kore.api.account import AccountIdentity
+from pydantic import TypeAdapter
+
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.compat import AirflowSkipException
-from airflow_provider_kore.erasure.ledger import require_same_account
-from airflow_provider_kore.exceptions import Consequence, KoreInputError
+from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreResumeError
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.options import check_people
 from airflow_provider_kore.period import read_period
-from airflow_provider_kore.resumption import UsageFields, kept_state, push_outcome, state_is_lost, usage_from_json
-from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
-from airflow_provider_kore.verification.verification import (
-    Person,
-    Verification,
-    judge,
-    look_for_people,
-    read_extent,
-    sample_seed,
+from airflow_provider_kore.resumption import (
+    UsageFields,
+    kept_state,
+    max_worker_wait,
+    push_outcome,
+    resume_after,
+    state_is_lost,
 )
+from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
+from airflow_provider_kore.verification.findings import Verification, sample_seed
+from airflow_provider_kore.verification.search import CheckedUser, search_users
+from airflow_provider_kore.verification.verdict import verification_failures
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
+    from airflow.sdk import BaseOperator, Context
 
 log = logging.getLogger(__name__)
 
-USERS_AT_ONCE = 100
+
+class VerifyTask(Protocol):
+    """The arguments of a task that verifies, rendered; :class:`KoreVerifyErasureOperator` describes them."""
+
+    user_ids: object
+    bot_ids: object
+    all_bots: bool | str
+    since: object
+    until: object
+    people: str
+    channel_types: Sequence[str]
+    on_not_checkable: str
+    on_empty: str
+    deferrable: bool
+    timeout: float
+    kore_conn_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyingState:
+class VerifyState:
     """
-    Hold what a task that verifies keeps when it leaves its worker; it names no user.
+    Hold what the task keeps when it leaves its worker; it contains no user id.
 
-    :param account: at which account it looks for people.
+    :param identity: the account, and the fingerprint of the users.
     :param started: when the attempt started, in seconds since the epoch.
-    :param users: the fingerprint of all users.
-    :param verification: how far it is.
-    :param calls: what the worker called that the task left; ``None`` if it did not leave one yet.
+    :param verification: what is found so far.
+    :param usage: what the worker called that the task left; ``None`` if it has not left one.
     """
 
-    account: AccountIdentity
+    identity: dict[str, object]
     started: float
-    users: str
     verification: Verification
-    calls: UsageFields | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Write the form that is kept."""
-        return {
-            "account": self.account,
-            "started": self.started,
-            "users": self.users,
-            "verification": self.verification.to_json(),
-            "calls": self.calls,
-        }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> VerifyingState:
-        """Read what :meth:`to_json` wrote."""
-        return cls(
-            account=fields["account"],
-            started=float(fields["started"]),
-            users=str(fields["users"]),
-            verification=Verification.from_json(fields["verification"]),
-            calls=None if fields["calls"] is None else usage_from_json(fields["calls"]),
-        )
+    usage: UsageFields | None = None
 
 
-class VerifyingTask:
+_STATE = TypeAdapter(VerifyState)
+
+
+class VerifyRun:
     """
-    Carry out one attempt of a task that verifies.
+    Run one attempt of a task that verifies.
 
-    :param operator: what the author of the DAG asked for, rendered.
+    :param task: the operator; its arguments are rendered.
     :param context: of the running task.
     """
 
-    def __init__(self, operator: KoreVerifyErasureOperator, context: Context) -> None:
-        self._operator = operator
+    def __init__(self, task: VerifyTask, context: Context) -> None:
+        self._operator = cast("BaseOperator", task)
+        self._task = task
         self._context = context
-        self._hook = KoreHook(operator.kore_conn_id)
+        self._hook = KoreHook(task.kore_conn_id)
+        self._batches = UserBatches(task.user_ids, USUAL_BATCH_SIZE, sys.maxsize, self._hook.account.fingerprint_key())
 
     def start(self) -> dict[str, object]:
-        """Check everything, and look for one person after the other."""
-        now = datetime.now(UTC)
-        scope = check_scope(
-            self._operator.bot_ids,
-            self._operator.all_bots,
-            allow_all_bots=True,  # only reads
-            allowed_bot_ids=None,
-            flag="all_bots",
-        )
-        channel_types = check_channel_types(self._operator.channel_types)
-        period = read_period(self._operator.since, self._operator.until, now)
-        extent = read_extent(self._operator.verify)
-        if not extent.is_asked_for:
-            raise KoreInputError("A task that verifies nobody is of no use.", remedy='Set verify to "all".')
-        self._read_users()
+        """Check everything, and verify one user after the other."""
+        task, now = self._task, datetime.now(UTC)
+        # The task only reads, so that it may ask about bots from which the connection does not let it erase.
+        scope = check_scope(task.bot_ids, task.all_bots, allow_all_bots=True, allowed_bot_ids=None)
+        channel_types = check_channel_types(task.channel_types)
+        period = read_period(task.since, task.until, now)
+        people = check_people(task.people)
+        identity = self._read_users()
         if not self._user_count:
-            return self._end_empty()
-        log.info("Looking for %d users at %s.", self._user_count, scope)
+            if task.on_empty == "skip":
+                raise AirflowSkipException("There are no users to verify.")
+            raise KoreInputError(
+                "There are no users to verify.", remedy="Check the source, or set on_empty='skip' if that can happen."
+            )
+        log.info("Verifying the erasure of %d users at %s.", self._user_count, scope)
         seed = sample_seed(self._context, self._hook.account)
-        verification = Verification.begin(extent, scope, channel_types, period, self._user_count, seed)
-        return self._look(VerifyingState(self._hook.account.identity(), now.timestamp(), self._users, verification))
+        verification = Verification.start(people, scope, channel_types, period, self._user_count, seed)
+        return self._verify(VerifyState(identity, now.timestamp(), verification))
 
     def resume(self) -> dict[str, object]:
-        """Resume once the account's budget is no longer spent."""
-        state = kept_state(self._context, VerifyingState.from_json)
+        """Continue when the account's budget is no longer spent."""
+        state = kept_state(self._context, _STATE.validate_python)
         if state is None:
             raise state_is_lost(Consequence.NOT_VERIFIED)
-        require_same_account(state.account, self._hook.account)
-        self._read_users()
-        if self._users != state.users:
-            raise KoreInputError(
-                "The source of the user ids has changed while the task waited for the account's rate limit.",
+        if self._read_users() != state.identity:
+            raise KoreResumeError(
+                "The connection or the source of the user ids was changed while this task waited for the account's "
+                "rate limit.",
                 consequence=Consequence.NOT_VERIFIED,
                 remedy="Put it back as it was, and clear the task.",
             )
-        return self._look(state)
+        return self._verify(state)
 
-    # --- the users ---------------------------------------------------------------------------------------------------
+    def _read_users(self) -> dict[str, object]:
+        """Read and check all users, so that Kore.ai is asked about no user of a bad list; return whose they are."""
+        account = self._hook.account
+        self._planned = self._batches.plan()
+        self._user_count = sum(batch.user_count for batch in self._planned)
+        return {**account.identity(), "users": self._batches.fingerprint}
 
-    @cached_property
-    def _batches(self) -> UserBatches:
-        return UserBatches(self._operator.user_ids, USUAL_BATCH_SIZE, sys.maxsize)
-
-    def _read_users(self) -> None:
-        """Read and check all users, so that nobody is looked for of a bad list."""
-        planned = self._planned = self._batches.plan(self._hook.account.fingerprint_key())
-        self._user_count = sum(record.user_count for record in planned)
-        self._users = hashlib.sha256("".join(record.fingerprint for record in planned).encode()).hexdigest()
-
-    def _people(self) -> Iterator[Person]:
-        for record, batch in self._batches.reread(self._planned, self._hook.account.fingerprint_key()):
+    def _users(self) -> Iterator[CheckedUser]:
+        for planned, batch in self._batches.reread(self._planned):
             for position, user_id in enumerate(batch):
-                yield Person(record.number, position, user_id)
+                yield CheckedUser(planned.number, position, user_id)
 
-    def _end_empty(self) -> dict[str, object]:
-        if self._operator.on_empty == "skip":
-            raise AirflowSkipException("There are no users to look for.")
-        raise KoreInputError(
-            "There are no users to look for.", remedy="Check the source, or set on_empty='skip' if that can happen."
-        )
-
-    # --- looking -----------------------------------------------------------------------------------------------------
-
-    def _look(self, state: VerifyingState) -> dict[str, object]:
-        verification = state.verification
-        failure = look_for_people(
-            self._operator,
-            self._context,
+    def _verify(self, state: VerifyState) -> dict[str, object]:
+        verification, task = state.verification, self._task
+        deadline = state.started + task.timeout
+        end = search_users(
             self._hook,
             verification,
-            self._people(),
-            state.calls,
-            deferrable=self._operator.deferrable,
-            deadline=state.started + self._operator.timeout,
-            state=lambda verification, calls: replace(state, verification=verification, calls=calls).to_json(),
+            self._users(),
+            state.usage,
+            max_worker_wait=max_worker_wait(task.deferrable),
+            deadline=deadline,
         )
+        if end.seconds > 0:
+            kept = _STATE.dump_python(replace(state, usage=end.usage), mode="json")
+            resume_after(self._operator, self._context, end.seconds, kept, deadline)
         output = {
             "user_count": self._user_count,
             **verification.scope.to_json(),
             **verification.output(self._user_count),
         }
-        fail = self._operator.on_not_checkable == "fail"
-        failures = [failure] if failure is not None else []
-        for error in judge(verification, self._user_count, failures, fail_if_not_checkable=fail):
+        failures = verification_failures(
+            verification,
+            self._user_count,
+            [] if end.failure is None else [end.failure],
+            fail_if_not_checkable=task.on_not_checkable == "fail",
+        )
+        if failures:
             push_outcome(self._operator, self._context, output)
-            raise error
+            raise failures[0]
         return output

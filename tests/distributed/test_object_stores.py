@@ -83,7 +83,7 @@ def export_task(destination, user_ids=PEOPLE):
 def erase_task(user_ids=PEOPLE, **arguments):
     arguments = {"bot_ids": ["st-1"], "batch_size": 2, "poll_interval": 0.1, "timeout": 60} | arguments
     return TaskRunner(
-        lambda: KoreEraseUserDataOperator(task_id="erase", user_ids=user_ids, wait_for_completion=True, **arguments),
+        lambda: KoreEraseUserDataOperator(task_id="erase", user_ids=user_ids, **arguments),
         store=FakeStore(),
     )
 
@@ -278,7 +278,7 @@ def test_an_export_is_resumed_after_its_worker_was_killed(store, kore, monkeypat
 def test_an_export_is_erased_with_receipts_that_an_auditor_accepts(store, kore, tmp_path):
     exported = export_task(f"{store.uri}/export").run()
     assert exported.state == "success", exported.text
-    end = erase_task(export_manifest=exported.output, receipt_path=f"{store.uri}/receipts").run()
+    end = erase_task(exported=exported.output, receipt={"folder": f"{store.uri}/receipts"}).run()
     assert end.state == "success", end.text
     assert end.output["receipt"]["count"] == 2
 
@@ -307,11 +307,11 @@ def test_nobody_is_erased_whose_export_was_changed_or_removed_by_another_process
     exported = export_task(object_store.uri).run()
     for content in (b"changed", b""):
         object_store.put("manifest.json", content)
-        end = erase_task(export_manifest=exported.output).run()
+        end = erase_task(exported=exported.output).run()
         assert isinstance(end.error, KoreInputError)
         assert "manifest" in end.text
     object_store.remove("manifest.json")
-    end = erase_task(export_manifest=exported.output).run()
+    end = erase_task(exported=exported.output).run()
     assert isinstance(end.error, KoreInputError)
     assert not [entry for entry in kore.log() if entry.call == "submit"]
 
@@ -348,7 +348,7 @@ def test_a_bucket_that_is_missing_is_named_as_such_and_not_made(object_store, ko
 
 
 def test_receipts_that_cannot_be_written_fail_the_task_and_name_the_cause(object_store, kore):
-    end = erase_task(receipt_path=object_store.elsewhere(bucket="nosuchbucket")).run()
+    end = erase_task(receipt={"folder": object_store.elsewhere(bucket="nosuchbucket")}).run()
     assert end.state == "failed"
     assert NO_BUCKET[object_store.name] in end.text
     assert "do not submit it again" in end.text
@@ -410,7 +410,7 @@ def test_a_worker_needs_no_more_rights_than_the_readme_says(guarded_s3, kore):
     with guarded_s3("least_rights", *RIGHTS) as store:
         exported = export_task(f"{store.uri}/export").run()
         assert exported.state == "success", exported.text
-        end = erase_task(export_manifest=exported.output, receipt_path=f"{store.uri}/receipts").run()
+        end = erase_task(exported=exported.output, receipt={"folder": f"{store.uri}/receipts"}).run()
         assert end.state == "success", end.text
         assert ExportFolder(store.uri).write("large", bytes(2 * PART + 1))
 

@@ -155,7 +155,7 @@ def test_a_run_that_failed_is_announced_before_its_deadline_is_over(airflow, peo
     conf = {"users_from": people.as_uri(), "received_at": today.date().isoformat(), "regime": "ccpa"}
     run_id = run(airflow, "kore_late", people, logical_date=today.isoformat(), conf=conf)
     assert airflow.wait_for_run("kore_late", run_id) == "failed"
-    words = f"Run {run_id} of kore_late has not erased everybody yet. Under CCPA the request of {today.date()}"
+    words = f"Run {run_id} of kore_late has not erased all users yet. Under CCPA the request of {today.date()}"
     announced = wait_until(lambda: [line for line in airflow.all_log_text().splitlines() if words in line])
     assert re.search("Days left: (44|45)[.]", announced[0])
 

@@ -85,7 +85,7 @@ def test_three_users_are_submitted_waited_for_in_the_triggerer_and_erased(airflo
     assert three.erased(sandbox) == sorted(three.ids)
     log = airflow.task_log(ON_REQUEST, run_id, TASK)
     assert "3 of 3 users erased, 0 open, 0 not erased." in log  # by the trigger
-    assert re.search(r"What came of it:.*\\nall +3 +3 +0 +0", log)
+    assert re.search(r"Outcome of each request:.*\\nall +3 +3 +0 +0", log)
 
 
 def test_250_users_are_erased_in_three_batches(airflow, sandbox, people):
@@ -140,18 +140,6 @@ def test_a_cleared_run_that_had_succeeded_calls_kore_no_more(airflow, sandbox, p
     airflow.wait_for_task_state(ON_REQUEST, run_id, TASK, "success")
     assert airflow.xcom(ON_REQUEST, run_id, TASK) == output
     assert len(sandbox.log()) == calls
-
-
-def test_force_submits_anew_in_each_run_of_the_task_and_not_in_each_try(airflow, sandbox, people):
-    three = people(3)
-    sandbox.change_settings(refuse=three.ids[:1])
-    run_id = run(airflow, three, "kore_forced")
-    assert airflow.wait_for_run("kore_forced", run_id) == "failed"
-    assert three.requests(sandbox) == [three.ids, three.ids[:1]]
-    sandbox.change_settings(refuse=[])
-    airflow.clear_task("kore_forced", run_id, TASK)
-    airflow.wait_for_task_state("kore_forced", run_id, TASK, "success", timeout=120)
-    assert three.requests(sandbox) == [three.ids, three.ids[:1], three.ids]
 
 
 def test_a_dry_run_sends_nothing(airflow, sandbox, people):

@@ -37,8 +37,6 @@ BY_REFERENCE = {
     "proven": None,
     "left_behind": "KoreFoundError",
     "member": "KoreInputError",
-    "unproven": None,
-    "sensor_proving": None,
     "found": "KoreFoundError",
     "not_checkable": "KoreVerificationError",
     "exported": None,

@@ -99,7 +99,7 @@ def test_states_counts_and_days_left_are_told_in_words(watched):
         expect(text).to_contain_text(words)
     shown = watched.page.locator("#groups button .rows").all_inner_texts()
     assert shown == ["2", "2", "1", "1"]
-    expect(watched.page.locator("#chart")).to_contain_text("people in 30 days")
+    expect(watched.page.locator("#chart")).to_contain_text("users in 30 days")
 
 
 def test_the_list_is_filtered_by_state_dag_and_text(watched, fake):
@@ -332,27 +332,27 @@ UNDER_WAY = {"stage": "waiting", "erased": 0, "open": 100}
 
 
 @pytest.mark.parametrize(
-    ("erasures", "states", "people"),
+    ("erasures", "states", "users"),
     [
-        ([submitting()], {"Submitted": "open"}, {"open": "100 people"}),
-        ([submitting(), waiting()], {"Submitted": "done", "Erased": "done"}, {"done": "100 people"}),
+        ([submitting()], {"Submitted": "open"}, {"open": "100 users"}),
+        ([submitting(), waiting()], {"Submitted": "done", "Erased": "done"}, {"done": "100 users"}),
         (
             [submitting(), waiting(state="deferred", **UNDER_WAY)],
             {"Submitted": "done", "Waiting": "open"},
-            {"done": "0 people", "open": "100 people"},
+            {"done": "0 users", "open": "100 users"},
         ),
-        ([submitting("a"), submitting("b", started=at(50))], {"Submitted": "open"}, {"open": "200 people"}),
+        ([submitting("a"), submitting("b", started=at(50))], {"Submitted": "open"}, {"open": "200 users"}),
         (
             [submitting("a"), submitting("b", erased=100, open=0, started=at(50))],
             {"Submitted": "open", "Erased": "done"},
-            {"open": "100 people", "done": "100 people"},
+            {"open": "100 users", "done": "100 users"},
         ),
         (
             [submitting("a"), submitting("b"), waiting()],
             {"Submitted": "open", "Erased": "done"},
-            {"open": "200 people", "done": "100 people"},
+            {"open": "200 users", "done": "100 users"},
         ),
-        ([submitting("a"), submitting("b"), waiting(user_count=200, erased=200)], {}, {"done": "200 people"}),
+        ([submitting("a"), submitting("b"), waiting(user_count=200, erased=200)], {}, {"done": "200 users"}),
     ],
     ids=[
         "nobody waits",
@@ -364,15 +364,15 @@ UNDER_WAY = {"stage": "waiting", "erased": 0, "open": 100}
         "a sensor waits for both",
     ],
 )
-def test_whoever_was_submitted_is_counted_once_and_open_until_a_sensor_waits(page, fake, erasures, states, people):
+def test_whoever_was_submitted_is_counted_once_and_open_until_a_sensor_waits(page, fake, erasures, states, users):
     fake.set(erasures)
     page.goto(f"{fake.url}/{PAGE_ROUTE}/")
     expect(page.locator("#rows .number")).to_have_count(len(erasures))
     for label, group in states.items():
         for state in page.locator("#rows .state", has_text=label).all():
             expect(state).to_have_class(f"state {group}")
-    for group, count in people.items():
-        expect(page.locator(f"#groups [data-group={group}] .people")).to_have_text(count)
+    for group, count in users.items():
+        expect(page.locator(f"#groups [data-group={group}] .users")).to_have_text(count)
 
 
 def test_a_failure_stays_told_until_a_refresh_succeeds(page, fake):
@@ -598,7 +598,7 @@ def test_erasures_of_a_real_airflow_are_shown_within_its_ui_and_nobody_is_named(
     frame = page.frame_locator("iframe")
     expect(frame.locator("#rows tr[data-key]")).to_have_count(1, timeout=20_000)
     row = frame.locator("#rows tr[data-key]")
-    expect(row).to_contain_text("3 people")
+    expect(row).to_contain_text("3 users")
     expect(row).to_contain_text("Erased")
     expect(row).to_contain_text("GDPR")
     texts = [response.text() for response in answers if response.ok]
@@ -616,7 +616,7 @@ def test_the_page_is_in_the_navigation(browser, airflow):
     page.context.close()
 
 
-@pytest.mark.parametrize(("username", "words"), [("viewer", "1 person"), ("nobody", "You may not see erasures")])
+@pytest.mark.parametrize(("username", "words"), [("viewer", "1 user"), ("nobody", "You may not see erasures")])
 def test_each_sees_what_the_role_allows(browser, airflow, tmp_path, username, words):
     file = tmp_path / "people.txt"
     file.write_text(f"page{uuid.uuid4().hex}@example.com\n")

@@ -1,9 +1,9 @@
-"""Read all users of what an operator was given, for tests of where they come from."""
+"""Read all users of what an operator has as ``user_ids``, for tests of where they come from."""
 
+from airflow_provider_kore.user_ids.argument import wrap_inline_ids
 from airflow_provider_kore.user_ids.batches import UserBatches
 
 
 def read_user_ids(value, most):
-    """Give the user ids, and how many duplicates were folded."""
-    batches = UserBatches(value, 7, most)
-    return [user_id for batch in batches for user_id in batch], batches.duplicates
+    batches = UserBatches(wrap_inline_ids(value), 7, most, b"key")
+    return [user_id for _, batch in batches for user_id in batch]

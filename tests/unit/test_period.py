@@ -1,4 +1,4 @@
-"""The span of time that a task is told: in what forms, and what is refused."""
+"""The period of a task: which forms are accepted, and what is refused."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 

@@ -1,5 +1,5 @@
 /**
- * Reads erasures from Airflow's public API, with the session of whoever looks at the page, and by GET alone, so that it
+ * Reads erasures from Airflow's public API, with the session of the viewer, and by GET alone, so that it
  * changes nothing and leaves nothing in Airflow's audit log.
  *
  * The API lists XComs without their values. So rows come from the list, and each value by a request of its own: first
@@ -15,7 +15,7 @@ const LISTS_AT_ONCE = 2;
 const REPORTS_AT_ONCE = 4;
 const REPORTS_UNASKED = 1_000;
 const TASK_PAGES = 10;
-const ANSWER_WITHIN = 60_000; // milliseconds; what hangs must not look fresh
+const ANSWER_WITHIN = 60_000; // milliseconds; what hangs must not seem fresh
 /** All but "success": who is in none of these has succeeded. All of them are known since Airflow 3.1. */
 const OTHER_STATES = [
   "none",
@@ -31,9 +31,9 @@ const OTHER_STATES = [
   "skipped",
   "removed",
 ];
-/** In these a task stays unless somebody clears it, and then it is among the other states for a while. */
+/** In these a task stays unless a user clears it, and then it is among the other states for a while. */
 const FINAL_STATES = new Set(["success", "failed", "upstream_failed", "skipped", "removed"]);
-/** In these a task that has reported nothing tells nothing. */
+/** In these a task without a report says nothing. */
 const SILENT_STATES = new Set(["success", "skipped", "removed"]);
 const CACHE_KEY = "kore-erasures-ended-1";
 
@@ -109,7 +109,7 @@ class EndedReports {
     try {
       sessionStorage.setItem(CACHE_KEY, JSON.stringify([...this.#values].slice(-5_000)));
     } catch {
-      // It is full or forbidden; the memory holds them all the same.
+      // It is full or forbidden; they are in memory all the same.
     }
   }
 }
@@ -160,7 +160,7 @@ export class Erasures {
     await this.fetchReports();
   }
 
-  /** Look for what is new since the last time. */
+  /** List what is new since the last time. */
   async refresh() {
     const page = await this.#list(0);
     const isChanged = this.#take(page);
@@ -299,7 +299,7 @@ export class Erasures {
     }
   }
 
-  /** Forget what has no report any more, unless its task only begins anew: Airflow deletes its report then. */
+  /** Forget what has no report any more, unless its task runs again: Airflow then deletes its report. */
   async #forget(row) {
     if (row.isUnlisted || isActive(row)) {
       await this.#findTask(row);
@@ -308,7 +308,7 @@ export class Erasures {
     if (!row.isUnlisted) this.rows.delete(row.key);
   }
 
-  /** Take a page of the list, and tell whether it held something new. */
+  /** Add a page of the list; true if it has something new. */
   #take(page) {
     this.total = page.total_entries;
     let isChanged = false;

@@ -13,7 +13,7 @@ export const DAY = 86_400_000; // milliseconds
 /** With fewer days left than these, a deadline is near, and the task's log warns of it. */
 const NEAR_DAYS = 7;
 
-/** The groups in the order in which they need a person. */
+/** The groups in the order in which they need attention. */
 export const GROUPS = ["not_erased", "near", "open", "done"];
 
 /** The group of rows of which too little is loaded to say; they are counted nowhere. */
@@ -31,13 +31,13 @@ const STAGES = new Map([
   ["ended", "Ending"],
 ]);
 
-/** Where a task ended before anything was sent, so that nobody is being erased. */
+/** Where a task ended before anything was sent, so that no user is being erased. */
 const UNSENT = new Map([
   ["exporting", "Not exported"],
   ["refused", "Refused"],
 ]);
 
-/** Nobody of this task waits for what it submitted. */
+/** The task does not wait for what it submitted. */
 const SUBMITTED = "Submitted";
 
 const isAbsent = (value) => value === undefined || value === null;
@@ -84,7 +84,7 @@ export function readReport(value) {
     stage: fields.stage,
     host: textOf(fields.host),
     bots: Array.isArray(fields.bot_ids) ? fields.bot_ids.filter((bot) => textOf(bot) !== null) : [],
-    people: countOf(fields.user_count),
+    users: countOf(fields.user_count),
     erased: countOf(fields.erased),
     open: countOf(fields.open),
     notErased: countOf(fields.not_erased),
@@ -102,7 +102,7 @@ export function readReport(value) {
 /** Name a task instance, as a key. */
 export const keyOf = (entry) => JSON.stringify([entry.dag_id, entry.run_id, entry.task_id, entry.map_index ?? -1]);
 
-/** Make a row of an entry of the list of XComs, which holds no value. */
+/** Make a row of an entry of the list of XComs, which has no value. */
 export function makeRow(entry) {
   return {
     key: keyOf(entry),
@@ -119,7 +119,7 @@ export function makeRow(entry) {
   };
 }
 
-/** Whether nothing was sent to Kore.ai, so that nobody is being erased. */
+/** Whether nothing was sent to Kore.ai, so that no user is being erased. */
 export const isUnsent = (report) => report.dryRun || UNSENT.has(report.stage);
 
 /** When the erasure began, as far as that is known. */
@@ -130,23 +130,23 @@ export const daysLeft = ({ endsAt }, now) => Math.floor((endsAt - now) / DAY);
 
 export const isNear = (left) => left < NEAR_DAYS;
 
-const isProven = ({ people, erased, open, notErased }) => people > 0 && erased === people && open === 0 && notErased === 0;
+const isProven = ({ users, erased, open, notErased }) => users > 0 && erased === users && open === 0 && notErased === 0;
 
 /**
- * Tell in which group a row belongs, and how its state is called.
+ * Find the group of a row, and the name of its state.
  *
  * @param row a row.
  * @param now in milliseconds.
- * @param isTakenOver whether sensors of the same run wait for the people whom this task submitted.
+ * @param isWaitedFor whether sensors of the same run wait for the users whom this task submitted.
  */
-export function judge(row, now, isTakenOver = false) {
-  const { group, label } = verdict(row, isTakenOver);
+export function judge(row, now, isWaitedFor = false) {
+  const { group, label } = verdict(row, isWaitedFor);
   const deadline = row.report?.deadline;
   const isUrgent = group === "open" && deadline && isNear(daysLeft(deadline, now));
-  return { group: isUrgent ? "near" : group, label, isTakenOver };
+  return { group: isUrgent ? "near" : group, label, isWaitedFor };
 }
 
-function verdict({ report, task }, isTakenOver) {
+function verdict({ report, task }, isWaitedFor) {
   if (!report) return verdictOfTask(task, report === null);
   const isTaskUnknown = task === undefined || task === HIDDEN;
   const hasEnded = report.stage === "ended" && (task === HIDDEN || task === "success");
@@ -158,7 +158,7 @@ function verdict({ report, task }, isTakenOver) {
   if (report.notErased > 0 && task !== "up_for_retry") return { group: "not_erased", label: "Not erased" };
   if (hasEnded) {
     if (isProven(report)) return { group: "done", label: "Erased" };
-    return { group: isTakenOver ? "done" : "open", label: SUBMITTED };
+    return { group: isWaitedFor ? "done" : "open", label: SUBMITTED };
   }
   if (task === undefined && report.stage === "ended") return { group: UNKNOWN, label: "Not loaded" }; // it may have failed
   if (task === "success" || task === "skipped" || task === "removed") {
@@ -202,21 +202,21 @@ export function judgeAll(rows, now) {
   for (const siblings of runs.values()) {
     const submitted = siblings.filter((row) => row.label === SUBMITTED);
     const sensors = siblings.filter((row) => row.report?.submits === false);
-    for (const row of submitted) Object.assign(row, judge(row, now, isTakenOver(row, submitted, sensors)));
+    for (const row of submitted) Object.assign(row, judge(row, now, isWaitedFor(row, submitted, sensors)));
   }
 }
 
-/** Which sensor waits for whom is not told. So all who were submitted are taken over, or none. */
-function isTakenOver(row, submitted, sensors) {
+/** Reports do not say which sensor waits for which task. So all submitted users are waited for, or none. */
+function isWaitedFor(row, submitted, sensors) {
   const begun = sensors.filter((sensor) => beginOf(sensor) >= beginOf(row));
   const [waitedFor, all] = [begun, submitted].map((rows) =>
-    rows.reduce((sum, { report }) => sum + (report.host === row.report.host ? report.people : 0), 0),
+    rows.reduce((sum, { report }) => sum + (report.host === row.report.host ? report.users : 0), 0),
   );
-  const isCounted = submitted.every(({ report }) => report.people !== null);
+  const isCounted = submitted.every(({ report }) => report.users !== null);
   return begun.length > 0 && isCounted && waitedFor >= all;
 }
 
-/** Order rows by what needs a person first: not erased, near its deadline, open, done; then by deadline, then newest. */
+/** Order rows by what needs attention first: not erased, near its deadline, open, done; then by deadline, then newest. */
 export function compareRows(one, other) {
   const [oneRank, otherRank] = [one, other].map(({ group }) => GROUPS.indexOf(group === UNKNOWN ? "done" : group));
   if (oneRank !== otherRank) return oneRank - otherRank;
@@ -238,18 +238,18 @@ export function matches(row, { group, dagId, text }) {
   return words.filter(Boolean).join("\n").toLowerCase().includes(text.toLowerCase());
 }
 
-/** Count rows and people of each group; people who are taken over are counted where somebody waits for them. */
+/** Count rows and users of each group; users whom a sensor waits for are counted in the row of the sensor. */
 export function countGroups(rows) {
-  const counts = Object.fromEntries(GROUPS.map((group) => [group, { rows: 0, people: 0 }]));
+  const counts = Object.fromEntries(GROUPS.map((group) => [group, { rows: 0, users: 0 }]));
   for (const row of rows) {
     if (row.group === UNKNOWN) continue;
     counts[row.group].rows += 1;
-    if (!row.isTakenOver) counts[row.group].people += row.report?.people ?? 0;
+    if (!row.isWaitedFor) counts[row.group].users += row.report?.users ?? 0;
   }
   return counts;
 }
 
-/** Count the people erased on each of the last days, the oldest first. */
+/** Count the users erased on each of the last days, the oldest first. */
 export function erasedByDay(rows, today, days, dayOfMoment) {
   const counts = new Array(days).fill(0);
   for (const { report } of rows) {

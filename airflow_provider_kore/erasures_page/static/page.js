@@ -117,7 +117,7 @@ function shape(name, fields, title) {
   return made;
 }
 
-const people = (number) => `${count.format(number)} ${number === 1 ? "person" : "people"}`;
+const usersText = (number) => `${count.format(number)} ${number === 1 ? "user" : "users"}`;
 
 function duration(milliseconds) {
   const minutes = Math.max(0, Math.floor(milliseconds / 60_000));
@@ -127,7 +127,7 @@ function duration(milliseconds) {
   return `${Math.floor(minutes / 60 / 24)} days`;
 }
 
-function tellDays(left) {
+function daysText(left) {
   if (left === 0) return "due today";
   const days = `${Math.abs(left)} ${Math.abs(left) === 1 ? "day" : "days"}`;
   return left > 0 ? `${days} left` : `${days} over`;
@@ -143,8 +143,8 @@ const taskAddress = (row) =>
 
 const GROUPS_UNDER_WAY = new Set(["near", "open"]);
 
-/** Tell a moment by its time alone if it is of today. */
-const tellMoment = (moment, now) =>
+/** Write a moment as its time alone if it is of today. */
+const momentText = (moment, now) =>
   dayOfMoment(moment) === dayOfMoment(now) ? clock.format(moment).slice(11) : clock.format(moment);
 
 /** What a row shows; a row whose contents stay the same is not built again. */
@@ -157,7 +157,7 @@ function describe(row, now) {
     age: duration(now - beginOf(row)),
     report: report === undefined ? "loading" : report && JSON.stringify(report),
     left: report?.deadline && row.group !== "done" ? daysLeft(report.deadline, now) : null,
-    asOf: GROUPS_UNDER_WAY.has(row.group) && report?.updated ? tellMoment(report.updated, now) : null,
+    asOf: GROUPS_UNDER_WAY.has(row.group) && report?.updated ? momentText(report.updated, now) : null,
   };
 }
 
@@ -183,7 +183,7 @@ function buildRow(row, shown) {
         element("a", { href: taskAddress(row), "data-part": "task" }, taskName),
       ),
     ),
-    element("td", { class: "people" }, ...peopleCell(report, shown.asOf)),
+    element("td", { class: "users" }, ...usersCell(report, shown.asOf)),
     element("td", {}, element("span", { class: `state ${shown.group}` }, shown.label)),
     element("td", { class: "time" }, shown.age),
     element("td", { class: "time" }, ...deadlineCell(report, shown.left)),
@@ -191,7 +191,7 @@ function buildRow(row, shown) {
   ];
 }
 
-function peopleCell(report, asOf) {
+function usersCell(report, asOf) {
   if (report === undefined) {
     return [element("span", { class: "skeleton", "aria-hidden": "true" }), element("span", { class: "hidden" }, "Loading")];
   }
@@ -208,14 +208,14 @@ function peopleCell(report, asOf) {
     part.style.flexGrow = number;
     bar.append(part);
   }
-  const told = parts.filter(([, number]) => number > 0).map(([, number, word]) => `${count.format(number)} ${word}`);
-  if (report.found > 0) told.push(`${count.format(report.found)} still found`);
-  if (report.notCheckable > 0) told.push(`${count.format(report.notCheckable)} not checkable`);
-  if (asOf !== null && told.length > 0) told.push(`as of ${asOf}`); // a task that waits reports from time to time
+  const details = parts.filter(([, number]) => number > 0).map(([, number, word]) => `${count.format(number)} ${word}`);
+  if (report.found > 0) details.push(`${count.format(report.found)} still found`);
+  if (report.notCheckable > 0) details.push(`${count.format(report.notCheckable)} not checkable`);
+  if (asOf !== null && details.length > 0) details.push(`as of ${asOf}`); // a task that waits reports from time to time
   return [
-    element("span", { class: "number" }, report.people === null ? "Number unknown" : people(report.people)),
+    element("span", { class: "number" }, report.users === null ? "Number unknown" : usersText(report.users)),
     bar,
-    element("span", { class: "quiet" }, told.join(" · ") || (isUnsent(report) ? "Nothing sent" : "Nothing known yet")),
+    element("span", { class: "quiet" }, details.join(" · ") || (isUnsent(report) ? "Nothing sent" : "Nothing known yet")),
   ];
 }
 
@@ -228,7 +228,7 @@ function deadlineCell(report, left) {
     element(
       "span",
       { class: urgency },
-      [left === null ? null : tellDays(left), regime?.toUpperCase()].filter(Boolean).join(" · "),
+      [left === null ? null : daysText(left), regime?.toUpperCase()].filter(Boolean).join(" · "),
     ),
   ];
 }
@@ -288,9 +288,9 @@ function renderSkeleton() {
 function renderSummary() {
   const counts = countGroups(rows);
   for (const button of byId("groups").children) {
-    const { rows: number, people: persons } = counts[button.dataset.group];
+    const { rows: number, users } = counts[button.dataset.group];
     button.querySelector(".rows").textContent = count.format(number);
-    button.querySelector(".people").textContent = people(persons);
+    button.querySelector(".users").textContent = usersText(users);
     button.setAttribute("aria-pressed", String(filters.group === button.dataset.group));
   }
 }
@@ -305,7 +305,7 @@ function renderChart() {
   const total = numbers.reduce((sum, number) => sum + number, 0);
   const most = Math.max(...numbers, 1);
   const [width, height, step] = [300, 56, 10];
-  const summary = `${people(total)} in ${CHART_DAYS} days`;
+  const summary = `${usersText(total)} in ${CHART_DAYS} days`;
   const chart = shape("svg", {
     viewBox: `0 0 ${width} ${height}`,
     preserveAspectRatio: "none",
@@ -319,7 +319,7 @@ function renderChart() {
       shape(
         "rect",
         { x: index * step + 1, y: height - size, width: step - 2, height: size, rx: 1, class: number ? "" : "none" },
-        `${day}: ${people(number)}`,
+        `${day}: ${usersText(number)}`,
       ),
     );
   });
@@ -551,8 +551,8 @@ async function attempt(job) {
   renderSoon();
 }
 
-/** Only this tells how fresh all is: fetching more of what was listed before does not. */
-async function lookForNews() {
+/** Only this changes how fresh all is: fetching more of what was listed before does not. */
+async function fetchNews() {
   const asked = Date.now();
   await (erasures.isListed ? erasures.refresh() : erasures.load());
   failure = undefined;
@@ -565,10 +565,10 @@ function refreshLater() {
   if (isWorthIt && !document.hidden) refreshTimer = setTimeout(refresh, REFRESH_SECONDS * 1000);
 }
 
-/** Look for news, unless that is being done already. */
+/** Fetch news, unless that is being done already. */
 function refresh() {
   clearTimeout(refreshTimer);
-  refreshing ??= attempt(lookForNews).finally(() => {
+  refreshing ??= attempt(fetchNews).finally(() => {
     refreshing = undefined;
     refreshLater();
   });
@@ -611,7 +611,7 @@ byId("groups").addEventListener("click", (event) => {
 });
 byId("previous").addEventListener("click", () => turn(-1));
 byId("next").addEventListener("click", () => turn(1));
-setInterval(renderSoon, 30_000); // ages and days left go on by themselves
+setInterval(renderSoon, 30_000); // ages and days left change by themselves
 
 byId("text").value = filters.text;
 showScope();

@@ -14,7 +14,6 @@ from airflow_provider_kore.user_ids import SqlUserIds
 MAPPED = 4
 ARGUMENTS = {
     "bot_ids": ["st-distributed"],
-    "wait_for_completion": True,
     "deferrable": True,
     "poll_interval": 2,
     "poke_interval": 2,
@@ -56,10 +55,9 @@ def kore_each_way():
     )
     KoreEraseUserDataOperator(
         task_id="prove",
-        export_manifest=export.output,
-        verify="all",
-        verify_since=timedelta(days=31),
-        receipt_path="{{ params.folder }}/receipts",
+        exported=export.output,
+        verify={"people": "all", "since": timedelta(days=31)},
+        receipt={"folder": "{{ params.folder }}/receipts"},
         **users,
     )
 

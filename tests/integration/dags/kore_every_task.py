@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow.sdk import dag, task
 
-from airflow_provider_kore.erasure import waiting_task
+from airflow_provider_kore.erasure import run
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
@@ -22,11 +22,11 @@ FOLDER = Path(os.environ["KORE_FOLDER"])
 SPENT_BUDGET = "KORE_SPENT_BUDGET" in os.environ
 SINCE = timedelta(days=6)
 BOTS = {"bot_ids": ["st-1"]}
-WAITS = {"wait_for_completion": True, "poll_interval": 1, "timeout": 120}
+WAITS = {"poll_interval": 1, "timeout": 120}
 MODES = {"deferrable": {"deferrable": True}}
 SENSOR_MODES = dict(MODES)
 
-waiting_task.LOOKED_AT_FIRST = 0  # so that a sensor defers also if Kore.ai is done by now
+run.POLLED_FIRST = 0  # so that a sensor defers also if Kore.ai is done by now
 
 if SPENT_BUDGET:
     from airflow_provider_kore import resumption
@@ -53,9 +53,8 @@ def kore_every_task() -> None:
         erase = KoreEraseUserDataOperator(
             task_id=name,
             batch_size=1,
-            verify="all",
-            verify_since=SINCE,
-            receipt_path=(FOLDER / f"receipts_{mode}").as_uri(),
+            verify={"people": "all", "since": SINCE},
+            receipt={"folder": (FOLDER / f"receipts_{mode}").as_uri()},
             **people,
             **WAITS,
         )
@@ -69,15 +68,17 @@ def kore_every_task() -> None:
         decorated(file_of(f"decorated_{mode}"))
 
     submit = KoreEraseUserDataOperator(
-        task_id="submit", user_ids=file_of("submit"), batch_size=1, deferrable=True, **BOTS
+        task_id="submit",
+        user_ids=file_of("submit"),
+        batch_size=1,
+        wait_for_completion=False,
+        deferrable=True,
+        **BOTS,
     )
     for mode, arguments in SENSOR_MODES.items():
         KoreErasureSensor(
             task_id=f"wait_{mode}",
             request_id=submit.output,
-            user_ids=file_of("submit"),
-            verify="all",
-            verify_since=SINCE,
             poke_interval=1,
             timeout=120,
             **arguments,

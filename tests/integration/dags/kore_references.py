@@ -11,7 +11,7 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.user_ids import FileUserIds
 
 FOLDER = Path(os.environ["KORE_FOLDER"])
-WAITS = {"wait_for_completion": True, "poll_interval": 0.1, "timeout": 60, "deferrable": False}
+WAITS = {"poll_interval": 0.1, "timeout": 60, "deferrable": False}
 BOTS = {"bot_ids": ["123"]}  # a number to native rendering
 
 

@@ -64,18 +64,23 @@ def connect(monkeypatch, fields):
     monkeypatch.setenv("AIRFLOW_CONN_KORE_DEFAULT", json.dumps(fields))
 
 
+def render(operator, rendered):
+    """Set the values that the templates of an operator render to; literals are checked as soon as it is made."""
+    for name, value in rendered.items():
+        setattr(operator, "is_dry_run" if name == "dry_run" else name, value)
+    return operator
+
+
 @pytest.fixture
 def erase(sandbox, connection):
-    """Make a runner of an erasing task; by default it waits in the worker. ``rendered``: what templates render to."""
+    """Make a runner of an erasing task that waits in the worker. ``rendered``: what its templates render to."""
 
     def make(user_ids, *, store="new", retries=0, rendered=None, **arguments):
-        arguments = {"bot_ids": ["st-1"], "wait_for_completion": True, "poll_interval": 0.1, "timeout": 20} | arguments
+        arguments = {"bot_ids": ["st-1"], "poll_interval": 0.1, "timeout": 20} | arguments
 
         def make_operator():
             operator = KoreEraseUserDataOperator(task_id="erase", user_ids=user_ids, **arguments)
-            for name, value in (rendered or {}).items():
-                setattr(operator, name, value)
-            return operator
+            return render(operator, rendered or {})
 
         return TaskRunner(make_operator, store=FakeStore() if store == "new" else store, retries=retries)
 
@@ -86,9 +91,9 @@ def erase(sandbox, connection):
 def wait(sandbox, connection):
     """Make a runner of a waiting task."""
 
-    def make(request_id, **arguments):
-        arguments = {"poke_interval": 0.1, "timeout": 20} | arguments
-        return TaskRunner(lambda: KoreErasureSensor(task_id="wait", request_id=request_id, **arguments))
+    def make(request_id, *, rendered=None, **arguments):
+        arguments = {"request_id": request_id, "poke_interval": 0.1, "timeout": 20} | arguments
+        return TaskRunner(lambda: render(KoreErasureSensor(task_id="wait", **arguments), rendered or {}))
 
     return make
 
@@ -97,9 +102,9 @@ def wait(sandbox, connection):
 def verify(sandbox, connection):
     """Make a runner of a verifying task."""
 
-    def make(user_ids, **arguments):
-        arguments = {"bot_ids": ["st-1"], "since": timedelta(days=31), "timeout": 20} | arguments
-        return TaskRunner(lambda: KoreVerifyErasureOperator(task_id="verify", user_ids=user_ids, **arguments))
+    def make(user_ids, *, rendered=None, **arguments):
+        arguments = {"user_ids": user_ids, "bot_ids": ["st-1"], "since": timedelta(days=31), "timeout": 20} | arguments
+        return TaskRunner(lambda: render(KoreVerifyErasureOperator(task_id="verify", **arguments), rendered or {}))
 
     return make
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -13,7 +13,6 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreNotErasedError,
     KoreResumeError,
-    KoreSourceError,
     KoreWaitError,
 )
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
@@ -59,7 +58,7 @@ def changing(*readings):
 def test_nobody_is_erased_who_was_not_checked_before_a_break(erase, sandbox, scarce):
     approved = erase(PEOPLE, batch_size=1, dry_run=True).run().output["plan_fingerprint"]
     people = changing(PEOPLE, PEOPLE, OTHERS)
-    end = erase(people, batch_size=1, deferrable=True, wait_for_completion=False, plan_fingerprint=approved).run()
+    end = erase(people, batch_size=1, deferrable=True, wait_for_completion=False, approved_plan=approved).run()
     assert "submitting" in [deferral["state"]["stage"] for deferral in end.deferrals]
     assert end.state == "failed"
     assert end.error.consequence is Consequence.PARTLY_DONE
@@ -83,11 +82,11 @@ def test_an_export_of_other_bots_opens_no_gate(erase, sandbox, keys, tmp_path): 
         return end.output
 
     one = export(bot_ids=["st-1"])
-    end = erase(PEOPLE, bot_ids=["st-1", "st-2"], export_manifest=one).run()
+    end = erase(PEOPLE, bot_ids=["st-1", "st-2"], exported=one).run()
     assert isinstance(end.error, KoreInputError)
     assert "The export is of the bots st-1, and the erasure is of the bots st-1, st-2." in end.text
     assert not erasures(sandbox)
-    assert erase(PEOPLE, export_manifest=export(bot_ids=["st-2", "st-1"])).run().state == "success"
+    assert erase(PEOPLE, exported=export(bot_ids=["st-2", "st-1"])).run().state == "success"
 
 
 # --- another account --------------------------------------------------------------------------------------------------
@@ -105,15 +104,17 @@ def test_nobody_is_looked_for_in_another_account(
     monkeypatch,
 ):
     sandbox.configure(leave_behind=PEOPLE, duration=1.5)
-    proof = {"verify": "all", "verify_since": SINCE, "receipt_path": folder.as_uri(), "deferrable": True}
+    proof = {"verify": {"people": "all", "since": SINCE}, "receipt": {"folder": folder.as_uri()}}
     with running_sandbox(Settings(requests_per_minute=0, requests_per_hour=0, sessions_per_user=0)) as other:
         fields = other.connection | {"extra": json.loads(os.environ["AIRFLOW_CONN_KORE_DEFAULT"])["extra"]}
-        task = erase(PEOPLE, **proof) if waiting == "operator" else wait(submitted(PEOPLE), user_ids=PEOPLE, **proof)
+        make = {"operator": lambda: erase(PEOPLE, deferrable=True, **proof)}
+        make["sensor"] = lambda: wait(submitted(PEOPLE), deferrable=True)
+        task = make[waiting]()
         meanwhile(lambda: None, after=lambda: connect(monkeypatch, fields))
         end = task.run()
         assert isinstance(end.error, KoreResumeError)
         assert "The connection was changed while this task waited" in end.text
-        assert "What was submitted before goes on at Kore.ai." in end.text
+        assert "What was submitted before continues at Kore.ai." in end.text
         assert not other.log()
     assert not folder.exists()
 
@@ -154,7 +155,7 @@ def test_a_dry_run_does_not_hide_what_an_earlier_try_submitted(erase, sandbox):
 
 def test_evidence_tells_apart_who_was_never_submitted_and_of_whom_that_is_unclear(erase, wait, sandbox, folder):  # noqa: F811
     sandbox.fail("reset-after", call="erase", after=1)
-    end = erase(PEOPLE, batch_size=2, receipt_path=folder.as_uri()).run()
+    end = erase(PEOPLE, batch_size=2, receipt={"folder": folder.as_uri()}).run()
     statement, _ = audited(end)
     assert (statement.user_count, statement.never_submitted, statement.unclear) == (2, 2, 2)
     end = wait(end.output).run()
@@ -179,34 +180,6 @@ def test_without_any_record_it_is_not_known_what_was_submitted(erase):
     end = erase(PEOPLE, store=None, deferrable=True).run_failed_trigger("Trigger failure")
     assert isinstance(end.error, KoreWaitError)
     assert end.error.consequence is Consequence.UNKNOWN
-
-
-# --- force ------------------------------------------------------------------------------------------------------------
-
-
-def test_force_submits_once_however_the_retries_change(erase, sandbox):
-    sandbox.configure(duration=1000)
-    task = erase(PEOPLE, force=True, retries=3, timeout=0.3)
-    for retries in (3, 1, 0):
-        task.retries = retries  # the DAG was changed; Airflow grants as many tries as before
-        assert task.run().state == "failed"
-    assert len(erasures(sandbox)) == 1
-    task.retries = 3
-    task.clear()
-    task.run()
-    assert len(erasures(sandbox)) == 2
-
-
-def test_force_forgets_nothing_of_its_own_try_in_a_break(erase, sandbox, scarce, meanwhile):
-    task = erase(PEOPLE, batch_size=1, force=True, retries=3, deferrable=True, wait_for_completion=False)
-
-    def change():
-        task.retries = 1
-
-    meanwhile(change)
-    end = task.run()
-    assert end.state == "success"
-    assert len(end.output["requests"]) == len(erasures(sandbox)) == 6
 
 
 # --- what the triggerer or another look fails by ----------------------------------------------------------------------
@@ -246,22 +219,6 @@ def test_strangers_in_an_answer_count_as_nobody_although_another_look_fails(eras
     assert end.output["erased"] == 0
 
 
-def test_strangers_count_as_nobody_for_a_sensor_whose_users_cannot_be_read_again(wait, submitted, sandbox):
-    output = submitted(["u-1", "u-2"])
-    sandbox.fail("body", call="status", times=None, status=200, body=STRANGERS)
-    readings = []
-
-    def read():
-        readings.append(1)
-        if len(readings) > 1:
-            raise KoreSourceError("It cannot be read just now.", remedy="Try again.")
-        return ["u-1", "u-2"]
-
-    end = wait(output, user_ids=read).run()
-    assert end.state == "failed"
-    assert end.output["erased"] == 0
-
-
 # --- what else is asked for -------------------------------------------------------------------------------------------
 
 
@@ -281,18 +238,20 @@ def export(sandbox, keys, tmp_path):  # noqa: F811
 def said(statement, receipts):
     summary = Summary()
     for receipt in receipts:
-        summary.look(receipt)
+        summary.add(receipt)
     return "\n".join(describe(statement, summary))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"approved_by": "Nobody"},
-        {"plan_fingerprint": f"kp:{'0' * 32}"},
-        {"received_at": "2026-11-20"},
-        {"receipt_path": "file:///nowhere"},
-        {"verify": "none"},
+        {"receipt": {"folder": "file:///nowhere", "approved_by": "Vera"}},
+        {"receipt": None},
+        {"approved_plan": f"kp:{'0' * 32}"},
+        {"deadline": {"received_at": "2026-11-20", "regime": "gdpr"}},
+        {"deadline": {"received_at": "2026-11-01", "regime": "ccpa"}},
+        {"verify": {"people": "sample:1", "since": SINCE}},
+        {"verify": None},
     ],
     ids=str,
 )
@@ -300,13 +259,12 @@ def test_no_evidence_is_given_of_what_was_asked_for_later(erase, sandbox, folder
     sandbox.configure(duration=1.5)
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
     rendered = {
-        "plan_fingerprint": approved,
-        "approved_by": "Vera",
-        "received_at": "2026-11-01",
-        "receipt_path": folder.as_uri(),
-        "verify": "all",
+        "approved_plan": approved,
+        "deadline": {"received_at": "2026-11-01", "regime": "gdpr"},
+        "receipt": {"folder": folder.as_uri(), "approved_by": "Vera"},
+        "verify": {"people": "all", "since": SINCE},
     }
-    task = erase(PEOPLE, deferrable=True, regime="gdpr", verify_since=SINCE, rendered=rendered, **rendered)
+    task = erase(PEOPLE, deferrable=True, rendered=rendered, **rendered)
     meanwhile(lambda: rendered.update(change))
     end = task.run()
     assert isinstance(end.error, KoreResumeError)
@@ -314,43 +272,38 @@ def test_no_evidence_is_given_of_what_was_asked_for_later(erase, sandbox, folder
     assert not folder.exists()
 
 
-def test_no_evidence_is_given_of_what_a_sensor_was_asked_for_later(wait, submitted, sandbox, folder, meanwhile):  # noqa: F811
+@pytest.mark.parametrize("change", ["deadline", "request_id"])
+def test_a_sensor_does_not_end_with_what_it_was_asked_for_later(wait, submitted, sandbox, meanwhile, change):
     sandbox.configure(duration=1.5)
-    rendered = {"approved_by": "Vera"}
-    request_id = submitted(PEOPLE)
-    make = wait(request_id, user_ids=PEOPLE, receipt_path=folder.as_uri(), deferrable=True, **rendered)._make_operator
-
-    def made():
-        sensor = make()
-        sensor.approved_by = rendered["approved_by"]
-        return sensor
-
-    meanwhile(lambda: rendered.update(approved_by="Nobody"))
-    end = TaskRunner(made).run()
+    first, other = submitted(PEOPLE), submitted(OTHERS)
+    rendered = {"request_id": first, "deadline": {"received_at": "2026-11-01", "regime": "gdpr"}}
+    task = wait(first, deferrable=True, rendered=rendered)
+    later = {"request_id": other, "deadline": {"received_at": "2026-11-20", "regime": "gdpr"}}
+    meanwhile(lambda: rendered.update({change: later[change]}))
+    end = task.run()
     assert isinstance(end.error, KoreResumeError)
     assert end.error.consequence is Consequence.ONLY_WAITS
-    assert not folder.exists()
 
 
 def test_no_evidence_is_given_of_an_export_that_nobody_looked_at(erase, sandbox, export, folder):  # noqa: F811
     sandbox.configure(duration=1000)
     exported = export().run().output
-    task = erase(PEOPLE, export_manifest=exported, receipt_path=folder.as_uri(), timeout=0.3)
+    task = erase(PEOPLE, exported=exported, receipt={"folder": folder.as_uri()}, timeout=0.3)
     assert task.run().state == "failed"
     other = exported | {"manifest_sha256": "0" * 64}
-    arguments = {"store": task.store, "receipt_path": folder.as_uri(), "timeout": 0.3}
-    end = erase(PEOPLE, export_manifest=other, **arguments).run()
+    arguments = {"store": task.store, "receipt": {"folder": folder.as_uri()}, "timeout": 0.3}
+    end = erase(PEOPLE, exported=other, **arguments).run()
     assert isinstance(end.error, KoreInputError)
     assert end.error.consequence is Consequence.SENT_BEFORE
     assert "with another export or none" in end.text
-    end = erase(PEOPLE, export_manifest=exported, **arguments).run()
+    end = erase(PEOPLE, exported=exported, **arguments).run()
     assert not isinstance(end.error, KoreInputError)
 
 
 def test_an_export_of_another_account_opens_no_gate(erase, export, sandbox, keys, connection):  # noqa: F811
     exported = export().run().output
     for other in ({"host": "https://elsewhere.example.com"}, {"client_id": "cs-other"}):
-        end = erase(PEOPLE, export_manifest=exported | other).run()
+        end = erase(PEOPLE, exported=exported | other).run()
         assert isinstance(end.error, KoreInputError)
         assert "The export is of another account" in end.text
     assert not erasures(sandbox)
@@ -367,75 +320,24 @@ def test_an_export_does_not_go_on_in_another_account(export, sandbox, keys, conn
     assert "client_id" in end.text
 
 
-# --- what a sensor knows, and what was found --------------------------------------------------------------------------
-
-
-def test_a_sensor_tells_of_those_who_are_in_no_request(erase, wait, sandbox, folder):  # noqa: F811
-    sandbox.fail("status", call="erase", status=400, after=1)
-    output = erase(PEOPLE, batch_size=4, wait_for_completion=False).run().output
-    today = datetime.now(UTC).isoformat()
-    end = wait(output, receipt_path=folder.as_uri(), received_at=today, regime="gdpr").run()
-    statement, receipts = audited(end)
-    assert (statement.user_count, statement.unclear) == (4, 2)
-    assert "not met yet, since 2 people are in no receipt" in said(statement, receipts)
-
-
-def test_a_sensor_does_not_say_that_people_were_erased_from_where_it_only_looked(wait, submitted, folder):  # noqa: F811
-    outputs = [submitted(PEOPLE[:2], bot_ids=["st-1", "st-2"]), submitted(PEOPLE[2:], bot_ids=["st-2", "st-1"])]
-    end = wait(
-        outputs, all_bots=True, user_ids=PEOPLE, receipt_path=folder.as_uri(), verify="all", verify_since=SINCE
-    ).run()
-    assert end.state == "success", end.text
-    assert (end.output["bot_ids"], end.output["all_bots"]) == ([], False)
-    statement, receipts = audited(end)
-    assert "from bots that the task did not know" in said(statement, receipts)
-    assert "6 gone, 0 found, 0 not checkable, 0 not checked (all at all bots, from" in said(statement, receipts)
+# --- what was found -------------------------------------------------------------------------------------------------
 
 
 def test_who_was_found_stays_found_until_somebody_has_looked_again(erase, sandbox, folder):  # noqa: F811
     sandbox.configure(leave_behind=PEOPLE)
-    proof = {"verify": "all", "verify_since": SINCE, "receipt_path": folder.as_uri()}
+    proof = {"verify": {"people": "all", "since": SINCE}, "receipt": {"folder": folder.as_uri()}}
     task = erase(PEOPLE, **proof)
     assert audited(task.run())[0].outcome.not_erased == 6
     sandbox.configure(history_granted=False)
     receipt, _ = audited(task.run())
     assert (receipt.outcome.not_erased, receipt.verification.found) == (6, 6)
-    receipt, _ = audited(erase(PEOPLE, store=task.store, **proof | {"verify": "none"}).run())
+    receipt, _ = audited(erase(PEOPLE, store=task.store, receipt=proof["receipt"]).run())
     assert receipt.outcome.not_erased == 6
     sandbox.configure(history_granted=True, leave_behind=[])
-    assert erase(PEOPLE, store=task.store, force=True, **proof).run().state == "success"
+    assert erase(PEOPLE, store=task.store, **proof).run().state == "success"
 
 
 # --- a second look at the same places ---------------------------------------------------------------------------------
-
-
-def test_a_refused_try_forgets_nothing_although_it_is_forced(erase, sandbox):
-    sandbox.configure(duration=1000)
-    task = erase(PEOPLE, timeout=0.3)
-    assert task.run().state == "failed"
-    sandbox.configure(members=[PEOPLE[0]])
-    forced = erase(PEOPLE, store=task.store, timeout=0.3, force=True, check_members=True)
-    forced.try_number, forced.max_tries = 1, 1
-    end = forced.run()
-    assert isinstance(end.error, KoreInputError)
-    assert end.error.consequence is Consequence.SENT_BEFORE
-    assert end.xcoms["kore_erasure"]["open"] == 6
-    task.clear()
-    assert task.run().state == "failed"
-    assert len(erasures(sandbox)) == 1
-
-
-def test_what_was_forgotten_by_force_is_still_told(erase, sandbox):
-    sandbox.configure(duration=1000)
-    task = erase(PEOPLE, timeout=0.3)
-    assert task.run().state == "failed"
-    sandbox.fail("status", call="erase", status=401, times=2)
-    forced = erase(PEOPLE, store=task.store, timeout=0.3, force=True)
-    forced.try_number, forced.max_tries = 1, 1
-    assert forced.run().state == "failed"
-    end = erase([""], store=task.store, timeout=0.3, force=True)
-    end.try_number, end.max_tries = 2, 1
-    assert end.run().error.consequence is Consequence.SENT_BEFORE
 
 
 @pytest.mark.parametrize("change", ["account", "approval"])
@@ -455,7 +357,7 @@ def test_what_changed_in_a_break_of_the_submission_is_neither_asked_for_nor_atte
         extra__digest_key=DIGEST_KEY,
         extra__receipt_key=PEM,
     )
-    rendered = {"approved_by": "Vera"}
+    rendered = {"receipt": {"folder": folder.as_uri(), "approved_by": "Vera"}}
     with running_sandbox(Settings(requests_per_minute=0, requests_per_hour=0)) as other:
         fields = other.connection | {"extra": json.loads(os.environ["AIRFLOW_CONN_KORE_DEFAULT"])["extra"]}
 
@@ -463,24 +365,19 @@ def test_what_changed_in_a_break_of_the_submission_is_neither_asked_for_nor_atte
             if change == "account":
                 connect(monkeypatch, fields)
             else:
-                rendered.update(approved_by="Nobody")
+                rendered["receipt"]["approved_by"] = "Nobody"
 
         meanwhile(lambda: None, after=happen)
-        end = erase(PEOPLE, batch_size=1, deferrable=True, receipt_path=folder.as_uri(), rendered=rendered).run()
+        end = erase(PEOPLE, batch_size=1, deferrable=True, rendered=rendered).run()
         assert isinstance(end.error, KoreResumeError)
         assert [deferral["state"]["stage"] for deferral in end.deferrals] == ["submitting"]
         assert not other.log()
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("waiting", ["operator", "sensor"])
-def test_strangers_count_as_nobody_if_the_source_has_changed(erase, wait, submitted, sandbox, waiting):
-    request = submitted(["u-1", "u-2"]) if waiting == "sensor" else None
+def test_strangers_count_as_nobody_if_the_source_has_changed(erase, sandbox):
     sandbox.fail("body", call="status", status=200, body=STRANGERS, times=None)
-    if request is None:
-        end = erase(changing(["u-1", "u-2"], ["u-1", "u-2"], ["u-1", "u-3"])).run()
-    else:
-        end = wait(request, user_ids=changing(["u-1", "u-2"], ["u-1", "u-3"])).run()
+    end = erase(changing(["u-1", "u-2"], ["u-1", "u-2"], ["u-1", "u-3"])).run()
     assert end.state == "failed"
     assert (end.output["erased"], end.output["open"]) == (0, 2)
 
@@ -488,13 +385,10 @@ def test_strangers_count_as_nobody_if_the_source_has_changed(erase, wait, submit
 PARTLY = {"response": [{"userId": "u-x1", "status": "SUCCESS"}, {"userId": "u-1", "status": "FAILED"}]}
 
 
-@pytest.mark.parametrize("waiting", ["operator", "sensor"])
-def test_a_stranger_beside_somebody_who_is_not_erased_counts_as_nobody(erase, wait, submitted, sandbox, waiting):
-    request = submitted(["u-1", "u-2"]) if waiting == "sensor" else None
+def test_a_stranger_beside_somebody_who_is_not_erased_counts_as_nobody(erase, sandbox):
     sandbox.fail("body", call="status", status=200, body=PARTLY)
     sandbox.fail("status", call="status", status=403, times=None, after=1)
-    task = erase(["u-1", "u-2"]) if request is None else wait(request, user_ids=["u-1", "u-2"])
-    end = task.run()
+    end = erase(["u-1", "u-2"]).run()
     assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (0, 1, 1)
 
 
@@ -530,16 +424,14 @@ def test_a_retry_of_a_refused_task_still_knows_that_nothing_was_sent(erase):
         assert task.run().error.consequence is Consequence.NOT_SENT
 
 
-def test_force_helps_where_a_record_cannot_be_read(erase, sandbox):
+def test_a_record_that_cannot_be_read_is_refused_with_what_to_do(erase, sandbox):
     task = erase(PEOPLE)
     assert task.run().state == "success"
     (key,) = [key for key in task.store.values if "batches" in key]
     task.store.values[key] = json.dumps([{"number": 1}])
     task.clear()
-    assert "set force=True" in task.run().text
-    forced = erase(PEOPLE, store=task.store, force=True)
-    assert forced.run().state == "success"
-    assert len(erasures(sandbox)) == 2
+    assert "start a new DAG run" in task.run().text
+    assert len(erasures(sandbox)) == 1
 
 
 def test_a_worker_that_cannot_use_the_connection_any_more_does_not_say_that_nothing_was_sent(

@@ -19,7 +19,8 @@ from airflow_provider_kore.exceptions import (
     KoreSourceError,
 )
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
-from airflow_provider_kore.user_ids import ChannelUserId, FileUserIds, GivenUserIds, SqlUserIds, UserIdSource
+from airflow_provider_kore.user_ids import ChannelUserId, FileUserIds, SqlUserIds, UserIdSource
+from airflow_provider_kore.user_ids.argument import InlineUserIds
 from tests.integration.provider.conftest import erasures
 from tests.integration.provider.task_runner import FakeStore, TaskRunner
 
@@ -31,7 +32,7 @@ except ImportError:  # Airflow 3.1
 WAITS = pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 PEOPLE = [f"Xq7ZwK{number}@example.com" for number in range(1, 6)]
 MARK = "Xq7ZwK"
-ARGUMENTS = {"task_id": "erase", "bot_ids": ["st-1"], "wait_for_completion": True, "poll_interval": 0.1, "timeout": 20}
+ARGUMENTS = {"task_id": "erase", "bot_ids": ["st-1"], "poll_interval": 0.1, "timeout": 20}
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def test_airflow_knows_the_decorator():
 
 
 def test_its_task_is_the_erasing_operator_under_the_name_of_the_function():
-    operator = task.kore_erase(bot_ids=["st-1"], wait_for_completion=True)(people)().operator
+    operator = task.kore_erase(bot_ids=["st-1"], wait_for_completion=False)(people)().operator
     assert isinstance(operator, KoreEraseUserDataOperator)
-    assert (operator.task_id, operator.bot_ids, operator.wait_for_completion) == ("people", ["st-1"], True)
+    assert (operator.task_id, operator.bot_ids, operator.wait_for_completion) == ("people", ["st-1"], False)
     assert operator.operator_name == "@task.kore_erase"
 
 
@@ -112,7 +113,7 @@ def one_by_one():
 @WAITS
 @pytest.mark.parametrize(
     "function",
-    [people, one_by_one, lambda: tuple(PEOPLE), lambda: iter(PEOPLE), lambda: GivenUserIds(list(PEOPLE))],
+    [people, one_by_one, lambda: tuple(PEOPLE), lambda: iter(PEOPLE), lambda: InlineUserIds(list(PEOPLE))],
     ids=["list", "generator function", "tuple", "iterator", "source of given users"],
 )
 def test_everybody_whom_a_function_names_is_erased(erase_whom, sandbox, function, deferrable):
@@ -152,7 +153,7 @@ def test_a_function_that_names_nobody_skips_the_task_if_it_shall(erase_whom, san
     [PEOPLE[0], None, {PEOPLE[0]: 1}, set(PEOPLE), PEOPLE[0].encode(), 7, [*PEOPLE, ""], [*PEOPLE, None]],
     ids=["bare id", "None", "mapping", "set", "bytes", "number", "empty id", "no id"],
 )
-@pytest.mark.parametrize("given", [lambda value: value, GivenUserIds], ids=["as it is", "as a source"])
+@pytest.mark.parametrize("given", [lambda value: value, InlineUserIds], ids=["as it is", "as a source"])
 def test_anything_else_is_refused_before_the_first_request(erase_whom, sandbox, caplog, returned, given):
     caplog.set_level(logging.DEBUG)
     end = erase_whom(lambda: given(returned), batch_size=2).run()

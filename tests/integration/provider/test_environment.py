@@ -17,6 +17,7 @@ from airflow.sdk import Variable
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.async_client import AsyncKoreClient
+from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreConfigurationError,
@@ -27,7 +28,6 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.hooks import kore as kore_hook
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
-from airflow_provider_kore.receipts.account_key import receipt_key_of
 from tests.integration.provider.conftest import connect
 from tests.integration.provider.task_runner import TaskRunner
 from tests.integration.provider.test_hook_and_clients import (
@@ -368,7 +368,7 @@ def test_an_id_of_a_connection_that_is_none_is_refused(conn_id):
 
 
 def test_the_connection_test_raises_nothing_whatever_happens(sandbox, connection, monkeypatch):
-    monkeypatch.setattr(kore_hook.KoreClient, "hold", break_down)
+    monkeypatch.setattr(kore_hook.KoreClient, "run", break_down)
     good, message = KoreHook().test_connection()
     assert not good
     assert "RuntimeError" in message
@@ -376,7 +376,7 @@ def test_the_connection_test_raises_nothing_whatever_happens(sandbox, connection
 
 
 def test_a_trigger_that_fails_by_whatever_fires_an_event_with_what_it_has_seen(sandbox, connection, monkeypatch):
-    monkeypatch.setattr(AsyncKoreClient, "hold", break_down)
+    monkeypatch.setattr(AsyncKoreClient, "run", break_down)
     event = asyncio.run(first_event(trigger("eud-1")))
     assert event["failure"]["type"] == "KoreWaitError"
     assert event["failure"]["consequence"] == Consequence.SENT.name

@@ -80,18 +80,6 @@ def test_a_cleared_task_that_had_succeeded_returns_the_same_and_sends_nothing(er
     assert len(sandbox.log()) == calls
 
 
-def test_force_submits_everybody_anew_but_once_for_all_retries(erase, sandbox):
-    store = erase(PEOPLE).store
-    erase(PEOPLE, store=store).run()
-    sandbox.configure(refuse=PEOPLE[:1])
-    task = erase(PEOPLE, store=store, force=True, retries=1)
-    task.try_number = 1
-    task.clear()
-    assert task.run().state == "failed"
-    assert task.run().state == "failed"
-    assert [len(users) for users in erasures(sandbox)] == [7, 7, 1]
-
-
 @WAITS
 def test_ids_that_kore_resolved_are_counted(erase, sandbox, deferrable, caplog):
     sandbox.configure(user_id_form="resolved")
@@ -101,14 +89,14 @@ def test_ids_that_kore_resolved_are_counted(erase, sandbox, deferrable, caplog):
 
 
 @WAITS
-def test_a_refused_user_under_a_resolved_id_lets_the_retry_submit_all_it_could_be(erase, sandbox, deferrable):
+def test_a_refused_user_under_a_resolved_id_lets_the_retry_submit_the_whole_batch(erase, sandbox, deferrable):
     sandbox.configure(user_id_form="resolved", refuse=[PEOPLE[0]])
     task = erase([*PEOPLE, "u-1"], deferrable=deferrable)
     end = task.run()
     assert (end.output["erased"], end.output["not_erased"]) == (7, 1)
     task.clear()
     task.run()
-    assert erasures(sandbox)[1] == PEOPLE
+    assert erasures(sandbox)[1] == [*PEOPLE, "u-1"]
 
 
 @WAITS
@@ -216,7 +204,7 @@ def test_an_ambiguous_batch_stays_so_when_submitting_it_again_is_refused(erase, 
     assert isinstance(task.run().error, KoreAmbiguousSubmitError)
     end = task.run()
     assert isinstance(end.error, KoreRequestError)
-    assert "nobody in it is being erased" not in end.text
+    assert "none of its users is being erased" not in end.text
     assert "An earlier try sent this batch too, without a usable answer." in end.text
     assert end.error.consequence is Consequence.UNKNOWN
     end = erase(PEOPLE, store=task.store, on_ambiguous_submit="fail").run()
@@ -404,10 +392,10 @@ def test_a_source_that_changes_while_the_task_waits_does_not_change_what_is_repo
         (PEOPLE, {"bot_ids": []}),
         (PEOPLE, {"bot_ids": "st-1"}),
         (PEOPLE, {"bot_ids": [""]}),
-        (PEOPLE, {"remove_data_from_all_bots": True}),
-        (PEOPLE, {"bot_ids": None, "remove_data_from_all_bots": True}),
-        (PEOPLE, {"bot_ids": None, "remove_data_from_all_bots": "True"}),
-        (PEOPLE, {"remove_data_from_all_bots": "False"}),
+        (PEOPLE, {"all_bots": True}),
+        (PEOPLE, {"bot_ids": None, "all_bots": True}),
+        (PEOPLE, {"bot_ids": None, "all_bots": "True"}),
+        (PEOPLE, {"all_bots": "False"}),
         (PEOPLE, {"dry_run": "False"}),
         (PEOPLE, {"max_users": 6}),
         (PEOPLE, {"max_users": 0}),
@@ -415,7 +403,7 @@ def test_a_source_that_changes_while_the_task_waits_does_not_change_what_is_repo
     ],
 )
 def test_bad_input_is_refused_without_a_request(erase, sandbox, user_ids, arguments):
-    end = erase(user_ids, **arguments).run()
+    end = erase(user_ids, rendered=arguments).run()
     assert isinstance(end.error, KoreInputError)
     assert "Nothing was sent" in end.text
     assert not any(person in end.text for person in PEOPLE)
@@ -432,7 +420,10 @@ def test_bad_input_is_refused_without_a_request(erase, sandbox, user_ids, argume
         {"on_empty": "ignore"},
         {"on_ambiguous_submit": "maybe"},
         {"wait_for_completion": "yes"},
-        {"force": 1},
+        {"bot_ids": []},
+        {"bot_ids": None, "all_bots": "True"},
+        {"dry_run": 1},
+        {"max_users": 0},
     ],
 )
 def test_a_bad_argument_is_refused_when_the_dag_is_read(erase, arguments):
@@ -450,7 +441,7 @@ def test_the_connection_narrows_what_a_task_may_do(erase, sandbox, connection):
 
 def test_all_bots_take_two_keys(erase, sandbox, connection):
     connection(extra__allow_all_bots=True)
-    end = erase(PEOPLE, bot_ids=None, remove_data_from_all_bots=True).run()
+    end = erase(PEOPLE, bot_ids=None, all_bots=True).run()
     assert end.state == "success"
     (entry,) = [entry for entry in sandbox.log() if entry.call == "erase"]
     assert entry.body["RemoveDataFromAllBots"] is True
@@ -464,7 +455,13 @@ def test_an_empty_source_skips_if_asked_to(erase, sandbox):
 
 def test_what_was_approved_is_erased(erase, sandbox):
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
-    assert erase(PEOPLE, plan_fingerprint=approved).run().state == "success"
+    assert erase(PEOPLE, approved_plan=approved).run().state == "success"
+
+
+def test_what_was_approved_may_be_the_whole_output_of_the_dry_run(erase, sandbox):
+    plan = erase(PEOPLE, dry_run=True).run().output
+    assert erase(PEOPLE, approved_plan=plan).run().state == "success"
+    assert "not what was approved" in erase(PEOPLE[1:], approved_plan=plan).run().text
 
 
 @pytest.mark.parametrize(
@@ -473,15 +470,15 @@ def test_what_was_approved_is_erased(erase, sandbox):
 )
 def test_what_was_not_approved_is_not_sent(erase, sandbox, users, arguments):
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
-    end = erase(users, plan_fingerprint=approved, **arguments).run()
+    end = erase(users, approved_plan=approved, **arguments).run()
     assert end.state == "failed"
     assert "Nothing was sent to Kore.ai." in end.text
     assert not erasures(sandbox)
 
 
-@pytest.mark.parametrize("rendered", [None, "", "None"])
+@pytest.mark.parametrize("rendered", ["", "None"])
 def test_an_approval_that_renders_to_nothing_approves_nothing(erase, sandbox, rendered):
-    end = erase(PEOPLE, plan_fingerprint="{{ missing }}", rendered={"plan_fingerprint": rendered}).run()
+    end = erase(PEOPLE, approved_plan="{{ missing }}", rendered={"approved_plan": rendered}).run()
     assert end.state == "failed"
     assert "Nothing was sent to Kore.ai." in end.text
     assert not erasures(sandbox)

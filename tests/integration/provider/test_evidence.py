@@ -66,9 +66,9 @@ def public_key():
 
 
 def fingerprint_of(people):
-    batches = UserBatches(people, 100, 100)
-    batches.plan(KoreHook().account.fingerprint_key())
-    return batches.people
+    batches = UserBatches(people, 100, 100, KoreHook().account.fingerprint_key())
+    batches.plan()
+    return batches.fingerprint
 
 
 def persons(receipts):
@@ -85,7 +85,7 @@ def person_of(receipts, user_id):
 @pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 def test_one_request_has_one_receipt_that_pyjwt_alone_verifies(erase, folder, deferrable):
     before = int(datetime.now(UTC).timestamp())
-    end = erase(PEOPLE, receipt_path=folder.as_uri(), deferrable=deferrable).run()
+    end = erase(PEOPLE, receipt={"folder": folder.as_uri()}, deferrable=deferrable).run()
     assert end.state == "success", end.text
     (file,) = folder.iterdir()
     claims = jwt.decode(file.read_text(), public_key(), algorithms=["EdDSA"])
@@ -103,7 +103,7 @@ def test_one_request_has_one_receipt_that_pyjwt_alone_verifies(erase, folder, de
 
 
 def test_many_requests_have_a_manifest(erase, folder):
-    end = erase(PEOPLE, batch_size=2, receipt_path=folder.as_uri()).run()
+    end = erase(PEOPLE, batch_size=2, receipt={"folder": folder.as_uri()}).run()
     statement, receipts = audited(end)
     assert isinstance(statement, Manifest)
     assert [receipt.user_count for receipt in receipts] == [2, 2, 1]
@@ -114,7 +114,7 @@ def test_many_requests_have_a_manifest(erase, folder):
 
 def test_a_receipt_tells_who_is_not_erased_before_the_task_fails(erase, sandbox, folder):
     sandbox.configure(refuse=[PEOPLE[3]])
-    task = erase(PEOPLE, batch_size=2, receipt_path=folder.as_uri())
+    task = erase(PEOPLE, batch_size=2, receipt={"folder": folder.as_uri()})
     end = task.run()
     assert isinstance(end.error, KoreNotErasedError)
     statement, receipts = audited(end)
@@ -131,7 +131,7 @@ def test_a_receipt_tells_who_is_not_erased_before_the_task_fails(erase, sandbox,
 
 def test_who_is_open_at_the_deadline_is_open_in_the_receipt(erase, sandbox, folder):
     sandbox.configure(duration=1000)
-    end = erase(PEOPLE, receipt_path=folder.as_uri(), timeout=0.5).run()
+    end = erase(PEOPLE, receipt={"folder": folder.as_uri()}, timeout=0.5).run()
     assert isinstance(end.error, AirflowSensorTimeout)
     statement, receipts = audited(end)
     assert statement.outcome.open == 5
@@ -142,8 +142,8 @@ def test_who_is_open_at_the_deadline_is_open_in_the_receipt(erase, sandbox, fold
 @pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 def test_a_receipt_tells_what_looking_for_people_showed(erase, sandbox, folder, deferrable):
     sandbox.configure(leave_behind=[PEOPLE[3]])
-    arguments = {"batch_size": 2, "verify": "all", "verify_since": SINCE, "deferrable": deferrable}
-    end = erase(PEOPLE, receipt_path=folder.as_uri(), **arguments).run()
+    arguments = {"batch_size": 2, "verify": {"people": "all", "since": SINCE}, "deferrable": deferrable}
+    end = erase(PEOPLE, receipt={"folder": folder.as_uri()}, **arguments).run()
     assert end.state == "failed"
     statement, receipts = audited(end)
     assert statement.vendor_reported.erased == 5
@@ -154,8 +154,8 @@ def test_a_receipt_tells_what_looking_for_people_showed(erase, sandbox, folder, 
 
 
 def test_a_sample_is_told_apart_from_those_who_were_not_looked_for(erase, folder):
-    arguments = {"batch_size": 2, "verify": "sample:2", "verify_since": SINCE}
-    _, receipts = audited(erase(PEOPLE, receipt_path=folder.as_uri(), **arguments).run())
+    arguments = {"batch_size": 2, "verify": {"people": "sample:2", "since": SINCE}}
+    _, receipts = audited(erase(PEOPLE, receipt={"folder": folder.as_uri()}, **arguments).run())
     checks = [person.verification for person in persons(receipts).values()]
     assert (checks.count("gone"), checks.count("not_checked")) == (2, 3)
     assert sum(receipt.verification.gone for receipt in receipts) == 2
@@ -180,26 +180,28 @@ def test_what_was_around_the_erasure_stands_in_the_receipt(erase, folder, tmp_pa
     approved = erase(PEOPLE, dry_run=True).run().output["plan_fingerprint"]
     end = erase(
         PEOPLE,
-        receipt_path=folder.as_uri(),
-        plan_fingerprint=approved,
-        approved_by={"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "Vera"}},
-        export_manifest=export,
-        received_at="2026-01-31T10:00:00+01:00",
-        regime="gdpr",
+        receipt={
+            "folder": folder.as_uri(),
+            "approved_by": {"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "Vera"}},
+        },
+        approved_plan=approved,
+        exported=export,
+        deadline={"received_at": "2026-01-31T10:00:00+01:00", "regime": "gdpr"},
     ).run()
     assert end.state == "success", end.text
     receipt, _ = audited(end)
     assert receipt.approved_by == "Vera"
     assert receipt.plan_fingerprint == approved
     assert receipt.export.manifest_sha256 == export["manifest_sha256"]
-    assert (receipt.export.since, receipt.export.until) == ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
-    assert receipt.received_at == "2026-01-31T09:00:00Z"
+    written = receipt.model_dump(mode="json")
+    assert (written["export"]["since"], written["export"]["until"]) == ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+    assert written["received_at"] == "2026-01-31T09:00:00Z"
     due = {"received_on": "2026-01-31", "due_on": "2026-02-28", "ends_at": "2026-02-28T22:59:59Z"}
-    assert receipt.deadline.model_dump() == {"regime": "gdpr", **due}
+    assert written["deadline"] == {"regime": "gdpr", **due}
 
 
 def test_a_dry_run_leaves_nothing_that_could_be_taken_for_evidence(erase, folder):
-    end = erase(PEOPLE, receipt_path=folder.as_uri(), dry_run=True).run()
+    end = erase(PEOPLE, receipt={"folder": folder.as_uri()}, dry_run=True).run()
     assert end.state == "success"
     assert "receipt" not in end.output
     assert not folder.exists()
@@ -207,7 +209,7 @@ def test_a_dry_run_leaves_nothing_that_could_be_taken_for_evidence(erase, folder
 
 def test_evidence_that_cannot_be_written_fails_the_task_although_all_are_erased(erase, sandbox, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    end = erase(PEOPLE, receipt_path=(tmp_path / "file" / "receipts").as_uri()).run()
+    end = erase(PEOPLE, receipt={"folder": (tmp_path / "file" / "receipts").as_uri()}).run()
     assert isinstance(end.error, KoreReceiptError)
     assert end.output["erased"] == 5
     assert "receipt" not in end.output
@@ -216,7 +218,7 @@ def test_evidence_that_cannot_be_written_fails_the_task_although_all_are_erased(
 def test_a_retry_writes_the_evidence_anew_and_sends_nothing(erase, sandbox, tmp_path):
     blocked = tmp_path / "receipts"
     blocked.write_text("in the way")
-    task = erase(PEOPLE, batch_size=2, receipt_path=blocked.as_uri(), verify="all", verify_since=SINCE)
+    task = erase(PEOPLE, batch_size=2, receipt={"folder": blocked.as_uri()}, verify={"people": "all", "since": SINCE})
     assert isinstance(task.run().error, KoreReceiptError)
     blocked.unlink()
     end = task.run()
@@ -230,7 +232,7 @@ def test_a_retry_writes_the_evidence_anew_and_sends_nothing(erase, sandbox, tmp_
 def test_a_source_that_is_gone_is_told_instead_of_naming_the_wrong_people(erase, sandbox, folder, tmp_path):
     source = tmp_path / "people.txt"
     source.write_text("\n".join(PEOPLE))
-    task = erase(source.as_uri(), batch_size=2, receipt_path=folder.as_uri())
+    task = erase(source.as_uri(), batch_size=2, receipt={"folder": folder.as_uri()})
     write = proof.ReceiptBook.__init__
 
     def replace_source(*arguments):
@@ -259,7 +261,7 @@ def test_evidence_that_could_not_be_signed_is_refused_before_anything_is_sent(
     erase, sandbox, folder, keys, fields, error
 ):
     keys(**fields)
-    end = erase(PEOPLE, receipt_path=folder.as_uri()).run()
+    end = erase(PEOPLE, receipt={"folder": folder.as_uri()}).run()
     assert isinstance(end.error, error)
     assert not sandbox.log()
 
@@ -267,75 +269,37 @@ def test_evidence_that_could_not_be_signed_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"receipt_path": "/data/receipts"},
-        {"receipt_path": ""},
-        {"approved_by": ""},
-        {"approved_by": {}},
-        {"approved_by": 7.5},
-        {"export_manifest": {}},
-        {"export_manifest": "file:///manifest.json"},
-        {"export_manifest": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 5}},
-        {"export_manifest": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 4}},
-        {"received_at": "2026-01-31"},
-        {"regime": "gdpr"},
-        {"received_at": "None", "regime": "gdpr"},
-        {"received_at": "2026-01-31", "regime": "hipaa"},
-        {"received_at": "2999-01-31", "regime": "gdpr"},
+        {"receipt": {"folder": "/data/receipts"}},
+        {"receipt": {"folder": ""}},
+        {"receipt": {"folder": "file:///data", "approved_by": ""}},
+        {"receipt": {"folder": "file:///data", "approved_by": None}},
+        {"receipt": {"folder": "file:///data", "approved_by": {}}},
+        {"receipt": {"folder": "file:///data", "approved_by": 7.5}},
+        {"exported": {}},
+        {"exported": "file:///manifest.json"},
+        {"exported": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 5}},
+        {"exported": {"manifest": "file:///nowhere.json", "manifest_sha256": "00", "user_count": 4}},
+        {"deadline": {"received_at": "2026-01-31"}},
+        {"deadline": {"received_at": None, "regime": "gdpr"}},
+        {"deadline": {"received_at": "None", "regime": "gdpr"}},
+        {"deadline": {"received_at": "2026-01-31", "regime": "hipaa"}},
+        {"deadline": {"received_at": "2999-01-31", "regime": "gdpr"}},
         {"verify": "all"},
-        {"verify": "sample:0", "verify_since": SINCE},
-        {"verify": "all", "verify_since": SINCE, "verify_channel_types": "rtm"},
+        {"verify": {"people": "all"}},
+        {"verify": {"people": "sample:0", "since": SINCE}},
+        {"verify": {"people": "all", "since": SINCE, "channel_types": "rtm"}},
     ],
 )
 def test_what_cannot_be_shown_is_refused_before_anything_is_sent(erase, sandbox, arguments):
-    end = erase(PEOPLE, **arguments).run()
+    end = erase(PEOPLE, rendered=arguments).run()
     assert isinstance(end.error, KoreInputError)
     assert not sandbox.log()
 
 
 def test_proof_is_refused_where_nothing_is_waited_for(erase):
-    for arguments in ({"verify": "all", "verify_since": SINCE}, {"receipt_path": "file:///data"}):
+    for arguments in ({"verify": {"people": "all", "since": SINCE}}, {"receipt": {"folder": "file:///data"}}):
         with pytest.raises(KoreError, match="wait_for_completion"):
             erase(PEOPLE, wait_for_completion=False, **arguments).run()
-
-
-# --- the sensor's -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
-def test_a_sensor_writes_receipts_with_the_people_it_is_told_of(wait, submitted, folder, mode):
-    arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
-    output = submitted(PEOPLE, batch_size=2)
-    end = wait(output, user_ids=PEOPLE, receipt_path=folder.as_uri(), **arguments).run()
-    assert end.state == "success", end.text
-    statement, receipts = audited(end)
-    assert statement.scope.bot_ids == ("st-1",)
-    assert {person.outcome for person in persons(receipts).values()} == {"erased"}
-    assert len(persons(receipts)) == 5
-
-
-def test_a_sensor_writes_receipts_of_numbers_where_it_knows_nobody(wait, submitted, folder):
-    end = wait(submitted(PEOPLE, batch_size=2), receipt_path=folder.as_uri()).run()
-    _, receipts = audited(end)
-    assert [receipt.persons for receipt in receipts] == [None, None, None]
-    assert sum(receipt.outcome.erased for receipt in receipts) == 5
-    assert any("Who the people are" in gap for gap in receipts[0].does_not_cover)
-
-
-def test_a_sensors_receipt_tells_who_is_not_erased(wait, submitted, sandbox, folder):
-    sandbox.configure(refuse=[PEOPLE[3]])
-    end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE, receipt_path=folder.as_uri()).run()
-    assert isinstance(end.error, KoreNotErasedError)
-    _, receipts = audited(end)
-    assert person_of(receipts, PEOPLE[3]).outcome == "not_erased"
-    assert person_of(receipts, PEOPLE[2]).outcome == "erased"
-
-
-def test_people_in_another_order_are_not_named_by_a_sensor(wait, submitted, folder):
-    end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE[::-1], receipt_path=folder.as_uri()).run()
-    assert end.state == "failed"
-    _, receipts = audited(end)
-    assert [receipt.persons for receipt in receipts] == [None, None, None]
-    assert sum(receipt.outcome.erased for receipt in receipts) == 0
 
 
 # --- the deadline of the law ------------------------------------------------------------------------------------------
@@ -343,7 +307,7 @@ def test_people_in_another_order_are_not_named_by_a_sensor(wait, submitted, fold
 
 def test_the_days_left_are_returned(erase, wait, submitted):
     received = datetime.now(UTC) - timedelta(days=40)
-    arguments = {"received_at": received.isoformat(), "regime": "ccpa"}
+    arguments = {"deadline": {"received_at": received.isoformat(), "regime": "ccpa"}}
     for end in (
         erase(PEOPLE, **arguments).run(),
         erase(PEOPLE, dry_run=True, **arguments).run(),
@@ -363,14 +327,16 @@ def test_a_wait_ends_loudly_with_the_deadline_of_the_law(wait, submitted, sandbo
     monkeypatch.setattr(
         "airflow_provider_kore.deadlines.StatutoryDeadline.is_over", lambda deadline, now: now > ends_at
     )
-    end = wait(output, soft_fail=soft_fail, received_at="2026-11-01", regime="ccpa", timeout=1000).run()
+    end = wait(
+        output, soft_fail=soft_fail, deadline={"received_at": "2026-11-01", "regime": "ccpa"}, timeout=1000
+    ).run()
     assert end.state == "failed"
     assert isinstance(end.error, AirflowSensorTimeout)
     assert "The statutory deadline passed" in end.text
 
 
 def test_a_deadline_that_is_over_is_told_and_does_not_keep_anybody_from_being_erased(erase, caplog):
-    end = erase(PEOPLE, received_at="2020-01-31", regime="gdpr").run()
+    end = erase(PEOPLE, deadline={"received_at": "2020-01-31", "regime": "gdpr"}).run()
     assert end.state == "success"
     assert end.output["deadline"]["due_on"] == "2020-02-29"
     assert end.output["deadline"]["days_left"] < 0
@@ -425,7 +391,9 @@ def test_a_retry_with_nothing_to_send_does_not_ask_for_members(erase, sandbox):
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 def test_the_summary_tells_how_an_erasure_ended_and_names_nobody(erase, folder, deferrable):
-    end = erase(PEOPLE, receipt_path=folder.as_uri(), verify="all", verify_since=SINCE, deferrable=deferrable).run()
+    end = erase(
+        PEOPLE, receipt={"folder": folder.as_uri()}, verify={"people": "all", "since": SINCE}, deferrable=deferrable
+    ).run()
     summary = end.xcoms["kore_erasure"]
     assert summary["stage"] == "ended"
     assert (summary["erased"], summary["open"], summary["not_erased"], summary["user_count"]) == (5, 0, 0, 5)
@@ -458,7 +426,7 @@ def test_the_summary_of_a_sensor_says_that_it_waits_for_what_others_submitted(wa
     assert (summary["erased"], summary["open"], summary["not_erased"]) == (5, 0, 0)
 
 
-LATE = {"received_at": "2026-01-31", "regime": "gdpr"}
+LATE = {"deadline": {"received_at": "2026-01-31", "regime": "gdpr"}}
 
 
 @pytest.mark.parametrize(
@@ -466,13 +434,13 @@ LATE = {"received_at": "2026-01-31", "regime": "gdpr"}
     [
         ({"user_ids": [""], **LATE}, "2026-02-28"),
         ({"bot_ids": [], **LATE}, "2026-02-28"),
-        ({"plan_fingerprint": f"kp:{'0' * 32}"}, None),
-        ({"received_at": "2026-01-31"}, None),
+        ({"approved_plan": f"kp:{'0' * 32}"}, None),
+        ({"deadline": {"received_at": "2026-01-31"}}, None),
     ],
     ids=["users", "bots", "approval", "deadline"],
 )
 def test_the_summary_of_a_refused_task_tells_that_nothing_was_sent(erase, sandbox, arguments, due_on):
-    end = erase(**{"user_ids": PEOPLE} | arguments).run()
+    end = erase(PEOPLE, rendered=arguments).run()
     assert end.state == "failed"
     summary = end.xcoms["kore_erasure"]
     assert (summary["stage"], summary["submits"], summary["host"]) == ("refused", True, sandbox.connection["host"])
@@ -504,7 +472,8 @@ def test_a_skipped_task_has_no_summary(erase):
 
 def test_a_retry_goes_on_with_the_age_and_the_deadline_of_the_erasure(erase, sandbox):
     sandbox.configure(refuse=[PEOPLE[3]])
-    task = erase(PEOPLE, received_at=datetime(2026, 1, 31, 9, tzinfo=timezone(timedelta(hours=9))), regime="gdpr")
+    received_at = datetime(2026, 1, 31, 9, tzinfo=timezone(timedelta(hours=9)))
+    task = erase(PEOPLE, deadline={"received_at": received_at, "regime": "gdpr"})
     assert task.run().state == "failed"
     records = json.dumps(task.store.values)
     task.store.values = json.loads(re.sub(r"(submitted_at\W+)\d+", r"\g<1>1770000000", records))  # long ago
@@ -539,9 +508,9 @@ def test_a_retry_that_breaks_off_early_still_tells_what_was_sent_before(erase, s
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"plan_fingerprint": f"kp:{'0' * 32}"},
+        {"approved_plan": f"kp:{'0' * 32}"},
         {"verify": "some"},
-        {"received_at": "None", "regime": "gdpr"},
+        {"deadline": {"received_at": "None", "regime": "gdpr"}},
         {"bot_ids": []},
     ],
 )
@@ -549,10 +518,10 @@ def test_a_refusal_after_something_was_accepted_says_so(erase, sandbox, argument
     sandbox.configure(refuse=[PEOPLE[0]])
     task = erase(PEOPLE)
     assert isinstance(task.run().error, KoreNotErasedError)
-    end = erase(PEOPLE, store=task.store, **arguments).run()
+    end = erase(PEOPLE, store=task.store, rendered=arguments).run()
     assert end.state == "failed"
     assert "Nothing was sent" not in end.text
-    assert "Nothing more was sent. What was submitted before goes on at Kore.ai." in end.text
+    assert "Nothing more was sent. What was submitted before continues at Kore.ai." in end.text
     assert len(erasures(sandbox)) == 1
 
 
@@ -561,7 +530,7 @@ def test_a_refusal_after_it_became_unclear_what_was_accepted_says_so(erase, sand
     sandbox.fail("reset-after", call="erase")
     task = erase(PEOPLE)
     assert isinstance(task.run().error, KoreAmbiguousSubmitError)
-    end = erase(PEOPLE, store=task.store, **arguments).run()
+    end = erase(PEOPLE, store=task.store, rendered=arguments).run()
     assert end.state == "failed"
     assert "Nothing was sent" not in end.text
     assert "Nothing more was sent. Whether Kore.ai accepted what was sent before is not known." in end.text

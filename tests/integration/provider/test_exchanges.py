@@ -7,9 +7,8 @@ import pytest
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.async_client import MOST_CONNECTIONS, AsyncKoreClient
-from airflow_provider_kore.api.calls import Request
 from airflow_provider_kore.api.client import LARGEST_ANSWER, KoreClient
-from airflow_provider_kore.api.errors import Answer, NoAnswer
+from airflow_provider_kore.api.conversation import Answer, NoAnswer, Request
 
 LOOK = Request("GET", "/status/eud-1%3A2")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -50,7 +49,7 @@ async def exchanging(client_type, *scripts, longest_silence=5.0):
     try:
         if client_type is KoreClient:
             with KoreClient(account) as client:
-                yield lambda request: asyncio.to_thread(client.hold, asking(request)), script
+                yield lambda request: asyncio.to_thread(client.run, asking(request)), script
         else:
             client = await AsyncKoreClient.create(account)
             yield lambda request: client.run(asking(request)), script
@@ -137,7 +136,7 @@ async def test_what_was_sent_may_have_been_received(client_type, script, longest
 async def test_what_never_left_was_not_received(client_type):
     account = KoreAccount("http://127.0.0.1:1", "cs-1", client_secret="s" * 64)
     if client_type is KoreClient:
-        answer = await asyncio.to_thread(KoreClient(account).hold, asking(LOOK))
+        answer = await asyncio.to_thread(KoreClient(account).run, asking(LOOK))
     else:
         client = await AsyncKoreClient.create(account)
         answer = await client.run(asking(LOOK))

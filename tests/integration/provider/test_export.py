@@ -35,7 +35,7 @@ from airflow_provider_kore.export.folder import CLAIM, ExportFolder
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.sandbox.users import resolved_id
 from tests.integration.provider import task_runner
-from tests.integration.provider.conftest import most_calls_in
+from tests.integration.provider.conftest import most_calls_in, render
 from tests.integration.provider.task_runner import TaskRunner
 
 KEY = "held apart"
@@ -65,7 +65,7 @@ def folder(tmp_path):
 def export(sandbox, settings, folder):
     """Make a runner of an exporting task."""
 
-    def make(user_ids=PEOPLE, **arguments):
+    def make(user_ids=PEOPLE, *, rendered=None, **arguments):
         defaults = {
             "bot_ids": ["st-1"],
             "destination": f"file://{folder}",
@@ -73,9 +73,8 @@ def export(sandbox, settings, folder):
             "timeout": 60,
             "deferrable": False,
         }
-        return TaskRunner(
-            lambda: KoreExportUserDataOperator(task_id="export", user_ids=user_ids, **(defaults | arguments))
-        )
+        arguments = {"user_ids": user_ids} | defaults | arguments
+        return TaskRunner(lambda: render(KoreExportUserDataOperator(task_id="export", **arguments), rendered or {}))
 
     return make
 
@@ -346,8 +345,8 @@ def test_exact_duplicates_are_folded(export, sandbox):
     [
         ({"user_ids": []}, "no users to export"),
         ({"user_ids": [*PEOPLE, " "]}, "position 4 is blank"),
-        ({"bot_ids": None}, "Neither bot_ids nor all_bots=True"),
-        ({"all_bots": True}, "Both bot_ids and all_bots=True"),
+        ({"bot_ids": None}, "neither bot_ids nor all_bots=True"),
+        ({"all_bots": True}, "both bot_ids and all_bots=True"),
         ({"all_bots": "False"}, "all_bots must be True or False"),
         ({"bot_ids": "st-1"}, "bot_ids must be a list"),
         ({"destination": "/data/export"}, "destination must be the URI"),
@@ -364,7 +363,7 @@ def test_exact_duplicates_are_folded(export, sandbox):
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anybody_is_asked_about(export, sandbox, folder, arguments, words):
-    end = export(**({"user_ids": PEOPLE} | arguments)).run()
+    end = export(rendered=arguments).run()
     assert isinstance(end.error, KoreInputError)
     assert words in end.text
     assert end.error.consequence is Consequence.NOT_SENT
@@ -412,7 +411,7 @@ def test_a_total_that_is_not_met_fails_and_names_the_place_and_the_digest(export
     assert isinstance(end.error, KoreExportError)
     assert end.text.startswith(place(1))
     assert "not all" in end.text
-    assert "Nobody is erased by this task." in end.text
+    assert "No user is erased by this task." in end.text
     assert not any(person in end.text for person in PEOPLE)
     assert names(folder) == ["export.json"]
 
@@ -487,7 +486,7 @@ def test_a_throttle_that_outlasts_the_timeout_is_given_up(export, sandbox):
     end = export(PEOPLE[:1]).run()
     assert isinstance(end.error, KoreThrottledError)
     assert end.text.startswith(place(1))
-    assert "Clear the task to go on" in end.text
+    assert "Clear the task to continue" in end.text
 
 
 def test_the_timeout_bounds_the_whole_try(export, sandbox, folder):

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from airflow_provider_kore.erasure.options import OLDEST_EXPORT
+from airflow_provider_kore.erasure.export_gate import OLDEST_EXPORT
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from tests.integration.provider.conftest import erasures
@@ -35,11 +35,11 @@ def export(sandbox, connection, tmp_path):
 
 
 def verified(since, channel_types=("rtm",)):
-    return {"verify": "all", "verify_since": since, "verify_channel_types": list(channel_types)}
+    return {"verify": {"people": "all", "since": since, "channel_types": list(channel_types)}}
 
 
 def due(received_at):
-    return {"received_at": received_at, "regime": "gdpr"}
+    return {"deadline": {"received_at": received_at, "regime": "gdpr"}}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def due(received_at):
     ],
 )
 def test_an_export_that_leaves_out_time_or_channels_opens_no_gate(erase, export, sandbox, exported, arguments, words):
-    end = erase(PEOPLE, export_manifest=export(**exported), **arguments).run()
+    end = erase(PEOPLE, exported=export(**exported), **arguments).run()
     assert isinstance(end.error, KoreInputError)
     assert end.error.consequence is Consequence.NOT_SENT
     assert words in end.text
@@ -89,7 +89,7 @@ def test_an_export_that_leaves_out_time_or_channels_opens_no_gate(erase, export,
 def test_an_export_of_all_that_is_erased_opens_the_gate(erase, export, sandbox, exported, arguments):
     if "until" in exported and exported["until"] == str(TODAY) and NOW.hour == 0:
         pytest.skip("today has only just begun")
-    end = erase(PEOPLE, export_manifest=export(**exported), **arguments).run()
+    end = erase(PEOPLE, exported=export(**exported), **arguments).run()
     assert len(erasures(sandbox)) == 1, end.text
 
 
@@ -105,13 +105,8 @@ def test_an_export_of_all_that_is_erased_opens_the_gate(erase, export, sandbox, 
 )
 def test_an_output_that_does_not_say_what_it_is_of_opens_no_gate(erase, export, sandbox, wrong):
     output = export()
-    end = erase(PEOPLE, export_manifest=output | wrong).run()
+    end = erase(PEOPLE, rendered={"exported": output | wrong}).run()
     assert "not what an export returned" in end.text
     missing = {key: value for key, value in output.items() if key not in wrong}
-    assert "not what an export returned" in erase(PEOPLE, export_manifest=missing).run().text
+    assert "not what an export returned" in erase(PEOPLE, rendered={"exported": missing}).run().text
     assert not erasures(sandbox)
-
-
-def test_a_sensor_takes_an_export_of_any_age_since_the_erasure_was_before(wait, submitted, export):
-    exported = export(since=days_ago(60), until=days_ago(50))
-    assert wait(submitted(PEOPLE), export_manifest=exported).run().state == "success"

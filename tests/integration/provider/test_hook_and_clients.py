@@ -46,7 +46,7 @@ def test_an_erasure_is_submitted_and_its_status_read(hook, sandbox):
     sandbox.configure(duration=0)
     request_id = hook.erase_user_data(["a@example.com", ChannelUserId("slack", "U1")], bot_ids=["st-1"])
     status = hook.get_erasure_status(request_id)
-    assert [entry.verdict.name for entry in status.entries] == ["ERASED", "ERASED"]
+    assert [entry.outcome.name for entry in status.entries] == ["ERASED", "ERASED"]
     assert asyncio.run(hook.aget_erasure_status(request_id)) == status
 
 
@@ -86,7 +86,7 @@ def test_every_algorithm_is_accepted(monkeypatch, algorithm):
         ({"user_ids": [], "bot_ids": ["st-1"]}, KoreInputError),
         ({"user_ids": "u-1", "bot_ids": ["st-1"]}, KoreInputError),
         ({"user_ids": ["u-1"]}, KoreInputError),
-        ({"user_ids": ["u-1"], "remove_data_from_all_bots": True}, KoreInputError),
+        ({"user_ids": ["u-1"], "all_bots": True}, KoreInputError),
         ({"user_ids": [f"u-{number}" for number in range(6)], "bot_ids": ["st-1"]}, KoreInputError),
     ],
 )

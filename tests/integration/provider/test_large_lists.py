@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_kore.api.users import digest
-from airflow_provider_kore.erasure import erasing_task, waiting_task
+from airflow_provider_kore.erasure import run as erasure_run
 from airflow_provider_kore.erasure import wait as progress
 from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
@@ -23,9 +23,9 @@ PEOPLE = [f"person{number}@example.com" for number in range(1, 12)]
 @pytest.fixture
 def small_rounds(monkeypatch):
     """Let a trigger take two requests at once."""
-    for module in (erasing_task, waiting_task):
+    for module in (erasure_run,):
         monkeypatch.setattr(module, "REQUESTS_AT_ONCE", 2)
-        monkeypatch.setattr(module, "LOOKED_AT_FIRST", 2)
+        monkeypatch.setattr(module, "POLLED_FIRST", 2)
 
 
 class ChangingUserIds(UserIdSource):

@@ -4,7 +4,6 @@ import pytest
 
 from airflow_provider_kore.exceptions import (
     KoreAuthenticationError,
-    KoreError,
     KoreInputError,
     KoreNotErasedError,
 )
@@ -242,7 +241,7 @@ def test_a_user_count_goes_with_one_bare_id(wait, submitted):
     assert wait(request_id, user_count=7).run().state == "success"
     assert wait(request_id, user_count="7").run().state == "success"
     assert type(wait(request_id, user_count=8, timeout=0.3).run().error).__name__ == "AirflowSensorTimeout"
-    assert isinstance(wait(output, user_count=7).run().error, KoreInputError)
+    assert isinstance(wait(output, rendered={"user_count": 7}).run().error, KoreInputError)
 
 
 @pytest.mark.parametrize(
@@ -264,8 +263,8 @@ def test_a_user_count_goes_with_one_bare_id(wait, submitted):
     ],
 )
 def test_what_is_no_request_is_refused_without_a_call(wait, sandbox, request_id):
-    end = wait(request_id).run()
-    assert isinstance(end.error, KoreError)
+    end = wait("eud-1", rendered={"request_id": request_id}).run()
+    assert isinstance(end.error, KoreInputError)
     assert sandbox.log() == []
 
 

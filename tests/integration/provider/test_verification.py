@@ -22,15 +22,14 @@ KEY = "a digest key"
 
 
 @pytest.fixture
-def erased(submitted, wait):
-    """Erase people, and return how the wait for it ended."""
+def erased(erase):
+    """Erase people."""
 
-    def erase(people=PEOPLE, **arguments):
-        end = wait(submitted(people), **arguments).run()
+    def run(people=PEOPLE):
+        end = erase(people).run()
         assert end.state == "success", end.text
-        return end
 
-    return erase
+    return run
 
 
 def counts(end):
@@ -149,7 +148,7 @@ def test_whatever_is_guessed_wrongly_who_is_left_is_found_and_who_is_not_is_gone
 
 
 def test_for_all_bots_the_full_calls_are_asked(verify, erased, sandbox):
-    erased([*PEOPLE[:2], CHANNEL_USER], bot_ids=["st-1"])
+    erased([*PEOPLE[:2], CHANNEL_USER])
     end = verify([*PEOPLE[:2], CHANNEL_USER], bot_ids=None, all_bots=True).run()
     assert isinstance(end.error, KoreVerificationError)
     assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 1, "not_checked": 0}
@@ -240,7 +239,7 @@ def test_a_missing_scope_is_told(verify, sandbox):
 
 def test_a_sample_looks_for_as_many_as_it_says(verify, erased, sandbox):
     erased()
-    end = verify(PEOPLE, verify="sample:2").run()
+    end = verify(PEOPLE, people="sample:2").run()
     assert end.state == "success"
     assert counts(end) == {"gone": 2, "found": 0, "not_checkable": 0, "not_checked": 3}
     assert len(looked_for(sandbox)) == 2
@@ -267,11 +266,11 @@ def test_what_came_in_after_the_period_is_not_looked_for(verify, sandbox):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"verify": "none"},
-        {"verify": "sample:0"},
-        {"verify": "sample:-1"},
-        {"verify": "some"},
-        {"verify": 1},
+        {"people": "none"},
+        {"people": "sample:0"},
+        {"people": "sample:-1"},
+        {"people": "some"},
+        {"people": 1},
         {"since": None},
         {"since": "yesterday"},
         {"since": datetime(2999, 1, 1, tzinfo=UTC)},
@@ -284,7 +283,9 @@ def test_what_came_in_after_the_period_is_not_looked_for(verify, sandbox):
     ],
 )
 def test_what_cannot_be_done_is_refused_before_the_first_call(verify, sandbox, arguments):
-    end = verify(PEOPLE, **arguments).run()
+    with pytest.raises(KoreInputError):
+        verify(PEOPLE, **arguments)._make_operator()
+    end = verify(PEOPLE, rendered=arguments).run()
     assert isinstance(end.error, KoreInputError)
     assert not sandbox.log()
 
@@ -299,7 +300,9 @@ def test_nobody_is_not_verified(verify, on_empty, state):
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 def test_an_erasing_task_looks_for_those_it_erased(erase, sandbox, deferrable):
-    end = erase(PEOPLE, batch_size=2, verify="all", verify_since=timedelta(days=31), deferrable=deferrable).run()
+    end = erase(
+        PEOPLE, batch_size=2, verify={"people": "all", "since": timedelta(days=31)}, deferrable=deferrable
+    ).run()
     assert end.state == "success", end.text
     assert end.output["erased"] == 5
     assert of(end.output["verification"]) == {"gone": 5, "found": 0, "not_checkable": 0, "not_checked": 0}
@@ -308,7 +311,7 @@ def test_an_erasing_task_looks_for_those_it_erased(erase, sandbox, deferrable):
 @pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 def test_an_erasing_task_fails_if_somebody_is_left_behind(erase, sandbox, deferrable):
     sandbox.configure(leave_behind=[PEOPLE[3]])
-    task = erase(PEOPLE, batch_size=2, verify="all", verify_since=timedelta(days=31), deferrable=deferrable)
+    task = erase(PEOPLE, batch_size=2, verify={"people": "all", "since": timedelta(days=31)}, deferrable=deferrable)
     end = task.run()
     assert isinstance(end.error, KoreFoundError)
     assert end.output["erased"] == 5  # that is Kore.ai's word, and stands beside what was found
@@ -322,67 +325,21 @@ def test_an_erasing_task_fails_if_somebody_is_left_behind(erase, sandbox, deferr
 
 def test_only_those_who_are_reported_erased_are_looked_for(erase, sandbox):
     sandbox.configure(refuse=[PEOPLE[0]])
-    end = erase(PEOPLE, batch_size=5, verify="all", verify_since=timedelta(days=31)).run()
+    end = erase(PEOPLE, batch_size=5, verify={"people": "all", "since": timedelta(days=31)}).run()
     assert end.state == "failed"
     assert of(end.output["verification"]) == {"gone": 4, "found": 0, "not_checkable": 0, "not_checked": 0}
     assert looked_for(sandbox) == set(PEOPLE[1:])
 
 
-@pytest.mark.parametrize("mode", ["poke", "deferrable"])
-def test_a_sensor_looks_for_people_if_it_is_told_who_they_are(wait, submitted, sandbox, mode):
-    sandbox.configure(leave_behind=[PEOPLE[3]])
-    output = submitted(PEOPLE, batch_size=2)
-    arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
-    end = wait(output, user_ids=PEOPLE, verify="all", verify_since=timedelta(days=31), **arguments).run()
-    assert isinstance(end.error, KoreFoundError)
-    assert end.output["verification"]["found_users"] == [{"batch": 2, "position": 2}]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {},
-        {"user_ids": PEOPLE[:-1]},
-        {"user_ids": [*PEOPLE, "one-more@example.com"]},
-        {"user_ids": PEOPLE, "bot_ids": ["st-2"]},
-        {"user_ids": PEOPLE, "verify_since": None},
-    ],
-)
-def test_a_sensor_that_cannot_look_for_people_fails_at_once(wait, submitted, sandbox, arguments):
-    output = submitted(PEOPLE, batch_size=2)
-    calls = len(sandbox.log())
-    end = wait(output, **({"verify": "all", "verify_since": timedelta(days=31)} | arguments)).run()
-    assert isinstance(end.error, KoreInputError)
-    assert len(sandbox.log()) == calls
-
-
-def test_a_sensor_that_is_told_who_the_people_are_names_who_is_not_erased(wait, submitted, sandbox):
-    sandbox.configure(refuse=[PEOPLE[3]])
-    end = wait(submitted(PEOPLE, batch_size=2), user_ids=PEOPLE).run()
-    assert end.state == "failed"
-    assert end.output["not_erased_users"] == [{"batch": 2, "position": 2}]
-
-
-def test_what_went_wrong_before_a_break_still_fails_a_sensor_after_it(wait, submitted, sandbox, scarce):
-    sandbox.configure(refuse=[PEOPLE[0]])
-    output = submitted(PEOPLE[:3], batch_size=3)
-    arguments = {"verify": "all", "verify_since": timedelta(days=20), "deferrable": True, "timeout": 60}
-    end = wait(output, user_ids=PEOPLE[:3], **arguments).run()
-    assert end.state == "failed"
-    assert "verifying" in {deferral["state"]["stage"] for deferral in end.deferrals}
-    assert end.output["not_erased_users"] == [{"batch": 1, "position": 1}]
-    assert of(end.output["verification"]) == {"gone": 2, "found": 0, "not_checkable": 0, "not_checked": 0}
-
-
 def test_a_clear_long_after_the_erasure_still_looks_for_people(erase, sandbox):
-    task = erase(PEOPLE, verify="all", verify_since=timedelta(days=31))
+    task = erase(PEOPLE, verify={"people": "all", "since": timedelta(days=31)})
     assert task.run().state == "success"
     time.sleep(1.1)  # whole seconds are stored
-    end = erase(PEOPLE, store=task.store, verify="all", verify_since=timedelta(seconds=1)).run()
+    end = erase(PEOPLE, store=task.store, verify={"people": "all", "since": timedelta(seconds=1)}).run()
     assert end.state == "success", end.text
     assert end.output["verification"]["gone"] == 5
     since = datetime.now(UTC) - timedelta(milliseconds=300)
-    end = erase(PEOPLE, store=task.store, verify="all", verify_since=since).run()
+    end = erase(PEOPLE, store=task.store, verify={"people": "all", "since": since}).run()
     assert end.state == "success", end.text
     assert end.output["verification"]["gone"] == 5
 
@@ -403,5 +360,5 @@ def test_what_cannot_be_written_does_not_hide_who_was_found(erase, sandbox, conn
     sandbox.configure(leave_behind=[PEOPLE[3]])
     (tmp_path / "file").write_text("in the way")
     path = (tmp_path / "file" / "receipts").as_uri()
-    end = erase(PEOPLE, verify="all", verify_since=timedelta(days=31), receipt_path=path).run()
+    end = erase(PEOPLE, verify={"people": "all", "since": timedelta(days=31)}, receipt={"folder": path}).run()
     assert isinstance(end.error, KoreFoundError)

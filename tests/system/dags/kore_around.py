@@ -18,7 +18,6 @@ BY_URI = {
     "task_id": "erase_users",
     "user_ids": "{{ params.users_from }}",
     "bot_ids": ["st-system"],
-    "wait_for_completion": True,
     "deferrable": True,
     "poll_interval": 1,
 }

@@ -16,7 +16,6 @@ LITERAL = "leak0a4d2f9b71c3@example.com"
 MAPPED_LITERAL = "leak7be05c18d2f6@example.com"
 DEFAULT_ARGUMENTS = {
     "bot_ids": ["st-leaks"],
-    "wait_for_completion": True,
     "deferrable": True,
     "poll_interval": 1,
     "poke_interval": 1,
@@ -70,22 +69,14 @@ def kore_leaks_by_reference():
     decorated_mapped.expand(position=[0, 1])
 
     proof = {
-        "verify": "all",
-        "verify_since": timedelta(days=31),
-        "receipt_path": "{{ params.folder }}/receipts",
-        "received_at": "2026-11-01",
-        "regime": "gdpr",
+        "verify": {"people": "all", "since": timedelta(days=31)},
+        "receipt": {"folder": "{{ params.folder }}/receipts"},
+        "deadline": {"received_at": "2026-11-01", "regime": "gdpr"},
     }
-    erase("proven", check_members=True, approved_by="Vera", **proof)
+    receipt = {"receipt": proof["receipt"] | {"approved_by": "Vera"}}
+    erase("proven", check_members=True, **proof | receipt)
     erase("left_behind", kore_conn_id="leaks_kore_leaving", **proof)
     erase("member", check_members=True, kore_conn_id="leaks_kore_membered")
-    unproven = erase("unproven", wait_for_completion=False)
-    KoreErasureSensor(
-        task_id="sensor_proving",
-        request_id=unproven.output,
-        user_ids="{{ params.folder }}/unproven.txt",
-        **proof | {"retries": 2, "retry_delay": timedelta(seconds=1)},  # a busy Airflow can fail a task by itself
-    )
     looked_at = {"since": timedelta(days=31), "bot_ids": ["st-leaks"], "retries": 0}
     for task_id, conn_id in (("found", "leaks_kore"), ("not_checkable", "leaks_kore_echoing_history")):
         user_ids = f"{{{{ params.folder }}}}/{task_id}.txt"

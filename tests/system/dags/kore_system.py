@@ -96,7 +96,6 @@ BY_URI = {
     "task_id": "erase_users",
     "user_ids": "{{ params.users_from }}",
     "bot_ids": ["st-system"],
-    "wait_for_completion": True,
     "poll_interval": 2,
 }
 ONE_MORE_TRY = {"retries": 1, "retry_delay": timedelta(seconds=1)}
@@ -138,14 +137,14 @@ class ImpatientErasure(KoreEraseUserDataOperator):
     def _shrink():
         from airflow_provider_kore import resumption
         from airflow_provider_kore.api import client, pacing
-        from airflow_provider_kore.erasure import erasing_task
+        from airflow_provider_kore.erasure import run
 
         pacing.MINUTE = pacing.HOUR = 8.0
         budget = pacing.RateBudget(3, 3)
         client.shared_budget = lambda account: budget
         resumption.MAX_WORKER_WAIT = 1.0
-        erasing_task.REQUESTS_AT_ONCE = 2
-        erasing_task.LOOKED_AT_FIRST = 2
+        run.REQUESTS_AT_ONCE = 2
+        run.POLLED_FIRST = 2
 
 
 @dag(
@@ -173,16 +172,6 @@ def kore_scarce():
     )
 
 
-@dag(schedule=None, params={"users_from": Param("file:///", type="string")})
-def kore_forced():
-    KoreEraseUserDataOperator(
-        **BY_URI,
-        deferrable=True,
-        force=True,
-        **ONE_MORE_TRY,
-    )
-
-
 @dag(schedule=None)
 def kore_by_value():
     @task
@@ -193,7 +182,6 @@ def kore_by_value():
         task_id="erase_users",
         user_ids=find_users(),
         bot_ids=["st-system"],
-        wait_for_completion=True,
         deferrable=True,
         poll_interval=2,
     )
@@ -202,5 +190,4 @@ def kore_by_value():
 kore_mortal()
 kore_often_killed()
 kore_scarce()
-kore_forced()
 kore_by_value()

@@ -8,17 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from playing_kore import Clock, Played, error, http, pacing, play, play_all, status_of
 
-from airflow_provider_kore.api.calls import (
-    ATTEMPTS,
-    Pause,
-    Request,
-    fetch_history_page,
-    fetch_members,
-    fetch_status,
-    submit_erasure,
-)
+from airflow_provider_kore.api.calls import ATTEMPTS, fetch_history_page, fetch_members, fetch_status, submit_erasure
+from airflow_provider_kore.api.conversation import NoAnswer, Pause, Request
 from airflow_provider_kore.api.erase_request import ErasureRequest
-from airflow_provider_kore.api.errors import NoAnswer
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.scope import ErasureScope
@@ -572,7 +564,7 @@ def test_any_reading_waits_out_throttles_until_it_must_give_up(call):
     played = call([http(429, None, "40"), BAD_TOKEN, http(200, NOTHING)])
     assert played.sent_at == [1000, pytest.approx(1040), pytest.approx(1040)]
     problem, _ = failed(call, [http(429, None, "100")], KoreThrottledError, Consequence.ONLY_READ, give_up_at=1050.0)
-    assert "Clear the task to go on" in problem.remedy
+    assert "Clear the task to continue" in problem.remedy
 
 
 class Roles:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.api.errors import (
     LONGEST_THROTTLE_PAUSE,
-    Answer,
     Call,
     admin_console,
     describe,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kinds_of_ids import REFUSED, USUAL, USUAL_IDS
 
-from airflow_provider_kore.api.id_text import _unusual_fault, id_text_fault
-from airflow_provider_kore.api.users import ChannelUserId, check_user_id, check_user_ids, fold_duplicates
+from airflow_provider_kore.api.id_text import USUAL_ID, id_text_fault
+from airflow_provider_kore.api.users import ChannelUserId, check_user_id, text_fault
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 
 MARK = "Xq7ZwK9"
@@ -30,7 +30,7 @@ def test_usual_ids_pass_as_they_are(user_id):
 @given(USUAL)
 def test_what_is_checked_fast_passes_all_rules(text):
     assert id_text_fault(text) is None
-    assert _unusual_fault(text) is None
+    assert USUAL_ID.fullmatch(text) is None or text_fault(text) is None
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -105,26 +105,3 @@ def test_no_refusal_shows_the_text(kind, data):
 
 def test_a_place_is_shown_as_it_is_called():
     assert "at line 7 is blank" in refusal("", "line 7").problem
-
-
-# --- Folding ----------------------------------------------------------------------------------------------------
-
-
-def test_addresses_that_differ_in_case_alone_are_one_user_and_the_first_spelling_stays(caplog):
-    caplog.set_level("INFO")
-    given_ids = ["Ann@x.org", "u-A", "ann@X.org", "u-a", "Ann@x.org", "ANN@x.org", ChannelUserId("mail", "Ann@x.org")]
-    assert fold_duplicates(check_user_ids(given_ids)) == ("Ann@x.org", "u-A", "u-a", ChannelUserId("mail", "Ann@x.org"))
-    assert "1 exact duplicates" in caplog.text
-    assert "2 e-mail addresses that differ from an earlier one in case alone" in caplog.text
-    assert "x.org" not in caplog.text.lower()
-
-
-def test_addresses_that_differ_in_more_than_case_are_two_users():
-    two = ("straße@x.org", "strasse@x.org", "ﬁ@x.org", "fi@x.org")
-    assert fold_duplicates(two) == two
-
-
-def test_where_nothing_is_folded_nothing_is_logged(caplog):
-    caplog.set_level("INFO")
-    assert fold_duplicates(["u-1", "a@x.org"]) == ("u-1", "a@x.org")
-    assert not caplog.text

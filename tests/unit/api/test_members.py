@@ -28,7 +28,7 @@ def test_all_names_of_a_member_are_read():
     ]
     page = read_members(answer(users, 9, more=True))
     assert (page.total, page.more_available) == (9, True)
-    assert page.members == (
+    assert page.items == (
         frozenset({"john@example.com", "org-1", "u-1"}),
         frozenset({"jane"}),
         frozenset({"u-3"}),

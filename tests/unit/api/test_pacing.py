@@ -329,7 +329,7 @@ def test_polls_that_find_their_erasures_open_use_half_of_the_budget(per_minute, 
             now += seconds
             continue
         turn.end(now)
-        budget.rest(now)
+        budget.slow_polls(now)
         polls.append(now)
     assert most_in_any_window(polls[:300], MINUTE) <= per_minute
     most = 4 * HOUR / (2 * budget.seconds_per_call)
@@ -346,7 +346,7 @@ def test_polls_that_find_an_end_are_not_held_back():
 def test_submits_are_not_held_back_by_polls_that_find_nothing():
     budget = RateBudget(60, 1800)
     for _ in range(50):
-        budget.rest(0.0)
+        budget.slow_polls(0.0)
     assert budget.turn(Call.STATUS, 0.0).ask(0.0) > 60
     assert budget.turn(Call.ERASE, 0.0).ask(0.0) == 0
 

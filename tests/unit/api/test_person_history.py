@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from playing_kore import Clock, error, http, pacing, play
 
 from airflow_provider_kore.api.history import HistoryKind
-from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange, PersonHistory
+from airflow_provider_kore.api.history_range import HistoryRange
+from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory
 from airflow_provider_kore.api.users import ChannelUserId
 from airflow_provider_kore.exceptions import (
     Consequence,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery, LiteQuery
-from airflow_provider_kore.api.person_history import HistoryRange
+from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.user_search import CHANNEL, LITE, SPAN, UserSearch
 from airflow_provider_kore.api.users import ChannelUserId
 

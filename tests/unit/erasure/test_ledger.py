@@ -17,21 +17,14 @@ from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import (
     ChannelUserId,
     fingerprint,
-    fingerprint_in_order,
 )
 from airflow_provider_kore.api.watching import RequestOutcome
-from airflow_provider_kore.erasure.ledger import (
-    BATCHES_TOGETHER,
-    HEADER_KEY,
-    BatchRecord,
-    BatchState,
-    ErasureLedger,
-    RecordStore,
-    SubmittedErasure,
-    make_plan,
-)
+from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER, ErasureLedger
+from airflow_provider_kore.erasure.plan_identity import identify_plan
+from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
+from airflow_provider_kore.erasure.store import HEADER_KEY, RecordStore
 from airflow_provider_kore.exceptions import Consequence, KoreResumeError
-from airflow_provider_kore.user_ids.batches import PlannedBatch
+from airflow_provider_kore.user_ids.batches import UserBatches
 
 KEY = b"key"
 USERS = [f"Xq7ZwK9-{number}" for number in range(6)] + [ChannelUserId("rtm", "Xq7ZwK9-channel")]
@@ -84,45 +77,39 @@ def store():
     return Store()
 
 
-def plan(users=USERS, batch_size=3, *, account=ACCOUNT, scope=ONE_BOT, forced_within=0):
-    return make_plan(account, scope, user_count=len(users), batch_size=batch_size, forced_within=forced_within)
+def plan(users=USERS, batch_size=3, *, account=ACCOUNT, scope=ONE_BOT):
+    return identify_plan(account, scope, user_count=len(users), batch_size=batch_size)
 
 
 def batches(users=USERS, batch_size=3):
     return [tuple(users[start : start + batch_size]) for start in range(0, len(users), batch_size)]
 
 
-def opened(store, users=USERS, batch_size=3, *, key=KEY, anew=False, carried=None, **more):
-    planned = [
-        BatchRecord.of(PlannedBatch.of(number, batch, key))
-        for number, batch in enumerate(batches(users, batch_size), start=1)
-    ]
-    ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned, anew=anew)
+def opened(store, users=USERS, batch_size=3, *, key=KEY, carried=None, **more):
+    planned = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 99, key).plan()]
+    ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned)
     ledger.note()
     return ledger
 
 
 def matches(ledger, users, batch_size=3, key=KEY):
-    cut = batches(users, batch_size)
-    return len(cut) == len(ledger.records) and all(
-        record.fingerprint == fingerprint_in_order(batch, key)
-        for record, batch in zip(ledger.records, cut, strict=True)
-    )
+    planned = UserBatches(users, batch_size, 99, key).plan()
+    return [record.fingerprint for record in ledger.records] == [batch.fingerprint for batch in planned]
 
 
 def send(ledger, number, users=USERS, batch_size=3):
     record = ledger.records[number - 1]
     batch = batches(users, batch_size)[number - 1]
-    return ledger.sending(record, record.users_to_send(batch), KEY)
+    return ledger.write_intent(record, record.users_to_send(batch), KEY)
 
 
 def accept(ledger, number, request_id):
-    return ledger.accepted(send(ledger, number), request_id)
+    return ledger.write_accepted(send(ledger, number), request_id)
 
 
 def finished(record):
     """Whether all users of a batch are erased, so that it is never sent again."""
-    return record.state is BatchState.SETTLED and record.unerased == 0 and not record.must_be_sent
+    return record.state is BatchState.SETTLED and record.unerased == 0 and not record.is_due
 
 
 def states(ledger):
@@ -137,14 +124,14 @@ def test_a_new_ledger_has_everything_to_send(store):
     assert states(ledger) == [BatchState.PLANNED] * 3
     assert [record.number for record in ledger.records] == [1, 2, 3]
     assert [record.user_count for record in ledger.records] == [3, 3, 1]
-    assert all(record.must_be_sent and not finished(record) for record in ledger.records)
+    assert all(record.is_due and not finished(record) for record in ledger.records)
 
 
 def test_an_intent_without_a_request_id_is_found_as_such(store):
     send(opened(store), 2)
     again = opened(store)
     assert states(again) == [BatchState.PLANNED, BatchState.SENDING, BatchState.PLANNED]
-    assert again.records[1].must_be_sent
+    assert again.records[1].is_due
     assert again.records[1].requests == ()
 
 
@@ -160,11 +147,11 @@ def test_a_retry_knows_when_a_batch_was_submitted_and_completed(store):
     with mock.patch("airflow_provider_kore.erasure.ledger.time.time", return_value=1000.5):
         ledger = opened(store)
         accept(ledger, 1, "eud-1")
-    ledger.seen({1: seen("eud-1", 1, 2, 0, at=1100)})
+    ledger.note_polls({1: seen("eud-1", 1, 2, 0, at=1100)})
     assert ledger.records[0].requests[0].completed_at is None
-    ledger.seen({1: seen("eud-1", 3, 0, 0, at=1200)})
-    ledger.seen({1: seen("eud-1", 3, 0, 0, at=1300)})
-    ledger.erased([ledger.records[0]])
+    ledger.note_polls({1: seen("eud-1", 3, 0, 0, at=1200)})
+    ledger.note_polls({1: seen("eud-1", 3, 0, 0, at=1300)})
+    ledger.write_erased([ledger.records[0]])
     (request,) = opened(store).records[0].requests
     assert (request.submitted_at, request.completed_at, request.reported) == (1000, 1200, (3, 0, 0))
     assert (request.created_on, request.updated_on) == ("2026-11-24T10:00:00.000Z", "2026-11-24T10:00:01.000Z")
@@ -173,7 +160,7 @@ def test_a_retry_knows_when_a_batch_was_submitted_and_completed(store):
 def test_an_answer_that_is_not_understood_completes_nothing(store):
     ledger = opened(store)
     accept(ledger, 1, "eud-1")
-    ledger.seen({1: seen("eud-1", 0, 0, 3, understood=False)})
+    ledger.note_polls({1: seen("eud-1", 0, 0, 3, understood=False)})
     assert ledger.records[0].requests[0].completed_at is None
 
 
@@ -181,36 +168,36 @@ def test_an_accepted_batch_is_not_sent_again(store):
     accept(opened(store), 1, "eud-1")
     record = opened(store).records[0]
     assert record.state is BatchState.ACCEPTED
-    assert not record.must_be_sent
+    assert not record.is_due
     assert [request.to_json() for request in record.requests] == [{"request_id": "eud-1", "user_count": 3}]
     assert record.sent_fingerprint == fingerprint(USERS[:3], KEY)
 
 
 def test_a_batch_that_was_not_accepted_is_due_again_and_not_ambiguous(store):
     ledger = opened(store)
-    ledger.not_accepted(send(ledger, 1))
+    ledger.write_not_accepted(send(ledger, 1))
     assert states(opened(store))[0] is BatchState.PLANNED
 
 
 def test_a_finished_batch_is_finished_for_good(store):
     ledger = opened(store)
-    ledger.settled(accept(ledger, 1, "eud-1"), ())
+    ledger.write_settled(accept(ledger, 1, "eud-1"), ())
     record = opened(store).records[0]
     assert finished(record)
-    assert not record.must_be_sent
+    assert not record.is_due
     assert record.unerased == 0
     assert record.users_to_send(USERS[:3]) == ()
 
 
 def test_after_a_partial_end_only_those_who_are_not_erased_are_due(store):
     ledger = opened(store)
-    ledger.settled(accept(ledger, 1, "eud-1"), (0, 2))
+    ledger.write_settled(accept(ledger, 1, "eud-1"), (0, 2))
     ledger = opened(store)
     record = ledger.records[0]
-    assert record.must_be_sent
+    assert record.is_due
     assert not finished(record)
     assert record.users_to_send(USERS[:3]) == (USERS[0], USERS[2])
-    ledger.settled(accept(ledger, 1, "eud-2"), (1,))
+    ledger.write_settled(accept(ledger, 1, "eud-2"), (1,))
     record = ledger.records[0]
     assert record.users_to_send(USERS[:3]) == (USERS[2],)
     assert [request.to_json() for request in record.requests] == [
@@ -223,7 +210,7 @@ def test_after_a_partial_end_only_those_who_are_not_erased_are_due(store):
 def test_a_retry_with_the_users_of_a_batch_in_another_order_does_not_go_on(store):
     """Else the users to repeat, who are known by position, would be others."""
     ledger = opened(store)
-    ledger.settled(accept(ledger, 1, "eud-1"), (1,))
+    ledger.write_settled(accept(ledger, 1, "eud-1"), (1,))
     mixed = [USERS[1], USERS[0], *USERS[2:]]
     with pytest.raises(KoreResumeError) as caught:
         opened(store, mixed)
@@ -266,7 +253,7 @@ def test_a_try_that_does_something_else_is_refused_and_changes_nothing(store, ch
 @pytest.mark.parametrize("change", ["base_url", "secret", "other bot", "all bots", "one user more", "batch size"])
 def test_as_long_as_nothing_was_sent_a_try_may_do_something_else(store, change):
     ledger = opened(store)
-    ledger.not_accepted(send(ledger, 1))
+    ledger.write_not_accepted(send(ledger, 1))
     assert set(states(opened(store, **CHANGES[change]))) == {BatchState.PLANNED}
 
 
@@ -316,7 +303,6 @@ def test_a_record_that_cannot_be_read_is_refused(store, key_and_value):
         {"number": 0},
         {"number": 4},
         {"number": BATCHES_TOGETHER + 1},
-        {"number": "1"},
     ],
 )
 def test_a_record_with_a_field_that_cannot_be_read_is_refused(store, broken):
@@ -326,44 +312,19 @@ def test_a_record_with_a_field_that_cannot_be_read_is_refused(store, broken):
         opened(store)
 
 
-def test_the_wish_to_begin_anew_forgets_what_earlier_tries_recorded(store):
-    ledger = opened(store)
-    accept(ledger, 1, "eud-1")
-    send(ledger, 2)
-    assert states(opened(store, anew=True, forced_within=2)) == [BatchState.PLANNED] * 3
-    assert states(opened(store, forced_within=0)) == [BatchState.PLANNED] * 3
-    assert ErasureLedger.forced_within(RecordStore(store)) == 2
-
-
-def test_what_a_forced_try_submitted_is_taken_up_by_the_next(store):
-    opened(store)
-    accept(opened(store, anew=True, forced_within=1), 1, "eud-1")
-    assert states(opened(store, forced_within=1))[0] is BatchState.ACCEPTED
-
-
-def test_beginning_anew_with_other_users_and_sizes_is_allowed(store):
-    accept(opened(store), 1, "eud-1")
-    other = ["u-1", "u-2"]
-    assert states(opened(store, other, 1, anew=True, forced_within=2)) == [BatchState.PLANNED] * 2
-    assert states(opened(store, other, 1)) == [BatchState.PLANNED] * 2
-
-
 @pytest.mark.parametrize("writes", [0, 1])
-def test_a_crash_while_beginning_anew_never_leaves_an_old_record_under_a_new_header(store, writes):
+def test_a_crash_while_another_plan_starts_leaves_no_record_of_the_earlier_plan(store, writes):
     ledger = opened(store)
     for number in (1, 2, 3):
-        accept(ledger, number, f"eud-{number}")
+        ledger.write_not_accepted(send(ledger, number))
     store.failures = [None] * writes + ["before"]
-    other = ErasureScope(("st-2",), all_bots=False)
-    try:
-        opened(store, scope=other, anew=True, forced_within=2)
-        store.failures = []
-    except ConnectionError:
-        with pytest.raises(KoreResumeError):
-            opened(store, scope=other)
-        assert states(opened(store)) == [BatchState.ACCEPTED] * 3
-    else:
-        assert states(opened(store, scope=other)) == [BatchState.PLANNED] * 3
+    other = {"users": ["u-1", "u-2"], "batch_size": 1}
+    with pytest.raises(ConnectionError):
+        opened(store, **other)
+    store.failures = []
+    ledger = opened(store, **other)
+    assert states(ledger) == states(ErasureLedger.load(RecordStore(store))) == [BatchState.PLANNED] * 2
+    assert not any(record.was_sent for record in ledger.records)
 
 
 def test_the_header_outlives_every_record(store):
@@ -390,14 +351,6 @@ def test_records_without_a_header_that_can_be_read_are_not_loaded(store, header)
         ErasureLedger.load(RecordStore(store))
 
 
-@pytest.mark.parametrize("header", [None, "garbage", [], {}, {"forced_within": "2"}, {"forced_within": None}])
-def test_a_header_that_tells_of_no_force_counts_as_none(store, header):
-    if header is not None:
-        store.values[HEADER_KEY] = header
-    assert ErasureLedger.forced_within(RecordStore(store)) == 0
-    assert ErasureLedger.forced_within(RecordStore(None)) == 0
-
-
 def test_without_a_store_each_try_begins_from_nothing():
     ledger = opened(None)
     accept(ledger, 1, "eud-1")
@@ -409,13 +362,13 @@ def test_without_a_store_each_try_begins_from_nothing():
 def test_records_can_be_loaded_without_the_users(store):
     assert ErasureLedger.load(RecordStore(store)) is None
     ledger = opened(store)
-    ledger.settled(accept(ledger, 1, "eud-1"), (2,))
+    ledger.write_settled(accept(ledger, 1, "eud-1"), (2,))
     accept(ledger, 3, "eud-3")
     loaded = ErasureLedger.load(RecordStore(store))
     assert loaded.records[0] == ledger.records[0]
     assert loaded.records[2] == ledger.records[2]
     assert (loaded.records[1].state, loaded.records[1].user_count) == (BatchState.PLANNED, 3)
-    loaded.settled(loaded.records[2], ())
+    loaded.write_settled(loaded.records[2], ())
     assert finished(opened(store).records[2])
 
 
@@ -428,7 +381,7 @@ def test_loaded_batches_have_the_sizes_of_those_that_were_planned(user_count, ba
 
 def test_everything_is_kept_longer_than_the_statutory_window(store):
     ledger = opened(store)
-    ledger.settled(accept(ledger, 1, "eud-1"), ())
+    ledger.write_settled(accept(ledger, 1, "eud-1"), ())
     assert len(store.retentions) == 2
     assert all(retention >= timedelta(days=120) for retention in store.retentions.values())
 
@@ -438,7 +391,7 @@ def test_a_request_id_that_cannot_be_stored_is_tried_again_and_then_logged(store
     ledger = opened(store)
     sending = send(ledger, 1)
     store.failures = ["before"] * failures
-    assert ledger.accepted(sending, "eud-1").state is BatchState.ACCEPTED
+    assert ledger.write_accepted(sending, "eud-1").state is BatchState.ACCEPTED
     assert ledger.records[0].state is BatchState.ACCEPTED
     assert naps.call_count == failures
     assert states(opened(store))[0] is (BatchState.ACCEPTED if kept else BatchState.SENDING)
@@ -464,22 +417,32 @@ def test_the_users_are_recognised_by_users_order_batches_and_key(store):
         fingerprint=st.text(),
         positions=st.none() | st.lists(st.integers(0, 99)).map(tuple),
         sent_fingerprint=st.text(),
-        requests=st.lists(st.builds(SubmittedErasure, st.text(), st.integers(1, 99))).map(tuple),
+        requests=st.lists(
+            st.builds(
+                RequestRecord,
+                st.text(),
+                st.integers(1, 99),
+                reported=st.none() | st.tuples(*[st.integers(0, 99)] * 3),
+                remarks=st.lists(st.text()).map(tuple),
+            )
+        ).map(tuple),
+        found=st.lists(st.integers(0, 99)).map(tuple),
     )
 )
 def test_a_record_survives_its_json_form(record):
-    assert BatchRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+    fields = RECORDS.dump_python([record], mode="json", exclude_defaults=True)
+    assert RECORDS.validate_python(json.loads(json.dumps(fields))) == [record]
 
 
 # --- Whatever happens, in whatever order -------------------------------------------------------------------------
 
 
-class Tries(RuleBasedStateMachine):
+class Attempts(RuleBasedStateMachine):
     """
-    Tries of a task that end anywhere, above a store that fails anywhere.
+    Attempts of a task that end anywhere, above a store that fails anywhere.
 
-    ``here`` is what the running try knows of each batch, ``stored`` what the store was told last: the state, the users
-    who are not known to be erased, and the ids of the accepted requests.
+    ``here`` is what the running attempt knows of each batch, ``stored`` what the store has: the state, the users who
+    are not known to be erased, and the ids of the accepted requests.
     """
 
     batches = batches()
@@ -502,12 +465,12 @@ class Tries(RuleBasedStateMachine):
             patch.stop()
 
     @initialize()
-    def begin_the_first_try(self):
-        self.begin_a_try()
+    def start_the_first_attempt(self):
+        self.start_an_attempt()
 
     @rule()
-    def begin_a_try(self):
-        """The process died, or the try ended: only the store is left."""
+    def start_an_attempt(self):
+        """The process died, or the attempt ended: only the store is left."""
         self.store.failures = []
         self.ledger = opened(self.store)
         self.here = list(self.stored)
@@ -534,20 +497,20 @@ class Tries(RuleBasedStateMachine):
         record = self.ledger.records[index]
         state, remaining, ids = self.here[index]
         due = state in (BatchState.PLANNED, BatchState.SENDING) or (state is BatchState.SETTLED and len(remaining) > 0)
-        assert record.must_be_sent == due
+        assert record.is_due == due
         if not due:
             return
         users = record.users_to_send(self.batches[index])
         assert users == remaining
         failure = self.store.failures[0] if self.store.failures else None
         try:
-            record = self.ledger.sending(record, users, KEY)
+            record = self.ledger.write_intent(record, users, KEY)
         except ConnectionError:
             assert failure is not None
             self.here[index] = (BatchState.SENDING, remaining, ids)
             if failure == "after":
                 self.store_together(index)
-            self.begin_a_try()
+            self.start_an_attempt()
             return
         assert failure is None
         self.here[index] = (BatchState.SENDING, remaining, ids)
@@ -556,13 +519,13 @@ class Tries(RuleBasedStateMachine):
         if fate == "accepted":
             self.ids += 1
             request_id = f"eud-{self.ids}"
-            self.ledger.accepted(record, request_id)
+            self.ledger.write_accepted(record, request_id)
             self.written(index, (BatchState.ACCEPTED, remaining, (*ids, (request_id, len(remaining)))), attempts)
         elif fate == "refused":
-            self.ledger.not_accepted(record)
+            self.ledger.write_not_accepted(record)
             self.written(index, (BatchState.PLANNED, remaining, ids), attempts)
         elif fate == "died":
-            self.begin_a_try()
+            self.start_an_attempt()
 
     @rule(index=st.integers(0, 2), data=st.data())
     def settle_what_was_accepted(self, index, data):
@@ -572,18 +535,18 @@ class Tries(RuleBasedStateMachine):
         _, remaining, ids = self.here[index]
         repeat = data.draw(st.sets(st.integers(0, len(remaining) - 1)).map(sorted) if remaining else st.just([]))
         attempts = list(self.store.failures)
-        self.ledger.settled(record, repeat)
+        self.ledger.write_settled(record, repeat)
         self.written(index, (BatchState.SETTLED, tuple(remaining[position] for position in repeat), ids), attempts)
 
     @precondition(lambda self: hasattr(self, "ledger"))
     @invariant()
-    def the_try_knows_what_it_did(self):
+    def the_attempt_knows_what_it_did(self):
         self.compare(self.ledger, self.here)
 
     @precondition(lambda self: hasattr(self, "ledger"))
     @invariant()
-    def the_next_try_will_know_what_was_stored(self):
-        failures, self.store.failures = self.store.failures, []  # are for the writes of the try that is going on
+    def the_next_attempt_will_know_what_was_stored(self):
+        failures, self.store.failures = self.store.failures, []  # are for the writes of the attempt that is running
         self.compare(opened(self.store), self.stored)
         self.store.failures = failures
         loaded = ErasureLedger.load(self.store)
@@ -603,10 +566,10 @@ class Tries(RuleBasedStateMachine):
             assert finished(record) == (state is BatchState.SETTLED and not remaining)
             assert tuple((request.request_id, request.user_count) for request in record.requests) == ids
             if state is BatchState.ACCEPTED:
-                assert not record.must_be_sent
+                assert not record.is_due
             if state in (BatchState.SENDING, BatchState.ACCEPTED):
                 assert record.sent_fingerprint == fingerprint(remaining, KEY)
 
 
-TestTries = Tries.TestCase
-TestTries.settings = settings(max_examples=60, stateful_step_count=25)
+TestAttempts = Attempts.TestCase
+TestAttempts.settings = settings(max_examples=60, stateful_step_count=25)

@@ -1,18 +1,21 @@
-"""How a wait for any number of requests goes on from round to round."""
+"""In which order any number of requests is waited for, and when a wait ends."""
 
-import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import RequestOutcome
-from airflow_provider_kore.erasure import wait as progress_module
-from airflow_provider_kore.erasure.wait import KEPT_REMARKS, ROUND, Progress
+from airflow_provider_kore.deadlines import Regime, StatutoryDeadline
+from airflow_provider_kore.erasure import wait as wait_module
+from airflow_provider_kore.erasure.wait import ROUND, WaitQueue, end_of_wait
 
 NOW = 1_000_000.0
 LATER = NOW + 10 * ROUND.total_seconds()
+QUEUE = TypeAdapter(WaitQueue)
 
 
 @pytest.fixture(autouse=True)
@@ -26,93 +29,80 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(progress_module, "time", clock)
+    monkeypatch.setattr(wait_module, "time", clock)
     return clock
 
 
-def done(number, not_erased=0):
-    remarks = (f"eud-{number} has a remark.",) if not_erased else ()
-    return RequestOutcome(f"eud-{number}", ErasureOutcome(10 - not_erased, 0, not_erased, remarks), None, True)
+def done(number):
+    return RequestOutcome(f"eud-{number}", ErasureOutcome(10), None, True)
 
 
-def still_open(number, erased=0):
-    return RequestOutcome(f"eud-{number}", ErasureOutcome(erased, 10 - erased, 0), None, True)
+def still_open(number):
+    return RequestOutcome(f"eud-{number}", ErasureOutcome(0, 10, 0), None, True)
 
 
-def test_a_round_takes_the_first_and_those_left_open_go_to_the_back():
-    progress = Progress([0, 1, 2, 3, 4])
-    assert progress.begin_round(LATER, most=2) == [0, 1]
-    progress.end_round({0: still_open(0), 1: done(1)}, LATER)
-    assert progress.left == [2, 3, 4, 0]
-    assert progress.outcome.erased == 10
-    assert progress.begin_round(LATER, most=2) == [2, 3]
+def test_a_round_takes_the_first_and_what_is_still_open_goes_to_the_back():
+    queue = WaitQueue([1, 2, 3, 4, 5])
+    assert queue.start_round(LATER, most=2) == [1, 2] == queue.round
+    queue.end_round({1: still_open(1), 2: done(2)}, LATER)
+    assert (queue.numbers, queue.round) == ([3, 4, 5, 1], [])
+    assert queue.start_round(LATER, most=2) == [3, 4]
 
 
-def test_a_round_ends_early_only_where_others_wait():
-    progress = Progress([0, 1, 2])
-    progress.begin_round(LATER, most=2)
-    assert progress.round_ends == NOW + ROUND.total_seconds()
-    progress.begin_round(LATER, most=3)
-    assert progress.round_ends == LATER
-    progress.begin_round(LATER)
-    assert progress.round_ends == LATER
-    progress.begin_round(NOW + 5.0, most=2)
-    assert progress.round_ends == NOW + 5.0
+@pytest.mark.parametrize(
+    ("most", "deadline", "ends"),
+    [(2, LATER, NOW + ROUND.total_seconds()), (3, LATER, LATER), (None, LATER, LATER), (2, NOW + 5.0, NOW + 5.0)],
+)
+def test_a_round_ends_early_only_where_others_wait(most, deadline, ends):
+    queue = WaitQueue([1, 2, 3])
+    queue.start_round(deadline, most)
+    assert queue.round_ends == ends
 
 
-def test_what_is_open_after_a_look_at_the_deadline_is_not_looked_at_again(clock):
-    progress = Progress([0, 1, 2])
-    progress.begin_round(LATER, most=2)
-    clock.now = LATER + 1  # the round was to end before the deadline, so nobody looked at it
-    progress.end_round({0: still_open(0), 1: still_open(1)}, LATER)
-    assert progress.left == [2, 0, 1]
-    progress.begin_round(LATER, most=2)
-    progress.end_round({2: still_open(2, erased=4), 0: done(0)}, LATER)
-    assert progress.left == [1]
-    assert progress.open_ids == ["eud-2"]
-    assert progress.outcome == ErasureOutcome(erased=14, open=6)
-
-
-def test_what_comes_back_open_before_the_deadline_is_waited_for_again():
-    progress = Progress([0])
-    progress.begin_round(LATER)
-    progress.end_round({0: still_open(0)}, LATER)
-    assert progress.left == [0]
-
-
-def test_giving_up_counts_everybody_who_is_left():
-    progress = Progress([0, 1])
-    progress.give_up(lambda number: still_open(number) if number else done(number))
-    assert progress.left == []
-    assert progress.outcome == ErasureOutcome(erased=10, open=10)
-    assert progress.open_ids == ["eud-1"]
-
-
-def test_remarks_are_logged_and_some_of_them_kept(caplog):
-    progress = Progress(list(range(50)))
-    progress.end_round({number: done(number, not_erased=1) for number in range(50)}, LATER)
-    assert progress.outcome.not_erased == 50
-    assert len(progress.outcome.remarks) == KEPT_REMARKS
-    assert all(f"eud-{number} has a remark." in caplog.text for number in range(50))
+def test_what_is_open_after_a_poll_at_the_deadline_is_not_polled_again(clock):
+    queue = WaitQueue([1, 2, 3])
+    queue.start_round(LATER, most=2)
+    clock.now = LATER + 1  # the round was to end before the deadline, so its polls were no last polls
+    queue.end_round({1: still_open(1), 2: still_open(2)}, LATER)
+    assert queue.numbers == [3, 1, 2]
+    queue.start_round(LATER, most=2)
+    queue.end_round({3: still_open(3), 1: done(1)}, LATER)
+    assert queue.numbers == [2]
 
 
 @given(st.data(), st.integers(1, 30), st.integers(1, 7))
-def test_whatever_the_rounds_bring_everybody_is_counted_once(data, requests, most):
-    """Also through the database; and before the deadline nobody waits for ever behind the others."""
-    progress = Progress(list(range(requests)), ErasureOutcome(not_erased=3))
-    looks = dict.fromkeys(range(requests), 0)
-    while progress.left:
-        numbers = progress.begin_round(LATER, most)
+def test_no_request_waits_for_ever_behind_others_and_each_leaves_the_queue_once(data, requests, most):
+    queue = WaitQueue(list(range(1, requests + 1)))
+    polls, ended = dict.fromkeys(queue.numbers, 0), []
+    while queue.numbers:
+        numbers = queue.start_round(LATER, most)
         assert 0 < len(numbers) <= most
         for number in numbers:
-            looks[number] += 1
-        waiting = [looks[number] for number in progress.left]
+            polls[number] += 1
+        waiting = [polls[number] for number in queue.numbers]
         assert max(waiting) - min(waiting) <= 1
         kinds = data.draw(st.lists(st.sampled_from([done, still_open]), min_size=len(numbers), max_size=len(numbers)))
-        progress.end_round(
-            {number: kind(number) for number, kind in zip(numbers, kinds, strict=True)},
-            LATER if data.draw(st.booleans()) else NOW,
-        )
-        progress = Progress.from_json(json.loads(json.dumps(progress.to_json())))
-        assert progress.outcome.user_count + 10 * len(progress.left) == 10 * requests + 3
-    assert len(progress.open_ids) * 10 == progress.outcome.open
+        outcomes = {number: kind(number) for number, kind in zip(numbers, kinds, strict=True)}
+        queue.end_round(outcomes, LATER if data.draw(st.booleans()) else NOW)
+        queue = QUEUE.validate_python(QUEUE.dump_python(queue, mode="json"))
+        ended += [number for number in numbers if number not in queue.numbers]
+        assert sorted(ended + queue.numbers) == list(range(1, requests + 1))
+
+
+def law(day):
+    return StatutoryDeadline.of(datetime.fromtimestamp(day * 86400.0, UTC), Regime.CCPA)
+
+
+@pytest.mark.parametrize(
+    ("received_on", "ends_before_timeout", "is_shorter"),
+    [(-40, True, False), (11, True, True), (5000, False, False)],
+)
+def test_a_wait_ends_with_its_statutory_deadline_unless_that_has_passed_before(
+    received_on, ends_before_timeout, is_shorter
+):
+    deadline = law(received_on)
+    end = end_of_wait(NOW, 100 * 86400.0, deadline)
+    assert (end == deadline.ends_at.timestamp()) == is_shorter
+    assert (deadline.ends_at.timestamp() < NOW + 100 * 86400.0) == ends_before_timeout
+    assert is_shorter or end == NOW + 100 * 86400.0
+    assert end_of_wait(NOW, 5.0, None) == NOW + 5.0

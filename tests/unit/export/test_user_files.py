@@ -15,7 +15,8 @@ from exporting import SELECTION
 
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import HistoryKind
-from airflow_provider_kore.api.person_history import HistoryItem, HistoryRange
+from airflow_provider_kore.api.history_range import HistoryRange
+from airflow_provider_kore.api.person_history import HistoryItem
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export import user_files

@@ -1,13 +1,13 @@
 """A manifest is accepted with exactly its receipts beside it; and what is accepted is said in words."""
 
 import pytest
-from making_receipts import HEAD, KEYS, private_pem, public_pem, receipt, request
+from making_receipts import HEAD, KEYS, LocalFolder, at, checked, private_pem, public_pem, receipt, request
 
 from airflow_provider_kore.exceptions import Consequence, KoreReceiptError
 from airflow_provider_kore.receipts.auditing import Summary, audit, describe
 from airflow_provider_kore.receipts.book import ReceiptBook
 from airflow_provider_kore.receipts.documents import ListedReceipt, Manifest
-from airflow_provider_kore.receipts.parts import BatchNumber, Counts, Head, Run, Scope, Verification
+from airflow_provider_kore.receipts.parts import BatchNumber, Counts, Head, Run, Scope
 from airflow_provider_kore.receipts.signing import ReceiptKey
 
 KEY = ReceiptKey.from_pem(private_pem(KEYS["EdDSA"]))
@@ -22,28 +22,27 @@ def head(**fields):
 
 
 def put(folder, statement, key=KEY, name=None):
-    (folder / (name or statement.file_name)).write_text(key.sign(statement))
+    (folder / (name or statement.file_name)).write_bytes(key.sign(statement))
 
 
 @pytest.fixture
 def path(tmp_path):
     """Write two receipts and their manifest, and give the path of the latter."""
-    book = ReceiptBook(tmp_path.as_uri(), KEY, HEAD)
+    book = ReceiptBook(LocalFolder(tmp_path), KEY, HEAD)
     book.add(FIRST)
     book.add(SECOND)
     return tmp_path / book.close()["uri"].rsplit("/", 1)[1]
 
 
-def relist(path, *listed, vendor_reported=None, **fields):
+def relist(path, *listed, **fields):
     """Write a manifest of the very files that are there, or of others."""
     contents = [(each, (path.parent / each.file_name).read_bytes()) for each in listed]
     manifest = Manifest.of(
         head(**fields),
         receipts=[ListedReceipt.of(each, content) for each, content in contents],
-        vendor_reported=vendor_reported or sum((each.vendor_reported for each in listed), Counts()),
         does_not_cover=["x"],
     )
-    path.write_text(KEY.sign(manifest))
+    path.write_bytes(KEY.sign(manifest))
 
 
 def missing(path):
@@ -69,7 +68,7 @@ def signed_by_another(path):
     relist(path, FIRST, SECOND)
 
 
-def of_another_try(path):
+def of_another_attempt(path):
     relist(path, FIRST, SECOND, try_number=2)
 
 
@@ -83,19 +82,14 @@ def of_one_batch(path):
     relist(path, FIRST, SECOND, again)
 
 
-def miscounted(path):
-    relist(path, FIRST, SECOND, vendor_reported=Counts(erased=3, open=1, not_erased=2))
-
-
 def misstated(path):
     sure = receipt("eud-2", persons=None, outcome=Counts(open=3), vendor_reported=Counts(open=3))
     listed = [
         ListedReceipt.of(FIRST, (path.parent / "eud-1.jws").read_bytes()),
         ListedReceipt.of(sure, (path.parent / "eud-2.jws").read_bytes()),
     ]
-    counts = FIRST.vendor_reported + sure.vendor_reported
-    manifest = Manifest.of(HEAD, receipts=listed, vendor_reported=counts, does_not_cover=["x"])
-    path.write_text(KEY.sign(manifest))
+    manifest = Manifest.of(HEAD, receipts=listed, does_not_cover=["x"])
+    path.write_bytes(KEY.sign(manifest))
 
 
 def additional(path):
@@ -123,10 +117,9 @@ def a_manifest_as_a_receipt(path):
         (changed, r"eud-2\.jws is not the one"),
         (exchanged, r"eud-2\.jws is not the one"),
         (signed_by_another, "does not name EdDSA"),
-        (of_another_try, r"eud-1\.jws is not of the same try"),
-        (of_another_account, r"eud-1\.jws is not of the same try"),
+        (of_another_attempt, r"eud-1\.jws is not of the same attempt"),
+        (of_another_account, r"eud-1\.jws is not of the same attempt"),
         (of_one_batch, r"eud-3\.jws is about a batch that another one"),
-        (miscounted, "vendor_reported of the manifest"),
         (misstated, r"eud-2\.jws does not say what the manifest says"),
         (additional, r"eud-3\.jws is of the same task"),
         (additional_under_another_name, r"aside\.jws is of the same task"),
@@ -135,10 +128,10 @@ def a_manifest_as_a_receipt(path):
     ],
 )
 def test_a_manifest_with_other_receipts_than_its_own_is_refused(path, damage, words):
-    audit(path, PUBLIC, Summary().look)
+    audit(path, PUBLIC)
     damage(path)
     with pytest.raises(KoreReceiptError, match=words) as caught:
-        audit(path, PUBLIC, Summary().look)
+        audit(path, PUBLIC)
     assert caught.value.consequence is Consequence.NOT_EVIDENT
 
 
@@ -151,7 +144,7 @@ def test_what_else_is_in_the_folder_does_not_matter(path):
     (folder / "notes.jws").write_bytes(b"\xff")
     (folder / "folder.jws").mkdir()
     (folder / "eud-6.jws.part").write_text("half")
-    assert audit(path, PUBLIC, Summary().look).user_count == 6
+    assert audit(path, PUBLIC).user_count == 6
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
@@ -160,23 +153,23 @@ def test_a_receipt_of_the_same_task_that_is_not_listed_is_not_overlooked(path, e
     file = path.parent / "eud-9.jws"
     file.write_bytes(file.read_bytes() + end)
     with pytest.raises(KoreReceiptError):
-        audit(path, PUBLIC, Summary().look)
+        audit(path, PUBLIC)
 
 
 def words(*receipts, head=HEAD):
     summary = Summary()
     for each in receipts:
-        summary.look(each)
+        summary.add(each)
     return list(describe(receipts[0], summary))
 
 
 def test_a_receipt_is_told_in_words():
-    checked = Verification(mode="all", since="2026-06-01T00:00:00Z", until="2026-09-20T10:00:00Z", not_checked=3)
-    told = words(receipt(verification=checked))
+    verification = checked(not_checked=3)
+    told = words(receipt(verification=verification))
     assert told[:13] == [
         "Erasure of 3 people from the bots st-1, st-2",
         "At https://platform.kore.ai, by the app cs-1",
-        "Task: erase, run manual__2026-09-21, task erase, try 1",
+        "Task: erase, run manual__2026-09-21, task erase, attempt 1",
         told[3],
         "Approved by dpo",
         "Fingerprint of the plan: abababababababababababababababab",
@@ -188,13 +181,14 @@ def test_a_receipt_is_told_in_words():
         "Request received at 2026-09-01T08:00:00Z",
         "Deadline: GDPR, received on 2026-09-01, due on 2026-10-01: not met yet, since 2 people had not been erased by "
         "2026-09-21T14:13:20Z",
-        f"Export named: s3://bucket/manifest.json (SHA-256 {'cd' * 32})",
+        f"Export named: s3://bucket/manifest.json (of 2026-06-01T00:00:00Z to 2026-09-20T10:00:00Z, "
+        f"SHA-256 {'cd' * 32})",
     ]
     assert told[3].startswith("Issued at 2026-09-21T14:13:20Z by airflow-provider-kore ")
     assert told[13:] == [
         receipt().attests,
         "It does not cover:",
-        *(f"- {gap}" for gap in receipt(verification=checked).does_not_cover),
+        *(f"- {gap}" for gap in receipt(verification=verification).does_not_cover),
     ]
 
 
@@ -207,18 +201,21 @@ ALL = Counts(erased=1)
         ({"head": head(scope=Scope(all_bots=True))}, "Erasure of 1 person from all bots"),
         ({"head": head(scope=Scope(bot_ids=("st-1",)))}, "Erasure of 1 person from the bot st-1"),
         ({"head": head(scope=Scope())}, "Erasure of 1 person from bots that the task did not know"),
-        ({"head": head(map_index=0)}, "Task: erase, run manual__2026-09-21, task erase [0], try 1"),
+        ({"head": head(map_index=0)}, "Task: erase, run manual__2026-09-21, task erase [0], attempt 1"),
         ({"head": head(deadline=None)}, "Deadline: none is named"),
         ({"batch": BatchNumber(number=2, of=3)}, "Batches: 1 of 3; the others are not in this receipt"),
-        ({}, "Verification: none; nothing was looked at after the erasure"),
+        ({}, "Verification: none; nothing was checked after the erasure"),
         (
-            {"verification": Verification(mode="all", gone=1)},
-            "Verification: 1 gone, 0 found, 0 not checkable, 0 not checked (all, from the beginning to then)",
+            {"verification": checked(gone=1)},
+            "Verification: 1 gone, 0 found, 0 not checkable, 0 not checked (all, from 2026-06-01T00:00:00Z to 2026",
         ),
-        ({"completed_at": "2026-10-01T21:59:59Z"}, "on 2026-10-01: met, since all were erased by 2026-10-01T21:59:59Z"),
-        ({"completed_at": "2026-10-01T22:00:00Z"}, "on 2026-10-01: not met, since all were erased by 2026-10-01"),
         (
-            {"completed_at": "2026-09-20T10:00:00Z", "outcome": Counts(open=1)},
+            {"completed_at": at("2026-10-01T21:59:59Z")},
+            ": met, since all were erased by 2026-10-01T21:59:59Z",
+        ),
+        ({"completed_at": at("2026-10-01T22:00:00Z")}, "on 2026-10-01: not met, since all were erased by 2026-10-01"),
+        (
+            {"completed_at": at("2026-09-20T10:00:00Z"), "outcome": Counts(open=1)},
             "not met yet, since 1 person had not been erased by 2026-09-21T14:13:20Z",
         ),
         (
@@ -229,7 +226,7 @@ ALL = Counts(erased=1)
     ],
 )
 def test_each_part_is_told(fields, line):
-    completed_at = fields.get("completed_at", "2026-09-20T10:00:00Z")
+    completed_at = fields.get("completed_at", at("2026-09-20T10:00:00Z"))
     rest = {name: value for name, value in fields.items() if name != "completed_at"}
     made = receipt(
         users=("u-1",),
@@ -241,16 +238,16 @@ def test_each_part_is_told(fields, line):
 
 
 def test_of_several_receipts_the_latest_tells_by_when_all_were_erased():
-    at = ["2026-09-20T10:00:00Z", "2026-10-03T10:00:00Z", "2026-09-21T10:00:00Z"]
+    times = ["2026-09-20T10:00:00Z", "2026-10-03T10:00:00Z", "2026-09-21T10:00:00Z"]
     fields = {"users": ("u-1",), "persons": None, "outcome": ALL, "vendor_reported": ALL}
-    made = [receipt(requests=[request("eud-1", 1, completed_at=time)], **fields) for time in at]
+    made = [receipt(requests=[request("eud-1", 1, completed_at=at(time))], **fields) for time in times]
     assert [line for line in words(*made) if "not met, since all were erased by 2026-10-03T10:00:00Z" in line]
 
 
 def test_what_is_not_known_is_not_told():
     bare = Head(host="https://a", client_id="cs-1", scope=Scope(), run=HEAD.run)
     told = "\n".join(words(receipt(head=bare)))
-    assert not [name for name in ("Approved", "Fingerprint", "received at", "Export") if name in told]
+    assert not [name for name in ("Approved", "Fingerprint", "received at", "Export named") if name in told]
     assert "None" not in told
 
 

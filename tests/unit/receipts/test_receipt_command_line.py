@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from making_receipts import DIGEST_KEY, HEAD, KEYS, private_pem, public_pem, receipt
+from making_receipts import DIGEST_KEY, HEAD, KEYS, LocalFolder, private_pem, public_pem, receipt
 
 from airflow_provider_kore.receipts.__main__ import main
 from airflow_provider_kore.receipts.book import ReceiptBook
@@ -46,7 +46,7 @@ def written(tmp_path):
     """Write receipts, and give the name of the file that stands for all of them."""
 
     def written(*receipts):
-        book = ReceiptBook(tmp_path.as_uri(), KEY, HEAD)
+        book = ReceiptBook(LocalFolder(tmp_path), KEY, HEAD)
         for each in receipts:
             book.add(each)
         return book.close()["uri"].rsplit("/", 1)[1]
@@ -118,7 +118,7 @@ def test_with_a_key_that_cannot_be_used_no_receipt_is_called_wrong(run, written,
     (tmp_path / "key.pem").write_text(pem)
     status, out, err = run("verify", written(receipt()), "--key", "key.pem")
     assert (status, out) == (2, "")
-    assert err.startswith("Nothing was verified: the key given to verify with")
+    assert err.startswith("Nothing was verified: the key to verify with")
     assert words in err
 
 
@@ -210,7 +210,7 @@ def test_with_another_digest_key_nobody_is_found(run, written):
 def test_receipts_that_name_nobody_are_told_as_such(run, written):
     status, out, _ = run("verify", written(*two(persons=None)), "--key", "public.pem", "--persons", given="d\n")
     assert status == 1
-    assert "so that nobody is found there: 2" in out
+    assert "so that none is found there: 2" in out
 
 
 def test_of_what_is_not_valid_no_person_is_told(run, written, tmp_path):

@@ -1,4 +1,4 @@
-"""An account with a clock that tests turn, and a caller that does everything right unless told otherwise."""
+"""An account with a clock that tests turn, and a caller whose requests are right unless a test changes them."""
 
 import json
 import uuid
@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_kore.sandbox.account import Account
 from airflow_provider_kore.sandbox.requests import ReceivedRequest
 from airflow_provider_kore.sandbox.settings import Settings
-from airflow_provider_kore.sandbox.tokens import generate_key_pair
+from airflow_provider_kore.sandbox.tokens import with_key_pair
 
 START = 1_800_000_000.0
 ERASE = "/api/public/bot/eraseUsersData"
@@ -40,13 +40,13 @@ class Caller:
 
     def send(self, method, path, body, *, token=None, headers=None):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = {
+        sent = {
             "auth": token or self.token(),
             "content-type": "application/json",
             "content-length": str(len(content)),
         } | (headers or {})
-        given = {name: value for name, value in given.items() if value is not None}
-        return self.call(method, path, given, content)
+        sent = {name: value for name, value in sent.items() if value is not None}
+        return self.call(method, path, sent, content)
 
     def erase(self, body=BODY, *, token=None, method="DELETE", path=ERASE, headers=None):
         return self.send(method, path, body, token=token, headers=headers)
@@ -117,13 +117,14 @@ def caller(new_caller):
 
 @pytest.fixture(scope="session")
 def key_pair():
-    return generate_key_pair()
+    return with_key_pair(Settings())
 
 
 @pytest.fixture
 def rsa_caller(key_pair):
     def make(**settings):
-        return Caller(Settings(public_key=key_pair.public_key, **settings), key_pair.private_key)
+        with_public_key, private_key = key_pair
+        return Caller(with_public_key.changed(settings), private_key)
 
     return make
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.sandbox.conversations import Person, sessions_of
+from airflow_provider_kore.sandbox.conversations import User, sessions_of
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.users import resolved_id
 
@@ -71,8 +71,8 @@ def test_a_session_counts_and_spans_its_messages(caller):
 def test_all_happened_in_the_days_before_the_start(sessions, messages, days, name, seed):
     settings = Settings(sessions_per_user=sessions, messages_per_session=messages, history_days=days, seed=seed)
     end = datetime.fromisoformat("2027-01-15T08:00:00Z")
-    person = Person(resolved_id(name), name, frozenset({name}))
-    made = sessions_of(person, "st-1", end, settings)
+    user = User(resolved_id(name), name, frozenset({name}))
+    made = sessions_of(user, "st-1", end, settings)
     items = [session.item() for session in made] + [
         message for session in made for message in session.messages(settings)
     ]

@@ -71,32 +71,43 @@ def test_a_documented_body_is_accepted(caller, content):
 )
 def test_any_other_body_is_refused(caller, error, content):
     caller = caller()
-    assert error(caller.erase(content))[0] == 400
+    status, message, code = error(caller.erase(content))
+    assert status == code == 400
+    assert message
     assert caller.account.state().requests == ()
 
 
-def test_channel_users_can_be_switched_off(caller, error):
-    content = body(userIds=[{"channel_id": "c", "channel_user_id": "x"}])
-    assert error(caller(channel_users=False).erase(content))[0] == 400
+@pytest.mark.parametrize(
+    ("settings", "content", "refusal"),
+    [
+        (
+            {"channel_users": False},
+            body(userIds=[{"channel_id": "c", "channel_user_id": "x"}]),
+            "userIds must hold ids only",
+        ),
+        ({"bots": ("st-1", "st-2")}, body(botIds=["st-2", "st-1"]), None),
+        ({"bots": ("st-1", "st-2")}, body(botIds=["st-1", "st-3"]), "Invalid StreamId"),
+        ({"max_user_ids": 2}, body(userIds=["u-1", "u-2"]), None),
+        ({"max_user_ids": 2}, body(userIds=["u-1", "u-2", "u-3"]), "userIds must have at most 2 items"),
+    ],
+)
+def test_settings_limit_what_a_body_may_name(caller, error, settings, content, refusal):
+    answer = caller(**settings).erase(content)
+    assert (answer.status == 200) if refusal is None else (error(answer) == (400, refusal, 400))
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_another_content_type_is_refused(caller, error, content_type):
-    assert error(caller().erase(headers={"content-type": content_type}))[0] == 400
-
-
-def test_a_content_type_may_name_a_charset(caller):
-    assert caller().erase(headers={"content-type": "application/json; charset=utf-8"}).status == 200
-
-
-def test_a_request_without_a_content_length_is_refused(caller, error):
-    assert error(caller().erase(headers={"content-length": None})) == (411, "Length Required", 411)
-
-
-def test_a_listed_bot_is_known_and_any_other_is_not(caller, error):
-    caller = caller(bots=("st-1", "st-2"))
-    assert caller.erase(body(botIds=["st-2", "st-1"])).status == 200
-    assert error(caller.erase(body(botIds=["st-1", "st-3"]))) == (400, "Invalid StreamId", 400)
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": None}, 400),
+        ({"content-type": "text/plain"}, 400),
+        ({"content-type": "application/x-www-form-urlencoded"}, 400),
+        ({"content-type": "application/json; charset=utf-8"}, 200),
+        ({"content-length": None}, 411),
+    ],
+)
+def test_headers_describe_the_body(caller, headers, status):
+    assert caller().erase(headers=headers).status == status
 
 
 def test_bots_do_not_count_when_all_are_meant(caller):
@@ -105,26 +116,11 @@ def test_bots_do_not_count_when_all_are_meant(caller):
     assert caller.account.state().requests[0].bot_ids == ()
 
 
-def test_the_number_of_users_can_be_limited(caller, error):
-    caller = caller(max_user_ids=2)
-    assert caller.erase(body(userIds=["u-1", "u-2"])).status == 200
-    assert error(caller.erase(body(userIds=["u-1", "u-2", "u-3"])))[0] == 400
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "OPTIONS"])
-def test_another_method_is_refused_before_the_token_is_looked_at(caller, error, method):
-    answer = caller().erase(method=method, headers={"auth": None})
-    assert error(answer) == (405, "Method Not Allowed", 405)
-
-
-def test_the_status_call_is_a_get(caller, error):
-    answer = caller().erase(path="/api/public/bot/eraseUsersData/status/eud-1")
-    assert error(answer) == (405, "Method Not Allowed", 405)
-
-
 @pytest.mark.parametrize(
     ("path", "method"),
     [
+        ("/api/public/bot/eraseUsersData", "DELETE"),
+        ("/api/public/bot/eraseUsersData/status/eud-1", "GET"),
         ("/api/public/getSessions", "POST"),
         ("/api/public/getMessages", "POST"),
         ("/api/public/bot/st-1/getSessions", "POST"),
@@ -132,10 +128,11 @@ def test_the_status_call_is_a_get(caller, error):
         ("/api/public/alluserroles", "GET"),
     ],
 )
-def test_each_path_has_one_method(caller, path, method):
-    for wrong in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} - {method}:
-        answer = caller().erase(method=wrong, path=path)
-        assert (answer.status, answer.headers["allow"]) == (405, method)
+def test_each_path_has_one_method_which_is_checked_before_the_token(caller, error, path, method):
+    for wrong in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - {method}:
+        answer = caller().erase(method=wrong, path=path, headers={"auth": None})
+        assert error(answer) == (405, "Method Not Allowed", 405)
+        assert answer.headers["allow"] == method
 
 
 @pytest.mark.parametrize(
@@ -160,6 +157,25 @@ def test_each_path_has_one_method(caller, path, method):
 )
 def test_another_path_is_not_found(caller, error, path):
     assert error(caller().erase(path=path)) == (404, "Not Found", 404)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "The body must be a JSON object"),
+        (body(dryRun=True), "The body has unknown keys"),
+        (body(RemoveDataFromAllBots=1), "RemoveDataFromAllBots must be a boolean"),
+        (body(userIds=[]), "userIds must be a non-empty array"),
+        (body(userIds="u-1"), "userIds must be a non-empty array"),
+        (body(userIds=None), "userIds must be a non-empty array"),
+        (body(userIds=["u-1", 1]), "userIds must hold ids only"),
+        (body(botIds="st-1"), "botIds must be an array of strings"),
+        (body(botIds=[""]), "botIds must be an array of strings"),
+        (body(botIds=[]), "botIds must not be empty when RemoveDataFromAllBots is not true"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong(caller, error, content, message):
+    assert error(caller().erase(content)) == (400, message, 400)
 
 
 JSON = st.recursive(

@@ -25,7 +25,7 @@ def write(tmp_path):
 @pytest.fixture
 def read():
     """Read all users of what an operator has as ``user_ids``."""
-    return lambda source, most=1000: read_user_ids(source, most)[0]
+    return lambda source, most=1000: read_user_ids(source, most)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pyarrow
 import pytest
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids import CallableUserIds, ChannelUserId, wrap_inline_ids
+from airflow_provider_kore.user_ids import CallableUserIds, ChannelUserId
+from airflow_provider_kore.user_ids.argument import wrap_inline_ids
 
 PERSON = "Xq7ZwK9@example.com"
 PAIR = ChannelUserId("slack", "U1")

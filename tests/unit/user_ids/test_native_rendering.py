@@ -7,6 +7,7 @@ import pytest
 from airflow.sdk import task
 from hypothesis import given
 from hypothesis import strategies as st
+from reading_users import read_user_ids
 from rendering_tasks import Returns, make_dag, render
 
 from airflow_provider_kore.api.scope import check_scope
@@ -15,7 +16,7 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
-from airflow_provider_kore.user_ids import FileUserIds, SqlUserIds, source_of
+from airflow_provider_kore.user_ids import FileUserIds, SqlUserIds
 
 READ_BY_PYTHON = [
     "491701234567",
@@ -38,7 +39,7 @@ READ_BY_PYTHON = [
     "line\r\nline\n",
 ]
 OPERATORS = {
-    KoreEraseUserDataOperator: {"user_ids": "s3://b", "bot_ids": ["1"], "wait_for_completion": True},
+    KoreEraseUserDataOperator: {"user_ids": "s3://b", "bot_ids": ["1"]},
     KoreErasureSensor: {"request_id": "eud-1"},
     KoreExportUserDataOperator: {
         "user_ids": "s3://b",
@@ -151,8 +152,37 @@ def test_a_template_of_anything_else_renders_to_what_it_is_also_where_it_is_empt
         made = in_native_dag(operator)
         setattr(made, name, "{{ params.x }}")
         rendered = getattr(render(made, params={"x": value}), name)
-        assert rendered == value
-        assert type(rendered) is type(value)
+        # What must not vanish becomes text that the task refuses.
+        expected = "" if value is None and name in operator.must_not_vanish else value
+        assert rendered == expected
+        assert type(rendered) is type(expected)
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+def test_text_stays_text_in_the_options_that_are_dicts(native):
+    with make_dag(native=native):
+        first = Returns(task_id="first")
+        operator = KoreEraseUserDataOperator(
+            task_id="task",
+            user_ids="s3://b",
+            bot_ids=["1"],
+            deadline={"received_at": "{{ params.day }}", "regime": "gdpr"},
+            verify={"people": "all", "since": datetime.timedelta(days=7), "channel_types": ["{{ params.channel }}"]},
+            receipt={"folder": "s3://{{ params.day }}", "approved_by": first.output["who"]},
+        )
+    assert operator.upstream_task_ids == {"first"}
+    params = {"day": "20260131", "channel": "007"}
+    rendered = render(operator, params=params, xcoms={("first", "who"): {"responded_by_user": {"name": "1e5"}}})
+    assert rendered.deadline == {"received_at": "20260131", "regime": "gdpr"}
+    assert rendered.verify == {"people": "all", "since": datetime.timedelta(days=7), "channel_types": ["007"]}
+    assert rendered.receipt == {"folder": "s3://20260131", "approved_by": {"responded_by_user": {"name": "1e5"}}}
+
+
+@pytest.mark.parametrize("name", ["deadline", "verify", "receipt"])
+def test_an_option_that_is_a_dict_can_be_rendered_as_a_whole_or_be_absent(name):
+    for value in (None, {"regime": "gdpr"}):
+        made = in_native_dag(KoreEraseUserDataOperator, **{name: "{{ params.x }}"})
+        assert getattr(render(made, params={"x": value}), name) == value
 
 
 def test_an_xcom_gives_what_it_is_also_where_it_is_empty():
@@ -163,12 +193,12 @@ def test_an_xcom_gives_what_it_is_also_where_it_is_empty():
                 task_id="task",
                 user_ids=first.output["users"],
                 bot_ids=first.output["bots"],
-                remove_data_from_all_bots=first.output["all"],
+                all_bots=first.output["all"],
                 dry_run=first.output["dry"],
             )
         xcoms = {("first", "users"): [], ("first", "bots"): [], ("first", "all"): False, ("first", "dry"): False}
         rendered = render(operator, xcoms=xcoms)
-        assert (rendered.bot_ids, rendered.remove_data_from_all_bots, rendered.is_dry_run) == ([], False, False)
+        assert (rendered.bot_ids, rendered.all_bots, rendered.is_dry_run) == ([], False, False)
         assert rendered.user_ids.values == []
 
 
@@ -189,7 +219,7 @@ def test_the_arguments_of_a_decorated_function_render_as_those_of_any_decorated_
 
 @pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
 @pytest.mark.parametrize("template", ["{{ params.missing }}", "s3://{{ params.missing }}", "{{ params.x.y }}"])
-@pytest.mark.parametrize("name", ["bot_ids", "kore_conn_id", "receipt_path", "is_dry_run"])
+@pytest.mark.parametrize("name", ["bot_ids", "kore_conn_id", "receipt", "is_dry_run"])
 def test_what_is_undefined_is_an_error_and_no_value(template, native, name):
     with make_dag(native=native):
         operator = KoreEraseUserDataOperator(task_id="task", user_ids="s3://b", bot_ids=["1"])
@@ -202,7 +232,7 @@ def test_what_is_undefined_is_an_error_and_no_value(template, native, name):
 def test_numbers_among_user_ids_are_refused_with_what_made_them(template):
     user_ids = rendered_user_ids(template, params={"x": "491701234567", "numbers": [491701234567]})
     with pytest.raises(KoreInputError, match="render_template_as_native_obj") as caught:
-        list(source_of(user_ids).read())
+        read_user_ids(user_ids, 9)
     assert "49170" not in str(caught.value)
 
 

@@ -20,11 +20,10 @@ from airflow_provider_kore.user_ids import (
     CallableUserIds,
     ChannelUserId,
     FileUserIds,
-    GivenUserIds,
     SqlUserIds,
     UserIdSource,
-    source_of,
 )
+from airflow_provider_kore.user_ids.argument import InlineUserIds
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization
@@ -61,7 +60,7 @@ def mapped(**arguments):
 
 def reads(operator):
     """Show the source of a rendered operator."""
-    return repr(source_of(operator.user_ids))
+    return repr(operator.user_ids)
 
 
 # --- Which tasks come before ----------------------------------------------------------------------------------------
@@ -78,9 +77,6 @@ SOURCES = [
 ]
 TASKS = [
     pytest.param(erase, id="erase"),
-    pytest.param(
-        lambda user_ids: KoreErasureSensor(task_id="erase", request_id="eud-1", user_ids=user_ids), id="sensor"
-    ),
     pytest.param(
         lambda user_ids: KoreExportUserDataOperator(
             task_id="erase", user_ids=user_ids, destination="file:///d", since="2026-01-01", **BOTS
@@ -289,7 +285,7 @@ def test_a_reference_that_renders_to_nothing_is_refused_by_its_name(make_source,
     assert caught.value.consequence is Consequence.NOT_SENT
 
 
-@pytest.mark.parametrize("name", ["kore_conn_id", "request_id", "user_ids"])
+@pytest.mark.parametrize("name", ["kore_conn_id", "request_id"])
 def test_an_argument_that_a_sensor_needs_must_not_render_to_nothing(name):
     with make_dag():
         sensor = KoreErasureSensor(task_id="wait", **{"request_id": "eud-1", name: "{{ params.none }}"})
@@ -370,7 +366,7 @@ def test_a_channel_user_goes_into_no_xcom():
     assert PERSON not in str(caught.value)
 
 
-@pytest.mark.parametrize("source", [FileUserIds("s3://b"), SqlUserIds("people", "x"), GivenUserIds([PERSON])])
+@pytest.mark.parametrize("source", [FileUserIds("s3://b"), SqlUserIds("people", "x"), InlineUserIds([PERSON])])
 def test_a_source_goes_into_no_xcom(source):
     with pytest.raises(TypeError, match=type(source).__name__) as caught:
         serialize(source)
@@ -380,7 +376,7 @@ def test_a_source_goes_into_no_xcom(source):
 # --- What else holds ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", [FileUserIds("s3://b", "c"), SqlUserIds("people", "x"), GivenUserIds(["u-1"])])
+@pytest.mark.parametrize("source", [FileUserIds("s3://b", "c"), SqlUserIds("people", "x"), InlineUserIds(["u-1"])])
 def test_a_source_survives_pickle(source):
     assert vars(pickle.loads(pickle.dumps(source))) == vars(source)
 

@@ -2,15 +2,14 @@
 
 import json
 import sqlite3
-import traceback
 
 import pytest
 import sqlalchemy
 from airflow.sdk import BaseHook
 from sqlalchemy import event, exc
 
-from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids import SqlUserIds
+from airflow_provider_kore.exceptions import KoreSourceError
+from airflow_provider_kore.user_ids import ChannelUserId, SqlUserIds
 from airflow_provider_kore.user_ids.sql import ROWS_AT_ONCE
 
 PERSON = "Xq7ZwK9@example.com"
@@ -34,13 +33,9 @@ def engine(monkeypatch):
     return engine
 
 
-def refused(sql, column=None):
-    with pytest.raises(KoreInputError) as caught:
-        list(SqlUserIds("people", sql, column).read())
-    assert caught.value.consequence is Consequence.NOT_SENT
-    logged = "".join(traceback.format_exception(caught.value))
-    assert "Xq7ZwK9" not in f"{caught.value!r}{logged}"
-    return caught.value
+@pytest.fixture
+def refused(refusal):
+    return lambda sql: refusal(SqlUserIds("people", sql))
 
 
 @pytest.mark.parametrize("text", ["%", "%%", "%s", "%(name)s", ":name", "?", "$1", "{x}", "100%'' ünï"])
@@ -92,7 +87,7 @@ class DriverError(Exception):
         (exc.OperationalError, DriverError(491701234567, sqlite_errorname=PERSON), True, "(DriverError) after"),
     ],
 )
-def test_a_failure_of_the_driver_is_named_by_its_kind_and_code(engine, kind, original, passing, cause):
+def test_a_failure_of_the_driver_is_named_by_its_kind_and_code(refused, engine, kind, original, passing, cause):
     def fail(*_):
         raise kind(f"select {PERSON}", (), original)
 
@@ -102,7 +97,7 @@ def test_a_failure_of_the_driver_is_named_by_its_kind_and_code(engine, kind, ori
     assert isinstance(error, KoreSourceError) is passing
 
 
-def test_a_connection_that_is_lost_is_passing_whatever_the_driver_calls_it(engine):
+def test_a_connection_that_is_lost_is_passing_whatever_the_driver_calls_it(refused, engine):
     def fail(*_):
         raise exc.ProgrammingError("select 1", (), DriverError(), connection_invalidated=True)
 
@@ -120,13 +115,13 @@ def test_a_connection_that_is_lost_is_passing_whatever_the_driver_calls_it(engin
         ("select 'u-1' as id union all select json('{') ", False, "after row"),
     ],
 )
-def test_a_query_that_sqlite_refuses_is_not_run_again(engine, sql, passing, words):
+def test_a_query_that_sqlite_refuses_is_not_run_again(refused, engine, sql, passing, words):
     error = refused(sql)
     assert words in str(error)
     assert isinstance(error, KoreSourceError) is passing
 
 
-def test_a_locked_database_is_asked_again(tmp_path, monkeypatch):
+def test_a_locked_database_is_asked_again(refused, tmp_path, monkeypatch):
     path = tmp_path / "people.db"
     with sqlite3.connect(path) as other:
         other.execute("create table people (id text)")
@@ -140,7 +135,7 @@ def test_a_locked_database_is_asked_again(tmp_path, monkeypatch):
     assert "SQLITE_BUSY" in str(error)
 
 
-def test_a_connection_whose_driver_is_not_there_is_not_asked_again(monkeypatch):
+def test_a_connection_whose_driver_is_not_there_is_not_asked_again(refused, monkeypatch):
     class NoDriver:
         def get_sqlalchemy_engine(self):
             return sqlalchemy.create_engine("nosuchdatabase://host")
@@ -151,11 +146,53 @@ def test_a_connection_whose_driver_is_not_there_is_not_asked_again(monkeypatch):
     assert not isinstance(error, KoreSourceError)
 
 
-def test_a_query_by_an_airflow_connection(tmp_path, monkeypatch):
+# --- Through a connection of Airflow ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(tmp_path, monkeypatch):
+    """A database of people, behind the Airflow connection ``people``."""
     path = tmp_path / "people.db"
-    with sqlite3.connect(path) as database:
-        database.execute("create table people (email text)")
-        database.executemany("insert into people values (?)", [("x%1",), ("y",)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table people (id text, channel_id text, channel_user_id text, number integer)")
+        connection.executemany(
+            "insert into people values (?, 'slack', ?, ?)", [(f"u-{n}", f"U{n}", n) for n in range(2500)]
+        )
+        connection.execute("create table strange (id text)")
+        connection.executemany("insert into strange values (?)", [("u-1",), (None,), (PERSON,)])
     monkeypatch.setenv("AIRFLOW_CONN_PEOPLE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
-    sql = "select email from people where email like 'x%' and 7 % 2 = 1"
-    assert list(SqlUserIds("people", sql).read()) == ["x%1"]
+    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps({"conn_type": "fs"}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("sql", "column", "user_ids"),
+    [
+        ("select id from people order by number", None, [f"u-{n}" for n in range(2500)]),
+        ("select number, id from people order by number limit 2", "id", ["u-0", "u-1"]),
+        ("select * from people where number = 1", None, [ChannelUserId("slack", "U1")]),
+        ("select id from people where id like 'u-1%' and number < 11 order by number", None, ["u-1", "u-10"]),
+        ("select id from people where number < 0", None, []),
+    ],
+)
+def test_a_query_gives_user_ids(database, read, sql, column, user_ids):
+    assert read(SqlUserIds("people", sql, column), 5000) == user_ids
+
+
+@pytest.mark.parametrize(
+    ("conn_id", "sql", "column", "words"),
+    [
+        ("people", "select id from nowhere", None, "OperationalError (SQLITE_ERROR) after row 0"),
+        ("people", f"select id from people where id = '{PERSON}", None, "OperationalError"),
+        ("people", "select id, number from people", None, "one column channel_id"),
+        ("people", "select id from people", "name", "one column name"),
+        ("people", "select number from people", None, "position 1 is of type int"),
+        ("people", "select id from strange", None, "position 2 is of type NoneType"),
+        ("nowhere", "select 1", None, "AirflowNotFoundException"),
+        ("elsewhere", "select 1", None, "not one to an SQL database"),
+    ],
+)
+def test_a_bad_query_is_refused_without_the_text_of_the_database(database, refusal, conn_id, sql, column, words):
+    error = refusal(SqlUserIds(conn_id, sql, column))
+    assert words in error.problem
+    assert isinstance(error, KoreSourceError) is (conn_id == "nowhere")

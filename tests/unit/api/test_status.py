@@ -1,0 +1,135 @@
+"""Reading the answer to a status call."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kores_answers import (
+    BAD,
+    CHANNEL_USER,
+    GOOD,
+    OPEN,
+    REQUEST_ID,
+    answer,
+    entry,
+    good,
+    some_json,
+)
+
+from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.status import read_outcome, read_status, show_wording
+from airflow_provider_kore.exceptions import Consequence, KoreUnreadableAnswerError
+
+
+@pytest.mark.parametrize("status", GOOD)
+def test_a_good_word_in_any_case_is_erased(status):
+    assert read_outcome(status) is Outcome.ERASED
+
+
+@pytest.mark.parametrize("status", [*OPEN, "in progress", "InProgress"])
+def test_a_missing_status_or_an_open_word_is_open(status):
+    assert read_outcome(status) is Outcome.OPEN
+
+
+@pytest.mark.parametrize("status", BAD)
+def test_any_other_status_is_not_proven_erased(status):
+    assert read_outcome(status) is Outcome.NOT_ERASED
+
+
+@given(st.text() | some_json)
+def test_no_other_value_is_erased(status):
+    assert (read_outcome(status) is Outcome.ERASED) == good(status)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        "SUCCESS",
+        7,
+        True,
+        {"_id": "eud-2", "response": []},
+        {"_id": "", "response": []},
+        {"_id": {"$oid": REQUEST_ID}, "response": []},
+        {"_id": 1, "response": [entry("u-0001")]},
+        {"errors": [{"msg": "no", "code": 1}], "response": [entry("u-0001")]},
+        {"errors": "no", "response": [entry("u-0001")]},
+        {"response": {"u-0001": "SUCCESS"}},
+        {"response": "SUCCESS"},
+        {"response": True},
+        {"response": False},
+        {"response": 0},
+        {"response": ""},
+    ],
+)
+def test_an_answer_in_another_form_or_about_another_request_is_refused(document):
+    with pytest.raises(KoreUnreadableAnswerError) as caught:
+        read_status(document, REQUEST_ID)
+    assert caught.value.consequence is Consequence.SENT
+
+
+@pytest.mark.parametrize("errors", [None, [], ""])
+def test_an_empty_list_of_errors_is_no_error(errors):
+    assert len(read_status({"response": [entry("a")], "errors": errors}, REQUEST_ID).entries) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("2019-09-26T08:42:53.552Z", "2019-09-26T08:42:53.552Z"),
+        ("2019-09-26T08:42:53+02:00", "2019-09-26T08:42:53+02:00"),
+        ({"$date": "2019-09-26T08:42:53.552Z"}, "2019-09-26T08:42:53.552Z"),
+        ({"$date": 1569487373552}, None),
+        ("2019-09-26", None),
+        ("2019-09-26T08:42:53.552Z of ann@example.com", None),
+        (1569487373552, None),
+        (None, None),
+    ],
+)
+def test_kores_own_times_are_kept_verbatim_if_they_are_times(value, kept):
+    status = read_status({"createdOn": value, "lastUpdatedOn": value}, "eud-1")
+    assert (status.created_on, status.updated_on) == (kept, kept)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner"])
+def test_a_status_that_can_only_be_a_code_is_shown(status):
+    assert show_wording(status, "u-0001") == status
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["anna@example.com", "u-123", "failed: 0151 2345", "A" * 41, "a b c d e f", "FAILED\n", "Größe", {"a": 1}, 5, None],
+)
+def test_a_status_that_could_name_a_person_is_not_shown(status):
+    shown = show_wording(status, "u-0001")
+    assert shown == f"a status that is not shown, of type {type(status).__name__}"
+
+
+@pytest.mark.parametrize(
+    ("user_id", "status"),
+    [
+        ("annaschmidt", "user annaschmidt not found"),
+        ("annaschmidt", "ANNASCHMIDT"),
+        ({"channel_id": "rtm", "channel_user_id": "annaschmidt"}, "no user annaschmidt"),
+    ],
+)
+def test_a_status_that_repeats_the_id_of_its_user_is_not_shown(user_id, status):
+    (wording,) = read_status(answer(entry(user_id, status)), REQUEST_ID).wordings()
+    assert "annaschmidt" not in wording.lower()
+
+
+def test_the_words_of_those_who_are_not_erased_are_counted():
+    document = answer(entry("u-0001", "FAILED"), entry("u-0002", "FAILED"), entry("u-0003", "Owner"), entry("u-0004"))
+    assert read_status(document, REQUEST_ID).wordings() == {"FAILED": 2, "Owner": 1}
+
+
+def test_the_fingerprint_of_an_answer_is_that_of_the_users_it_names():
+    first = read_status(answer(entry("a"), entry(CHANNEL_USER)), REQUEST_ID)
+    second = read_status(answer(entry(CHANNEL_USER, "FAILED"), entry("a"), entry("a")), REQUEST_ID)
+    other = read_status(answer(entry("b"), entry(CHANNEL_USER)), REQUEST_ID)
+    assert first.fingerprint(b"key") == second.fingerprint(b"key")
+    assert len({first.fingerprint(b"key"), first.fingerprint(b"yek"), other.fingerprint(b"key")}) == 3
+
+
+def test_an_answer_with_an_entry_that_was_not_understood_has_no_fingerprint():
+    assert read_status(answer(entry("a"), {"status": "SUCCESS"}), REQUEST_ID).fingerprint(b"key") is None

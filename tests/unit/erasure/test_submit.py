@@ -1,0 +1,126 @@
+"""Each batch that is due is sent once, recorded before and after, and an error stops what it concerns."""
+
+import json
+
+import pytest
+from erasing_users import KEY, USERS, Client, accept, ledger_of
+from playing_kore import error, http
+
+from airflow_provider_kore.erasure.record import BatchState
+from airflow_provider_kore.erasure.submit import Submission
+from airflow_provider_kore.exceptions import (
+    Consequence,
+    KoreAmbiguousSubmitError,
+    KoreAuthenticationError,
+    KoreInputError,
+    KoreRequestError,
+    KoreResumeError,
+)
+
+FAR = 4_000_000_000.0
+
+
+def accepted(*numbers):
+    return [http(202, {"requestId": f"eud-{number}"}) for number in numbers]
+
+
+def submit(ledger, batches, replies, *, resubmit=True, per_minute=1_000_000, max_worker_wait=1.0, next_batch=1):
+    """Submit what is due; the states at each DELETE are in ``client.states``."""
+    replies = iter(replies)
+    client = Client(lambda request: next(replies), per_minute=per_minute)
+    submission = Submission(ledger, batches, KEY, deadline=FAR, resubmit_ambiguous=resubmit, next_batch=next_batch)
+    seconds = submission.submit_due(client, max_worker_wait)
+    return submission, seconds, [json.loads(request.body)["userIds"] for request in client.requests]
+
+
+def states(ledger):
+    return [record.state for record in ledger.records]
+
+
+def test_every_batch_is_sent_once_in_order():
+    ledger, batches = ledger_of()
+    submission, seconds, sent = submit(ledger, batches, accepted(1, 2, 3))
+    assert sent == [USERS[:2], USERS[2:4], USERS[4:]]
+    assert states(ledger) == [BatchState.ACCEPTED] * 3
+    assert (submission.failures, seconds) == ([], 0.0)
+    assert [record.request.request_id for record in ledger.records] == ["eud-1", "eud-2", "eud-3"]
+
+
+def test_what_was_accepted_or_is_erased_is_not_sent_again_and_of_the_rest_only_those_who_are_not_erased():
+    ledger, batches = ledger_of()
+    ledger.write_settled(accept(ledger, 1, USERS[:2], "eud-1"), (1,))
+    accept(ledger, 2, USERS[2:4], "eud-2")
+    ledger.write_erased([accept(ledger, 3, USERS[4:], "eud-3")])
+    _, _, sent = submit(ledger, batches, accepted(4))
+    assert sent == [USERS[1:2]]
+
+
+@pytest.mark.parametrize("resubmit", [True, False])
+def test_an_ambiguous_batch_is_sent_again_only_if_that_is_wanted(resubmit):
+    ledger, batches = ledger_of(USERS[:2])
+    ledger.write_intent(ledger.records[0], USERS[:2], KEY)
+    submission, _, sent = submit(ledger, batches, accepted(1), resubmit=resubmit)
+    assert len(sent) == resubmit
+    assert [type(failure) for failure in submission.failures] == ([] if resubmit else [KoreResumeError])
+
+
+@pytest.mark.parametrize(
+    ("replies", "failure", "state", "continues"),
+    [
+        ([error(400, "bad")], KoreRequestError, BatchState.PLANNED, True),
+        ([error(401, "token")] * 2, KoreAuthenticationError, BatchState.PLANNED, False),
+        ([http(202, {})], KoreAmbiguousSubmitError, BatchState.SENDING, False),
+        (accepted(1), KoreAmbiguousSubmitError, BatchState.SENDING, False),
+    ],
+)
+def test_an_error_is_recorded_and_stops_all_but_what_concerns_one_batch(replies, failure, state, continues):
+    ledger, batches = ledger_of()
+    submission, _, sent = submit(ledger, batches, [*accepted(1), *replies, *accepted(3)])
+    assert [type(error) for error in submission.failures] == [failure]
+    assert states(ledger)[1] is state
+    assert len(sent) == 1 + len(replies) + continues
+
+
+def test_the_fate_of_an_earlier_call_stays_unknown_if_the_next_one_is_refused():
+    ledger, batches = ledger_of(USERS[:2])
+    ledger.write_intent(ledger.records[0], USERS[:2], KEY)
+    submission, _, _ = submit(ledger, batches, [error(400, "bad")])
+    assert states(ledger) == [BatchState.SENDING]
+    assert submission.failures[0].consequence is Consequence.UNKNOWN
+
+
+def test_a_spent_budget_ends_the_submission_before_the_next_batch():
+    ledger, batches = ledger_of()
+    submission, seconds, sent = submit(ledger, batches, accepted(1, 2), per_minute=2)
+    assert seconds > 1.0
+    assert (submission.next_batch, len(sent)) == (3, 2)
+    submission, seconds, sent = submit(ledger, batches, accepted(3), next_batch=3)
+    assert (seconds, sent) == (0.0, [USERS[4:]])
+
+
+def test_a_source_that_changes_while_it_is_submitted_stops_the_submission():
+    ledger, _ = ledger_of()
+    _, changed = ledger_of([*USERS[:2], "other-1", "other-2", "other-3"])
+    submission, _, sent = submit(ledger, changed, accepted(1))
+    assert (len(sent), states(ledger)[1:]) == (1, [BatchState.PLANNED] * 2)
+    assert [(type(failure), failure.consequence) for failure in submission.failures] == [
+        (KoreInputError, Consequence.PARTLY_DONE)
+    ]
+
+
+def test_a_store_that_does_not_take_the_intent_keeps_the_batch_from_being_sent():
+    class Store:
+        def __init__(self):
+            self.values = {}
+
+        def get(self, key, default=None):
+            return self.values.get(key, default)
+
+        def set(self, key, value, *, retention=None):
+            if "batches" in key:
+                raise ConnectionError
+            self.values[key] = value
+
+    ledger, batches = ledger_of(store=Store())
+    with pytest.raises(ConnectionError):
+        submit(ledger, batches, [])
