@@ -93,7 +93,9 @@ def test_a_verification_that_lost_its_state_calls_nobody_gone(verify, submitted,
 
 @LOST
 def test_an_export_that_lost_its_state_fails_and_a_retry_ends_it(sandbox, connection, scarce, tmp_path, change):
-    connection(extra__digest_key="a key of digests", extra__requests_per_minute=4, extra__requests_per_hour=6)
+    connection(
+        extra__digest_key="a key of digests", extra__requests_per_minute=8, extra__requests_per_hour=8
+    )  # as many as a user takes
     arguments = {"user_ids": PEOPLE[:2], "bot_ids": ["st-1"], "destination": tmp_path.as_uri(), "since": SINCE}
     task = TaskRunner(lambda: KoreExportUserDataOperator(task_id="export", deferrable=True, **arguments), retries=1)
     end = task.run(meanwhile=change)
