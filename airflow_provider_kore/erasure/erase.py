@@ -35,9 +35,7 @@ from airflow_provider_kore.resumption import export_usage, import_usage, max_wor
 from airflow_provider_kore.triggers.event import waiting_broke_off
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_provider_kore.reporting.lineage import ReportsLineage
+    from airflow.sdk import BaseOperator, Context
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +71,7 @@ class EraseRun(ErasureRun):
 
     def __init__(self, task: EraseTask, context: Context, *, resumes: bool = False) -> None:
         waiting = Waiting(task.deferrable, reschedule=False, poll_interval=task.poll_interval, timeout=task.timeout)
-        super().__init__(cast("ReportsLineage", task), context, task.kore_conn_id, waiting, resumes=resumes)
+        super().__init__(cast("BaseOperator", task), context, task.kore_conn_id, waiting, resumes=resumes)
         self._arguments = task
         self._waits = task.wait_for_completion
         self._attempt = context["ti"].try_number

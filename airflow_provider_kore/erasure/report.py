@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.deadlines import StatutoryDeadline
@@ -17,7 +17,7 @@ from airflow_provider_kore.reporting.table import Row, outcome_table
 from airflow_provider_kore.resumption import push_outcome
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperator, Context
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class ErasureReport:
 
     def __init__(
         self,
-        task: ReportsLineage,
+        task: BaseOperator,
         context: Context,
         base_url: str,
         ledger: ErasureLedger,
@@ -110,4 +110,4 @@ class ErasureReport:
         note_outcome(self._context, result, self._base_url, self._ledger.scope)
 
     def _end(self, result: Mapping[str, object]) -> None:
-        self._task.ended = (result, self._base_url, self._ledger.scope)
+        cast("ReportsLineage", self._task).ended = (result, self._base_url, self._ledger.scope)

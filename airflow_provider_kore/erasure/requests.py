@@ -25,9 +25,7 @@ from airflow_provider_kore.reporting.page_report import Stage
 from airflow_provider_kore.triggers.event import waiting_broke_off
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_provider_kore.reporting.lineage import ReportsLineage
+    from airflow.sdk import BaseOperator, Context
 
 UNKNOWN_SCOPE = ErasureScope((), all_bots=False)
 """Stands where the requests do not come with their bots."""
@@ -171,7 +169,7 @@ class WaitRun(ErasureRun):
     def __init__(self, task: SensorTask, context: Context, *, resumes: bool = False) -> None:
         waiting = Waiting(task.deferrable, task.reschedule, task.poke_interval, task.timeout)
         self._arguments = task
-        super().__init__(cast("ReportsLineage", task), context, task.kore_conn_id, waiting, resumes=resumes)
+        super().__init__(cast("BaseOperator", task), context, task.kore_conn_id, waiting, resumes=resumes)
 
     def _submit(self, rest: RunState | None = None) -> Result:  # noqa: ARG002 # nothing is ever left to submit
         """Submit nothing: make the ledger of what others submitted, and wait."""

@@ -63,9 +63,7 @@ from airflow_provider_kore.user_ids.batches import UserBatches
 from airflow_provider_kore.verification.search import search_users
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_provider_kore.reporting.lineage import ReportsLineage
+    from airflow.sdk import BaseOperator, Context
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +106,7 @@ class ErasureRun(ABC):
     _batches: UserBatches | None = None
 
     def __init__(
-        self, task: ReportsLineage, context: Context, kore_conn_id: str, waiting: Waiting, *, resumes: bool
+        self, task: BaseOperator, context: Context, kore_conn_id: str, waiting: Waiting, *, resumes: bool
     ) -> None:
         self._task = task
         self._context = context

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
+from airflow_provider_kore.api.decoding import decode_json
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreReceiptError
 from airflow_provider_kore.receipts.documents import Manifest, Receipt, describe_faults
-from airflow_provider_kore.user_ids.text_lines import parse_json
 
 SHORTEST_RSA_KEY = 2048
 """In bits."""
@@ -131,7 +131,7 @@ def verify(content: bytes, public_key_pem: str) -> Receipt | Manifest:
     if signed is None or not content.endswith(b"." + urlsafe_b64encode(signed["signature"]).rstrip(b"=")):
         raise _untrusted("its signature is not right: it was changed, or another key signed it")
     try:
-        parse_json(signed["payload"].decode())
+        decode_json(signed["payload"])
         return model.model_validate_json(signed["payload"])
     except ValidationError as error:
         raise _untrusted(f"its content is not right: {describe_faults(error)}") from None

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_kore.reporting.summary import summarize
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ ALL_BOTS = "all bots"
 """The name of the dataset that stands for every bot of the organisation."""
 
 
-class ReportsLineage(BaseOperator):
+class ReportsLineage:
     """Report to OpenLineage how the task ended."""
 
     ended: tuple[Mapping[str, object], str, ErasureScope] | None = None

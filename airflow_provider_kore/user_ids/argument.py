@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
 
-@dataclass(repr=False, eq=False)
 class InlineUserIds(UserIdSource):
     """
     Keep user ids that are written in the DAG or come from an XCom, of which Airflow shows the number.
@@ -31,8 +29,10 @@ class InlineUserIds(UserIdSource):
     :param values: the list, unchecked.
     """
 
-    values: object
     template_fields = ("values",)
+
+    def __init__(self, values: object) -> None:
+        self.values = values  # no field of a dataclass, which Airflow would write into an XCom
 
     def __repr__(self) -> str:
         if isinstance(self.values, list | tuple | set | frozenset):

@@ -73,7 +73,7 @@ WRONG = [
     ("verify", {"people": "all"}, "has no since"),
     ("verify", {"since": SINCE}, "has no people"),
     ("verify", VERIFY | {"people": "none"}, "people must be"),
-    ("verify", VERIFY | {"since": "yesterday"}, "since is a text that is no ISO 8601 date"),
+    ("verify", VERIFY | {"since": "yesterday"}, "since is text that is not a date of ISO 8601"),
     ("verify", VERIFY | {"since": datetime(2999, 1, 1, tzinfo=UTC)}, "since"),
     ("verify", VERIFY | {"channel_types": "rtm"}, "channel_types must be a list"),
     ("verify", VERIFY | {"channel_types": []}, "channel_types must be a list"),

@@ -15,6 +15,7 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreRequestError,
     KoreResumeError,
+    KoreSourceError,
 )
 
 FAR = 4_000_000_000.0
@@ -106,6 +107,18 @@ def test_a_source_that_changes_while_it_is_submitted_stops_the_submission():
     assert [(type(failure), failure.consequence) for failure in submission.failures] == [
         (KoreInputError, Consequence.PARTLY_DONE)
     ]
+
+
+@pytest.mark.parametrize("kind", [KoreSourceError, KoreInputError, KoreResumeError])
+def test_a_source_that_fails_in_the_midst_of_a_submission_is_still_worth_a_retry(kind):
+    ledger, batches = ledger_of()
+    accept(ledger, 1, USERS[:2], "eud-1")
+    submission = Submission(ledger, batches, KEY, deadline=FAR, resubmit_ambiguous=True, next_batch=2)
+    submission.fail(kind("It went wrong.", consequence=Consequence.NOT_SENT, remedy="Mend it."))
+    (failure,) = submission.failures
+    assert isinstance(failure, KoreInputError)
+    assert isinstance(failure, KoreSourceError) is (kind is KoreSourceError)
+    assert failure.consequence is Consequence.PARTLY_DONE
 
 
 def test_a_store_that_does_not_take_the_intent_keeps_the_batch_from_being_sent():

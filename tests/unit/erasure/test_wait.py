@@ -90,7 +90,7 @@ def test_no_request_waits_for_ever_behind_others_and_each_leaves_the_queue_once(
 
 
 def law(day):
-    return StatutoryDeadline.of(datetime.fromtimestamp(day * 86400.0, UTC), Regime.CCPA)
+    return StatutoryDeadline(datetime.fromtimestamp(day * 86400.0, UTC), Regime.CCPA)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,13 @@ class TaskInstance:
 @pytest.fixture
 def make(monkeypatch):
     """Make an attempt, of a connection with a digest key."""
-    account = SimpleNamespace(digest_key="a digest key", max_users=1000, allow_all_bots=False, allowed_bot_ids=None)
+    account = SimpleNamespace(
+        digest_key="a digest key",
+        max_users=1000,
+        allow_all_bots=False,
+        allowed_bot_ids=None,
+        fingerprint_key=lambda: b"key",
+    )
     monkeypatch.setattr(export_run, "KoreHook", lambda conn_id: SimpleNamespace(account=account))
 
     def make(kept=None, resumes=False, **arguments):

@@ -75,7 +75,6 @@ GOOD = event(ALL_DONE)
         pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(erased=3))), id="more users"),
         pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(0, 0, 0))), id="no users"),
         pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(3, -1, 0))), id="negative count"),
-        pytest.param(event(RequestOutcome("eud-1", ErasureOutcome(True, True, 0))), id="count of no number"),
         pytest.param({"outcomes": [None], "failure": None}, id="outcome of no form"),
         pytest.param({"outcomes": None, "failure": None}, id="null outcomes"),
         pytest.param({"outcomes": [{"request_id": "eud-1", "erased": 2}], "failure": None}, id="cut outcome"),
