@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.arguments import check_flag
 from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.options import read_deadline_option, read_options
@@ -24,12 +25,12 @@ from airflow_provider_kore.erasure.plan import (
     require_approved,
     require_no_members,
 )
-from airflow_provider_kore.erasure.run import ErasureRun, Result, Waiting
+from airflow_provider_kore.erasure.run import ErasureRun, Result
 from airflow_provider_kore.erasure.state import Phase, RunState
 from airflow_provider_kore.erasure.store import RecordStore
 from airflow_provider_kore.erasure.submit import Submission
+from airflow_provider_kore.erasure.wait import Waiting
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreResumeError, KoreWaitError
-from airflow_provider_kore.options import check_flag
 from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.resumption import export_usage, import_usage, max_worker_wait
 from airflow_provider_kore.triggers.event import waiting_broke_off
