@@ -83,7 +83,8 @@ class Attempt(ABC):
         self._read_options()
         self._ledger = self._load_ledger()
         require_same_account(self._ledger.header, self._hook.account)
-        require_same_options(self._ledger.header, self._fingerprint, self._ledger.consequence)
+        consequence = self._ledger.consequence if self.submits else Consequence.ONLY_WAITS
+        require_same_options(self._ledger.header, self._fingerprint, consequence)
         if self._state is None:
             self._not_erased_users = self._ledger.not_erased_users
 

@@ -76,6 +76,7 @@ class EraseRun(ErasureRun):
         self._arguments = task
         self._waits = task.wait_for_completion
         self._attempt = context["ti"].try_number
+        self._may_skip = False
 
     # --- SUBMIT ------------------------------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class EraseRun(ErasureRun):
             return self._submit_rest(rest)
         dry_run = check_flag("dry_run", self._arguments.is_dry_run)
         self._find_earlier(dry_run=dry_run)
-        plan = self._plan(may_skip=not self._may_have_sent)
+        plan = self._plan(may_skip=self._may_skip)
         require_approved(self._options.approved_plan, plan)
         with self._hook.get_conn() as client:
             if dry_run:
@@ -158,10 +159,9 @@ class EraseRun(ErasureRun):
     def _find_earlier(self, *, dry_run: bool) -> None:
         """Publish what earlier attempts sent, since Airflow has deleted what they published."""
         ledger = ErasureLedger.load(self._store)
-        self._may_have_sent = self._store.is_forgotten(self._attempt)
         if ledger is None or ledger.consequence is Consequence.NOT_SENT:
+            self._may_skip = self._arguments.on_empty == "skip" and not self._store.is_forgotten(self._attempt)
             return
-        self._may_have_sent = True
         self._ledger = ledger
         self._report.publish(Stage.SUBMITTING)
         if dry_run:

@@ -250,17 +250,21 @@ class ErasureLedger:
         self._put(accepted)
         return accepted
 
-    def note_polls(self, outcomes: Mapping[int, RequestOutcome]) -> None:
+    def note_polls(self, outcomes: Mapping[int, RequestOutcome], *, by_id: bool = False) -> None:
         """
         Note what polls showed of batches that are not settled; it is written with their next change.
 
         :param outcomes: by number of the batch.
+        :param by_id: whether the answers were matched to the users by their ids.
         """
         for number, outcome in outcomes.items():
             record = self._records[number - 1]
             if record.state is BatchState.ACCEPTED:
                 *earlier, latest = record.requests
-                self._records[number - 1] = replace(record, requests=(*earlier, latest.polled(outcome)))
+                names_users = by_id or outcome.fingerprint == record.sent_fingerprint
+                self._records[number - 1] = replace(
+                    record, requests=(*earlier, latest.polled(outcome, names_users=names_users))
+                )
 
     def write_open(self, numbers: Iterable[int]) -> None:
         """Write what polls showed of batches that are not settled, since another process may continue."""

@@ -178,6 +178,9 @@ class ErasureRun(Attempt):
                 failure = error
             self._failures += reconciler.alarms
         self._queue.end_round(outcomes, self._deadline)
+        for number in outcomes.keys() - set(self._queue.numbers):
+            for remark in outcomes[number].outcome.remarks:
+                log.warning("%s", remark)
         if any(not outcomes[number].settled for number in settled_by_count):
             self._next_poll = time.time() + self._waiting.poll_interval  # only time can settle them by user id too
         if failure is not None:
