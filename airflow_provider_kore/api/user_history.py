@@ -66,7 +66,7 @@ class _Owner(Enum):
     UNKNOWN = "not known"
 
 
-class PersonHistory:
+class UserHistory:
     """
     Read one user's data, each item once, and refuse what cannot be all of it, or is not only this user's.
 
