@@ -253,7 +253,7 @@ class ErasureRun(ABC):
     # --- VERIFY ------------------------------------------------------------------------------------------------------
 
     def _verify(self, usage: UsageFields | None) -> Result:
-        """Look for the erased users if asked to and no user is open, and conclude."""
+        """Verify the erased users if the option is set and no user is open, and conclude."""
         if self._verification is None and self._evidence is not None and not self._ledger.outcome.open:
             self._verification = self._evidence.start_verification(self._context)
         if self._verification is not None and self._evidence is not None:
