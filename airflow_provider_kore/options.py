@@ -23,7 +23,7 @@ from airflow_provider_kore.period import read_period
 
 # The prefix keeps a template that renders native objects from taking digits for a number.
 _FINGERPRINT = re.compile(r"kp:[0-9a-f]{32}")
-_PEOPLE = re.compile(r"all|sample:[1-9][0-9]{0,8}")
+_SAMPLE = re.compile(r"all|sample:[1-9][0-9]{0,8}")
 _TEMPLATE = re.compile(r"\{[{%#]")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S.*")
 _PLACEHOLDER = "-"
@@ -92,7 +92,7 @@ def check_deadline(value: object, *, rendered: bool = True) -> Deadline | None:
 def check_verify(value: object, *, rendered: bool = True) -> Verify | None:
     """Accept a :class:`Verify`, and fill in its defaults; see :func:`check_deadline`."""
     checks: _Checks = {
-        "people": check_people,
+        "people": check_sample,
         "since": _check_since,
         "channel_types": check_channel_types,
         "on_not_checkable": check_on_not_checkable,
@@ -163,9 +163,9 @@ def _check_keys(
     return checked
 
 
-def check_people(value: object) -> str:
+def check_sample(value: object) -> str:
     """Accept how many users to search for: ``"all"`` or ``"sample:N"``."""
-    if not isinstance(value, str) or not _PEOPLE.fullmatch(value):
+    if not isinstance(value, str) or not _SAMPLE.fullmatch(value):
         raise KoreInputError(
             'people must be "all", or "sample:N" with a number such as "sample:20".', remedy="Correct people."
         )

@@ -13,7 +13,7 @@ from airflow_provider_kore.times import in_utc, read_time, utc_text
 @dataclass(frozen=True, slots=True)
 class Period:
     """
-    Hold a span of time.
+    Describe a span of time.
 
     :param since: its start, in UTC.
     :param until: its end, in UTC, which is later.

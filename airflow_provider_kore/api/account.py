@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``kore`` holds, checked, without Airflow."""
+"""Read and check an Airflow connection of type ``kore``, without Airflow."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def secret_text(text: str) -> str:
     """
     if text != text.strip():
         raise ValueError("begins or ends with a space or a line break, which is not a part of it")
-    if _holds_hidden(text):
-        raise ValueError("holds a line break or another character that cannot be seen")
+    if _has_hidden_character(text):
+        raise ValueError("contains a line break or another character that cannot be seen")
     return text
 
 
-def _holds_hidden(text: str) -> bool:
+def _has_hidden_character(text: str) -> bool:
     return any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
 
 
@@ -130,7 +130,7 @@ class KoreAccount:
     :param digest_key: the key of digests and fingerprints, which stand for users in logs, records, exports and
         receipts.
     :param receipt_key: in PEM form; signs receipts.
-    :param receipt_key_variable: the Airflow Variable that holds such a key instead.
+    :param receipt_key_variable: the Airflow Variable that contains such a key instead.
     """
 
     base_url: str
@@ -156,13 +156,13 @@ class KoreAccount:
         Give the key of fingerprints, which tell whether the users of two attempts are the same.
 
         It is derived from the digest key, or from the account's secret if there is none, so that whoever reads
-        Airflow's database alone cannot match a fingerprint to a person.
+        Airflow's database alone cannot match a fingerprint to a user.
         """
         material = self.digest_key or self.client_secret or self.private_key
         return hmac.new(material.encode(), b"airflow-provider-kore fingerprint", hashlib.sha256).digest()
 
     def identity(self) -> AccountIdentity:
-        """Tell whose account it is, without a secret, for a task that goes on elsewhere or later."""
+        """Name the account without a secret, for a task that resumes in another process."""
         return {"base_url": self.base_url, "client_id": self.client_id}
 
 
@@ -175,7 +175,7 @@ def read_account(
     extra: Mapping[str, object],
 ) -> KoreAccount:
     """
-    Check what a connection holds and turn it into an account.
+    Check the fields of a connection and turn them into an account.
 
     Extra fields may be of their own type, or text as in a connection URI.
 
@@ -207,7 +207,7 @@ def read_account(
     if account.receipt_key and account.receipt_key_variable:
         raise _fault(
             "The connection has both receipt_key and receipt_key_variable.",
-            "Keep one of the two: the key itself, or the name of the Variable that holds it.",
+            "Keep one of the two: the key itself, or the name of the Variable that contains it.",
         )
     return account
 
@@ -230,7 +230,7 @@ def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:
         return _ACCOUNT.validate_python({**extra, **of_connection})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # Raised here, so that the exception has no context: that one holds the value.
+    # Raised here, so that the exception has no context: that one contains the value.
     name = "Client Secret" if first["loc"][0] == "client_secret" else str(first["loc"][0])
     problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
     raise _fault(f"The connection's field {name} {problem}.", f"Correct the field {name}.")
@@ -252,10 +252,10 @@ def _read_base_url(host: str | None, port: int | None) -> str:
         raise _fault("The connection's base URL cannot be read.", remedy) from None
     if parts.scheme not in ("http", "https"):
         raise _fault(f"The connection's base URL has the scheme {parts.scheme}.", remedy)
-    if not name or any(character.isspace() for character in text) or _holds_hidden(text):
+    if not name or any(character.isspace() for character in text) or _has_hidden_character(text):
         raise _fault("The connection's base URL names no host.", remedy)
     if "@" in parts.netloc:
-        raise _fault("The connection's base URL holds a user name or password.", remedy)
+        raise _fault("The connection's base URL contains a user name or password.", remedy)
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise _fault("The connection's base URL has a path, query or fragment.", f"{remedy} The path is added to it.")
     if parts.scheme == "http" and not _is_loopback(name):

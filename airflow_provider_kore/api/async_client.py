@@ -132,7 +132,7 @@ class AsyncKoreClient:
                         response.close()
                         return TOO_LARGE
         except (aiohttp.ClientError, TimeoutError) as error:
-            # The exception's own text is left out: of a strange server it could hold bytes of the answer.
+            # The exception's own text is left out: it could contain bytes of the answer of an unknown server.
             return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
         return Answer(response.status, response.headers.get("retry-after"), bytes(content))
 

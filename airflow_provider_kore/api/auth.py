@@ -42,7 +42,7 @@ class KoreAuth(httpx.Auth):
             if has_private_key and not isinstance(self._key, RSAPrivateKey):
                 raise TypeError("a public key cannot sign")
             jwt.encode({}, self._key, algorithm=account.algorithm)  # a key can be too short to sign with it
-        except Exception as error:  # noqa: BLE001 # cryptography and jwt have many, and their texts can hold the key
+        except Exception as error:  # noqa: BLE001 # cryptography and jwt have many, and their texts can contain the key
             field = "private_key" if has_private_key else "Client Secret"
             raise KoreConfigurationError(
                 f"The connection's {field} cannot be used for {account.algorithm} ({type(error).__name__}).",
@@ -70,9 +70,9 @@ class KoreAuth(httpx.Auth):
         return jwt.encode(claims, self._key, algorithm=self._account.algorithm)
 
     async def sign_off_the_loop(self) -> str:
-        """Sign one token without holding the event loop up."""
+        """Sign one token without blocking the event loop."""
         if isinstance(self._key, RSAPrivateKey):
-            return await asyncio.to_thread(self.sign)  # takes up to some milliseconds, by the length of the key
+            return await asyncio.to_thread(self.sign)  # takes some milliseconds at most, by the length of the key
         return self.sign()  # takes less than handing it to a thread would
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:

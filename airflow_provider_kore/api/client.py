@@ -31,7 +31,7 @@ _NOT_RECEIVED = (
 
 
 def _no_answer(error: httpx.HTTPError) -> NoAnswer:
-    # The exception's own text is left out: of a strange server it could hold bytes of the answer.
+    # The exception's own text is left out: it could contain bytes of the answer of an unknown server.
     return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
 
 

@@ -37,7 +37,7 @@ class Answer:
 
     :param status: HTTP status.
     :param retry_after: the header ``Retry-After`` as it came.
-    :param content: the body; never shown, since it may name a person.
+    :param content: the body; never shown, since it may name a user.
     """
 
     status: int

@@ -56,7 +56,7 @@ class _Needs:
 _ERASING = _Needs(
     "erase users",
     "Profile Management > Delete Users Data (Bot Analytics > Delete Users Data in versions 7 to 9)",
-    "Check the bot ids and the form of the user ids. If the batch holds an owner or member of an account, or a "
+    "Check the bot ids and the form of the user ids. If the batch contains an owner or member of an account, or a "
     "developer of a bot, Kore.ai cannot erase that user: take the user out, or find them with a smaller batch_size, "
     "and start a new DAG run.",
 )
@@ -106,7 +106,7 @@ def describe(answer: Answer, message: str | None, code: object) -> str:
         said.append(f"code {code}")
     if message is not None:
         known = next((meaning for pattern, meaning in _KNOWN_TEXTS if pattern.search(message)), None)
-        said.append(known or f"a text of {len(message)} characters that is withheld, since it may name a person")
+        said.append(known or f"a text of {len(message)} characters that is withheld, since it may name a user")
     return ", ".join(said)
 
 

@@ -1,4 +1,4 @@
-"""What Kore.ai has of a person, in its words: ask for a page, read the answer. Pure functions, no I/O."""
+"""Build a query for a page of a user's data, and read the answer. Pure functions, no I/O."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def channel_fault(value: object) -> str | None:
         return f"is of type {type(value).__name__}, not a text"
     if fault := text_fault(value):
         return fault
-    return None if value.isprintable() else "holds characters that are not printable"
+    return None if value.isprintable() else "contains characters that are not printable"
 
 
 def check_channel_types(value: object, name: str = "channel_types") -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def check_channel_types(value: object, name: str = "channel_types") -> tuple[str
 
 
 class HistoryKind(Enum):
-    """The two kinds of data that Kore.ai shows of a person; the value is the key of the answer's items."""
+    """The two kinds of data that Kore.ai shows of a user; the value is the key of the answer's items."""
 
     SESSIONS = "sessions"
     MESSAGES = "messages"
@@ -79,9 +79,9 @@ class HistoryKind(Enum):
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
     """
-    Say what is asked for: the data of one person, of one kind, in one window of time.
+    Ask for the data of one user, of one kind, in one window of time.
 
-    Its ``repr`` does not show the person.
+    Its ``repr`` does not show the user.
 
     :param kind: sessions or messages.
     :param user_id: an e-mail address, an id assigned by the enterprise, or a ``u-…`` id.

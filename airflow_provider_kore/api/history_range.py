@@ -13,12 +13,12 @@ from airflow_provider_kore.api.users import ChannelUserId, UserId, is_kore_id
 @dataclass(frozen=True, slots=True)
 class HistoryRange:
     """
-    Say what is wanted of each person.
+    Describe which data of each user are wanted.
 
     :param bot_ids: the bots; ``(None,)`` for all bots at once.
     :param since: begin of the period.
     :param until: end of the period.
-    :param channel_types: the channels of messages; ``None`` for Kore.ai's default and all that a person's own sessions
+    :param channel_types: the channels of messages; ``None`` for Kore.ai's default and all that a user's own sessions
         name.
     """
 

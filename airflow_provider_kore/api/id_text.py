@@ -27,21 +27,21 @@ AS_TEXT = (
 )
 """What to do about user ids that a program took for numbers."""
 
-_NOT_VISIBLE = Fault("holds a control, format, private or unassigned character, which no user id has")
+_NOT_VISIBLE = Fault("contains a control, format, private or unassigned character, which no user id has")
 _SPACE_AT_EDGE = Fault("begins or ends with a space")
 _FORMAT_AT_EDGE = Fault(
     "begins or ends with a quote, bracket, brace, comma or semicolon, as what is left of a file format does",
     "Write each user id by itself, or name the file by its form, such as people.csv or people.json.",
 )
 _SEVERAL = Fault(
-    "holds what separates the fields of a row, or several user ids",
+    "contains what separates the fields of a row, or several user ids",
     "Write each user id by itself, or name the file by its form, such as people.csv with the column of the user ids.",
 )
 _NUMBER = Fault("is a number in decimal or exponent form, and no longer the id that it was", AS_TEXT)
 _MARKUP = Fault("begins as a comment, a list item or an error value of a spreadsheet does")
 _NO_LETTER = Fault("has neither a letter nor a digit")
 _LOST_LETTER = Fault(
-    "holds a replacement character, which stands where a program could not decode a letter",
+    "contains a replacement character, which stands where a program could not decode a letter",
     "Write the source of the user ids anew as UTF-8.",
 )
 _PLACEHOLDER = Fault("is a placeholder for a missing value, or a truth value")

@@ -48,7 +48,7 @@ class MatchedOutcome:
 
     :param outcome: the counts.
     :param resubmit: positions in the batch, from 0, of the users to submit again; ``None`` for the whole batch. None
-        of them after an alarm, which a person must look into first.
+        of them after an alarm, which an operator of the DAG must check first.
     :param not_erased: positions of the users whom the answer names as not erased by the id that was submitted.
     :param alarm: whether the answer names users who cannot be the submitted ones.
     """

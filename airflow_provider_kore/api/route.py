@@ -30,7 +30,7 @@ class Proxy:
     The proxy to use.
 
     :param url: its scheme, host and port.
-    :param headers: what it asks for; they can hold a password.
+    :param headers: what it asks for; they can contain a password.
     """
 
     url: str
@@ -212,7 +212,7 @@ def _trusting(source: str, path: str, *, folders: str | None = None) -> ssl.SSLC
         f"Let {source} name a file of certificates in PEM form, or a folder of them "
         f"with the names that openssl rehash gives, {_EVERYWHERE}."
     )
-    if folders is not None and not any(map(_holds_certificates, folders.split(os.pathsep))):
+    if folders is not None and not any(map(_has_certificates, folders.split(os.pathsep))):
         raise _fault(f"{said} names no folder of certificates.", remedy)
     file = path if folders is None else None
     try:
@@ -230,7 +230,7 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _holds_certificates(folder: str) -> bool:
+def _has_certificates(folder: str) -> bool:
     try:
         names = [file.name for file in Path(folder).iterdir()]
         return any(_HASHED_NAME.fullmatch(name) for name in names)

@@ -25,7 +25,7 @@ class ErasureScope:
         return "all bots" if self.all_bots else f"the bots {', '.join(self.bot_ids)}"
 
     def covers(self, other: ErasureScope) -> bool:
-        """Tell whether it holds all bots of another one."""
+        """Tell whether it contains all bots of another one."""
         return self.all_bots or (not other.all_bots and set(other.bot_ids) <= set(self.bot_ids))
 
     def to_json(self) -> dict[str, object]:

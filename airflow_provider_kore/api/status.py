@@ -41,7 +41,7 @@ _SHOWABLE_WORDING = re.compile(r"[A-Za-z]+([-_][A-Za-z]+){0,4}")
 
 
 def show_wording(status: object, user_id: UserId) -> str:
-    """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the person."""
+    """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the user."""
     if isinstance(status, str) and len(status) <= 40 and _SHOWABLE_WORDING.fullmatch(status):
         named = (user_id,) if isinstance(user_id, str) else (user_id.channel_id, user_id.channel_user_id)
         if not any(name.casefold() in status.casefold() for name in named):

@@ -39,7 +39,7 @@ class ChannelUserId:
         :raises KoreInputError: always.
         """
         raise KoreInputError(
-            "A ChannelUserId does not go into an XCom: it names a person, and Airflow keeps XComs.",
+            "A ChannelUserId does not go into an XCom: it names a user, and Airflow keeps XComs.",
             remedy="Write the users to a file and return its URI, or use @task.kore_erase, whose result is no XCom.",
         )
 
@@ -144,7 +144,7 @@ def check_list(value: object) -> Sequence[object]:
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         raise KoreInputError(
             f"The user ids must be a list, and are of type {type(value).__name__}.",
-            remedy="Pass a list of ids, an XCom that holds one, a template that renders to one (with "
+            remedy="Pass a list of ids, an XCom that contains one, a template that renders to one (with "
             "render_template_as_native_obj=True on the DAG), or the URI of a file.",
         )
     return value
@@ -154,7 +154,7 @@ def check_user_ids(value: object, max_users: int) -> tuple[UserId, ...]:
     """
     Return the users of a list in its order, the first spelling of each.
 
-    :raises KoreInputError: if it is no list, holds anything that is not a user id, or too many users.
+    :raises KoreInputError: if it is no list, contains anything that is not a user id, or too many users.
     """
     users: dict[bytes, UserId] = {}
     for position, item in enumerate(check_list(value), start=1):
@@ -191,7 +191,7 @@ def digest(user_id: UserId, digest_key: str) -> str:
 
     An e-mail address has the same digest in any case.
 
-    :param digest_key: the secret of the connection; whoever has it can make the digest of a user and look for it.
+    :param digest_key: the secret of the connection; whoever has it can make the digest of a user and search for it.
     """
     return f"kd:{hmac.new(digest_key.encode(), canonical_name(user_id), hashlib.sha256).hexdigest()[:16]}"
 
@@ -201,6 +201,6 @@ def fingerprint(user_ids: Iterable[UserId], key: bytes) -> str:
     Return a digest that is the same for the same set of users, and does not tell who they are.
 
     :param user_ids: the users, in any order.
-    :param key: without it, the fingerprint can neither be made nor matched to a person.
+    :param key: without it, the fingerprint can neither be made nor matched to a user.
     """
     return hmac.new(key, b"\n".join(sorted(set(map(canonical_name, user_ids)))), hashlib.sha256).hexdigest()[:32]

@@ -232,7 +232,7 @@ class ErasureWatch:
             self._report_change(None)
 
     def _poll(self, request: AcceptedErasure, due: float, give_up_at: float) -> Conversation[float]:
-        """Poll a request, and tell when Kore.ai was asked, or the turn given up, by the pacing's clock."""
+        """Poll a request, and return when it was polled, or its turn expired, by the pacing's clock."""
         turn = self._pacing.budget.turn(Call.STATUS, due)
         after = None
         try:

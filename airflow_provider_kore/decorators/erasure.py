@@ -1,4 +1,4 @@
-"""``@task.kore_erase``: a function tells whom to erase from Kore.ai."""
+"""``@task.kore_erase``: a function returns the users to erase from Kore.ai."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class _KoreEraseDecoratedOperator(DecoratedOperator, KoreEraseUserDataOperator):
         next_kwargs: dict[str, Any] | None,
         context: Context,
     ) -> Any:  # noqa: ANN401 # Airflow's own signature
-        """Come back from the triggerer, in another process than the one that began."""
+        """Resume after the triggerer, in another process than the one that started the task."""
         self._bind(context)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def _bind(self, context: Context) -> None:
-        """Give the function what it is called with at each reading."""
-        # Beside the context and not into it: what the function is given may be named as what the task needs itself.
+        """Bind the arguments with which each reading calls the function."""
+        # Beside the context and not into it: an argument may have the name of a variable that the task needs itself.
         arguments = determine_kwargs(self.python_callable, self.op_args, {**context, **self.op_kwargs})
         bound = partial(self.python_callable, *self.op_args, **arguments)
         self.user_ids = CallableUserIds(update_wrapper(bound, self.python_callable))
@@ -76,9 +76,9 @@ def kore_erase_task(
     Make a task that erases the users whom the decorated function names.
 
     The function runs inside the task, and again at each reading of its users: to check them, to submit them, in a
-    retry, and after a deferral to submit the rest, to look by name, to verify or to write receipts. So let it give the
-    same users in the same order each time. What it returns never becomes an XCom, a rendered field or a line of the
-    log. Its arguments do, so hand it references and not user ids.
+    retry, and after a deferral to submit the rest, to match answers by id, to verify or to write receipts. It must
+    return the same users in the same order each time. What it returns never becomes an XCom, a rendered field or a line
+    of the log. Its arguments do, so pass references and not user ids.
 
     :param python_callable: returns an iterable of user ids, the URI of a file, or a source from
         :mod:`airflow_provider_kore.user_ids`, whose fields are not templated here.

@@ -30,7 +30,7 @@ from airflow_provider_kore.receipts.signing import ReceiptKey
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """
-    Hold how the erased users are searched for.
+    Describe how to search for the erased users.
 
     :param people: ``"all"`` or ``"sample:N"``.
     :param since: from when on; read when the end of the period is known.
@@ -47,7 +47,7 @@ class VerifyOptions:
 @dataclass(frozen=True, slots=True)
 class ReceiptOptions:
     """
-    Hold where receipts are written.
+    Describe where receipts are written.
 
     :param folder: URI of the folder.
     :param key: signs them.
@@ -62,12 +62,12 @@ class ReceiptOptions:
 @dataclass(frozen=True, slots=True)
 class Exported:
     """
-    Hold the output of an export.
+    Describe the output of an export.
 
     :param named: what a receipt says of it.
     :param account: the account.
     :param scope: the bots.
-    :param user_count: how many users it holds.
+    :param user_count: how many users it contains.
     :param people: the fingerprint of these users.
     :param period: the span of time that was exported.
     :param channel_types: the only channels whose messages were exported; ``None`` for all.
@@ -85,7 +85,7 @@ class Exported:
 @dataclass(frozen=True, slots=True)
 class ErasureOptions:
     """
-    Hold the options of a task that erases; what is ``None`` is not wanted.
+    Contain the options of a task that erases; an option that is not set is ``None``.
 
     :param deadline: the last day on which the request may be answered.
     :param verify: how the erased users are searched for.

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class PlannedTask(Protocol):
-    """The arguments of a task that say whom to erase, and from where; rendered."""
+    """Contain the rendered arguments that name the users to erase, and the bots."""
 
     user_ids: object
     bot_ids: object
@@ -41,7 +41,7 @@ class PlannedTask(Protocol):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    Hold what is about to be done.
+    Describe what the task would submit.
 
     :param scope: the bots.
     :param records: one for each batch, of which nothing was sent.

@@ -65,7 +65,7 @@ class RequestRecord(AcceptedErasure):
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
     """
-    Record one batch. It holds no user id: users are positions, from 0.
+    Record one batch. It contains no user id: users are positions, from 0.
 
     :param number: which batch, from 1.
     :param state: how far it is.

@@ -35,7 +35,7 @@ UNKNOWN_SCOPE = ErasureScope((), all_bots=False)
 @dataclass(frozen=True, slots=True)
 class SubmittedElsewhere:
     """
-    Hold what a sensor waits for.
+    Contain the requests for which a sensor waits.
 
     :param requests: each once.
     :param unsent_users: users of the operator's output that are in none of its requests.
@@ -183,7 +183,7 @@ class WaitRun(ErasureRun):
         try:
             return super()._conclude()
         except AirflowSensorTimeout as timeout:
-            # A statutory deadline that has passed must never look like a skipped task.
+            # A statutory deadline that has passed must never appear as a skipped task.
             deadline = self._options.deadline
             overdue = deadline is not None and deadline.is_over(datetime.now(UTC))
             if self._arguments.soft_fail and not overdue:

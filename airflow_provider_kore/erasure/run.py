@@ -5,16 +5,21 @@ One attempt of a task that erases users, or that waits for their erasure.
                 ▲            │
                 └─ some open ┘
 
-The ledger decides what happens. Each batch has a record there, written before its DELETE and again right after:
+The ledger decides what happens. It is in Airflow's task state store, which came with Airflow 3.3; before, a task carries
+it along when it defers, and a retry finds none and submits all users. Each batch has a record there, written before its
+DELETE and again right after:
 
 * *planned*: nothing was sent, or Kore.ai did not accept it. SUBMIT submits the batch.
 * *sending*: the worker died between the DELETE and the record of the request id, or got no usable answer. The batch is
-  ambiguous: SUBMIT submits it again, or the task fails, as ``on_ambiguous_submit`` says.
+  ambiguous. SUBMIT submits it again and logs AMBIGUOUS, or the task fails, as ``on_ambiguous_submit`` says.
 * *accepted*: the request id is known. WAIT waits for it, and nothing is submitted.
-* *settled*: Kore.ai is done. SUBMIT of the next attempt submits only those users again who are not erased.
+* *settled*: Kore.ai is done, which RECONCILE finds by count where that proves enough, else by user id. SUBMIT of the next
+  attempt submits only the users again who are not erased, or the whole request if Kore.ai does not name them.
 
-An attempt that starts and one that resumes load the same ledger and go through the same phases. A sensor submits
-nothing: its ledger is made of request ids.
+An attempt that starts reads all users, refuses a plan that differs from what was sent, and goes through all phases. One
+that resumes continues in the phase in which it left its worker; what it keeps beside the ledger is a ``RunState``, in the XCom
+``kore_resume``. :class:`~airflow_provider_kore.erasure.erase.EraseRun` submits.
+:class:`~airflow_provider_kore.erasure.requests.WaitRun` of the sensor submits nothing: its ledger is made of request ids.
 """
 
 from __future__ import annotations
@@ -190,7 +195,7 @@ class ErasureRun(Attempt):
     # --- VERIFY ------------------------------------------------------------------------------------------------------
 
     def _verify(self, usage: UsageFields | None) -> Result:
-        """Look for the erased users if asked to and no user is open, and conclude."""
+        """Verify the erased users if the option is set and no user is open, and conclude."""
         if self._verification is None and self._evidence is not None and not self._ledger.outcome.open:
             self._verification = self._evidence.start_verification(self._context)
         if self._verification is not None and self._evidence is not None:

@@ -28,7 +28,7 @@ class Phase(StrEnum):
 @dataclass(slots=True)
 class RunState:
     """
-    Hold what a task needs to resume; it names no user.
+    Contain what a task needs to resume; it names no user.
 
     :param phase: where it resumes.
     :param started: when the attempt started, in seconds since the epoch.

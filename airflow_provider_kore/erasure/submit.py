@@ -144,8 +144,8 @@ def _of_batch(error: KoreError, name: str, *, ambiguous_before: bool) -> KoreErr
 
 def _not_a_new_request(request_id: str) -> KoreAmbiguousSubmitError:
     return KoreAmbiguousSubmitError(
-        f"Kore.ai answered with {request_id}, the request id of an earlier submission, so that the two cannot be told "
-        "apart.",
+        f"Kore.ai answered with {request_id}, the request id of an earlier submission, so that the two cannot be "
+        "distinguished.",
         consequence=Consequence.UNKNOWN,
         remedy="Clear the task to submit this batch again; if it stays so, ask Kore.ai.",
     )

@@ -17,7 +17,7 @@ from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.triggers.event import log_progress
 
 REQUESTS_AT_ONCE = 500
-"""How many requests one trigger takes: it rests in a column of Airflow's database that holds 64 kB on MySQL."""
+"""How many requests one trigger takes: it rests in a column of Airflow's database of at most 64 kB on MySQL."""
 
 POLLED_FIRST = 20
 """Up to how many requests are polled before a trigger takes them, since an erasure can take half a second."""

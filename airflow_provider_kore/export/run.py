@@ -51,7 +51,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 @dataclass(frozen=True, slots=True)
 class ExportArguments:
-    """Hold the rendered arguments of :class:`KoreExportUserDataOperator`, which describes them."""
+    """Contain the rendered arguments of :class:`KoreExportUserDataOperator`, which describes them."""
 
     user_ids: object
     bot_ids: object
@@ -70,7 +70,7 @@ class ExportArguments:
 @dataclass(frozen=True, slots=True)
 class ExportState:
     """
-    Hold what the task keeps when it leaves its worker; it names no user.
+    Contain what the task keeps when it leaves its worker; it names no user.
 
     :param started: when the attempt started, in seconds since the epoch.
     :param done: how many users are exported.

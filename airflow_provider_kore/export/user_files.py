@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.history_range import HistoryRange
-from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory
+from airflow_provider_kore.api.user_history import HistoryItem, UserHistory
 from airflow_provider_kore.api.users import UserId, digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export.folder import ExportFolder
@@ -101,7 +101,7 @@ class UserFiles:
 
     def seconds_until_turn(self, user_id: UserId) -> float:
         """Tell how long the first call about a user must wait at least."""
-        call = next(PersonHistory(user_id, self.wanted).queries()).call
+        call = next(UserHistory(user_id, self.wanted).queries()).call
         return self.client.pacing.budget.seconds_until_turn(self.client.pacing.clock(), call)
 
     def write(self, user_id: UserId, name: str) -> None:
@@ -118,7 +118,7 @@ class UserFiles:
         :raises KoreError: if Kore.ai cannot be asked.
         """
         self.folder.remove(f"{name}.json", f"{name}.jsonl")
-        history = PersonHistory(user_id, self.wanted)
+        history = UserHistory(user_id, self.wanted)
         with _naming_faults_of_worker(), SpooledTemporaryFile(IN_MEMORY) as content:
             self._collect(history, content)
             size = content.tell()
@@ -126,7 +126,7 @@ class UserFiles:
             sha256 = self.folder.write(f"{name}.jsonl", content)
         self.folder.write_document(f"{name}.json", self._summarize(history, f"{name}.jsonl", size, sha256))
 
-    def _collect(self, history: PersonHistory, content: IO[bytes]) -> None:
+    def _collect(self, history: UserHistory, content: IO[bytes]) -> None:
         def write(item: HistoryItem) -> None:
             line = {"kind": item.kind.item_name, "bot_id": item.bot_id, "data": item.data}
             content.write(json.dumps(line).encode() + b"\n")
@@ -140,7 +140,7 @@ class UserFiles:
                 )
             self.client.run(history.ask(query, pacing, write, give_up_at=pacing.clock() + seconds_left))
 
-    def _summarize(self, history: PersonHistory, file: str, size: int, sha256: str) -> UserSummary:
+    def _summarize(self, history: UserHistory, file: str, size: int, sha256: str) -> UserSummary:
         sessions, messages = HistoryKind.SESSIONS, HistoryKind.MESSAGES
         by_bot = [
             BotCounts(

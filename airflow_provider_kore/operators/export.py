@@ -1,4 +1,4 @@
-"""Export what Kore.ai has of people, before they are erased or because they ask for it."""
+"""Export the users' data from Kore.ai, before an erasure or on their request."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 
 class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
     """
-    Export the sessions and messages that Kore.ai has of people, a file for each person.
+    Export the sessions and messages that Kore.ai has of users, a file for each user.
 
-    A person's file is ``kd-….jsonl``, by the digest of the user id, with a line for each session and message:
+    A user's file is ``kd-….jsonl``, by the digest of the user id, with a line for each session and message:
     ``{"kind": "session" or "message", "bot_id": the bot that was asked about or null, "data": as Kore.ai gave it}``.
-    Beside it, ``kd-….json`` says what it holds, with its SHA-256; it is there only when the file is whole. Last comes
-    ``manifest.json`` about all files. Their names and what they say besides the data name nobody, so that only the
-    holder of the connection's ``digest_key``, which is needed, can tell whose is whose.
+    Beside it, ``kd-….json`` describes it, with its SHA-256; it exists only if the file is complete.
+    ``manifest.json`` is written last and lists all files. Only the data themselves name a user. File names are digests,
+    and only the owner of the connection's ``digest_key``, which is required, can match them to users.
 
     Sessions and messages come from Kore.ai's full calls, and are compared with ``messages-lite``: a message that only
-    this lists fails the task. Where it cannot be asked, as for all bots, ``compared`` beside the file is ``false`` and
-    the log says so. A user who is named by a channel id and a channel user id is exported by ``messages-lite`` alone:
-    all messages in all channels under this channel user id, with fewer fields, and no sessions.
+    this lists fails the task. Where Kore.ai refuses that call, as for all bots, ``compared`` beside the file is
+    ``false`` and the log says so. A user who is named by a channel id and a channel user id is exported by
+    ``messages-lite`` alone: all messages in all channels under this channel user id, with fewer fields, and no
+    sessions.
 
-    Nobody is erased. A retry, or a run of the cleared task, goes on with those whose files are not whole yet. A
+    No user is erased. A retry, or a run of the cleared task, resumes with the users whose files are not complete. A
     destination belongs to one task instance and its users: another task, mapped instance or DAG run, or other users,
     are refused there, so give each export a destination of its own.
 
@@ -44,28 +45,28 @@ class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
     folded), ``people_fingerprint``, ``sessions``, ``messages``, ``host``, ``client_id``, ``bot_ids``, ``all_bots``,
     ``since``, ``until`` and ``channel_types`` (``None`` for all).
 
-    :param user_ids: as :class:`KoreEraseUserDataOperator` takes them; with ``all_bots`` nobody who is named by a
-        channel id and a channel user id. Templated.
+    :param user_ids: as :class:`KoreEraseUserDataOperator` takes them; with ``all_bots``, a user who is named
+        by a channel id and a channel user id is refused. Templated.
     :param bot_ids: the bots whose data to export; templated.
     :param all_bots: ``True`` for all bots of the organisation instead; the connection must allow it with
         ``allow_all_bots``. A real bool; templated.
     :param destination: URI of a folder, such as ``s3://conn_id@bucket/exports/{{ run_id }}``; anything that
-        ``airflow.sdk.ObjectStoragePath`` writes. Put no person's name into it. Templated.
+        ``airflow.sdk.ObjectStoragePath`` writes. Put no user's name into it. Templated.
     :param since: begin of the period, which should be as long as you keep conversations: a ``datetime``, a ``date``,
         either of them as ISO 8601 text (UTC unless it says otherwise), or a ``timedelta`` before the start of the DAG
-        run. Each week takes calls of its own; Kore.ai keeps conversations for 7 years unless it is told otherwise.
+        run. Each week takes calls of its own; Kore.ai keeps conversations for 7 years by default. Templated.
+    :param until: end of the period, likewise; ``None`` for the start of the DAG run, the same for all attempts.
         Templated.
-    :param until: end of the period, likewise; ``None`` for the start of the DAG run, the same for all tries. Templated.
     :param channel_types: the channels whose messages to export, of any name; ``None`` for ``rtm`` and all that the
-        person's own sessions name. Templated.
+        user's own sessions name. Templated.
     :param max_users: refuse more users than this; can only narrow the connection's limit. Templated.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
     :param deferrable: leave the worker while the account's budget of calls is spent for long.
-    :param timeout: how long a try may take, in seconds or as ``timedelta``.
+    :param timeout: how long an attempt may take, in seconds or as ``timedelta``.
     :param kore_conn_id: id of the connection; templated.
     :raises KoreInputError: if users, scope, period or destination are refused; nothing was sent.
     :raises KoreConfigurationError: if the connection has no ``digest_key``; nothing was sent.
-    :raises KoreExportError: if somebody's data cannot be exported whole, or are mixed with somebody else's.
+    :raises KoreExportError: if a user's data cannot be exported completely, or are mixed with another user's.
     :raises KoreError: if Kore.ai cannot be asked, or refuses to answer.
     """
 
@@ -120,7 +121,7 @@ class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
         self.kore_conn_id = kore_conn_id
 
     def execute(self, context: Context) -> dict[str, object]:
-        """Check everything, then export person after person."""
+        """Check everything, and export one user after the other."""
         return self._export(context, resumes=False)
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
@@ -142,6 +143,6 @@ class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
         try:
             return ExportRun(self, arguments, context, resumes=resumes).export()
         except KoreError:
-            # Whom the tasks behind it would erase is not erased now, so that this belongs among the erasures.
+            # The tasks downstream do not erase its users now, so that the failure belongs on the page of erasures.
             publish(self, context, Stage.EXPORTING, {}, base_url=KoreHook(self.kore_conn_id).find_base_url())
             raise

@@ -1,4 +1,4 @@
-"""Look for people after their erasure."""
+"""Search for users after their erasure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_kore.options import (
     check_literal_period,
     check_literal_scope,
     check_on_not_checkable,
-    check_people,
+    check_sample,
 )
 from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
     """
-    Look whether Kore.ai still has sessions or messages of people, and fail if somebody is found.
+    Search Kore.ai for sessions and messages of users after their erasure, and fail if a user is found.
 
-    It only reads. Somebody is *gone* if every query was answered, and each with nothing; an error answer is *not
-    checkable*, whatever it says. Gone means that Kore.ai's interfaces for reading show nothing under this very id in
-    this period: neither backups nor other ids of the person are looked at.
+    It only reads. A user is *gone* if Kore.ai answered every query without data. An answer with an error counts as
+    *not checkable*, whatever it says. Gone means that Kore.ai's interfaces for reading show nothing under this id in
+    this period: neither backups nor other ids of the user are checked.
 
     A user takes two or three calls for each bot, whatever the period: messages by ``messages-lite``, which is asked by
     the user id and, unless that is a ``u-…`` id, by the user's id in a channel; and sessions. Each further channel
@@ -42,29 +42,29 @@ class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
     checkable*.
 
     Returns a dict: ``user_count``, ``gone``, ``found``, ``not_checkable`` and ``not_checked``, which add up to it; the
-    period and the bots; and, unless there are none, the places of ``found_users`` and ``not_checkable_users``, at most
-    1,000 of each. Before the task fails, the same dict is pushed to the XCom ``return_value``, unless it is refused
-    before it calls Kore.ai.
+    period and the bots; and, unless there are none, the positions of ``found_users`` and ``not_checkable_users``, at
+    most 1,000 of each. Before the task fails, the same dict is pushed to the XCom ``return_value``, unless it is
+    refused before it calls Kore.ai.
 
-    :param user_ids: whom to look for, as :class:`KoreEraseUserDataOperator` takes them. Templated.
-    :param bot_ids: the bots to look at. Templated.
-    :param all_bots: ``True`` to look at all bots of the organisation instead. A real bool; templated.
-    :param since: from when on to look: a date or time, its ISO text, or a ``timedelta`` before the start of the task;
-        how long Kore.ai keeps conversations for you. Templated.
-    :param until: up to when; the present if left out. Give the time of the erasure if people may have come back since.
-        Templated.
+    :param user_ids: the users to search for, as :class:`KoreEraseUserDataOperator` takes them. Templated.
+    :param bot_ids: the bots to search. Templated.
+    :param all_bots: ``True`` to search all bots of the organisation instead. A real bool; templated.
+    :param since: begin of the period: a date or time, its ISO text, or a ``timedelta`` before the start of the task;
+        use the time for which Kore.ai keeps your conversations. Templated.
+    :param until: end of the period; default: the present. Set it to the time of the erasure if users may have
+        returned since. Templated.
     :param people: how many of the users to search for: ``"all"`` (default), or ``"sample:N"`` for N users chosen by
         chance. Templated.
-    :param channel_types: of which channels to look for messages; any names, such as ``korevg`` for voice. By
-        ``messages-lite`` all others are looked at too.
-    :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be told whether somebody is gone.
+    :param channel_types: the channels of the messages to search for; any names, such as ``korevg`` for voice.
+        ``messages-lite`` searches all others too.
+    :param on_not_checkable: ``"fail"`` or ``"warn"`` if it cannot be checked whether a user is gone.
     :param on_empty: ``"fail"`` or ``"skip"`` the task when there are no users.
     :param deferrable: leave the worker while the account's rate limit is spent for long.
-    :param timeout: how long turns to call are waited for, from the start of the try, in seconds or as ``timedelta``.
+    :param timeout: how long to wait for turns to call, from the start of the attempt, in seconds or as ``timedelta``.
     :param kore_conn_id: id of the connection; templated.
-    :raises KoreInputError: if users, bots or period are refused; nothing was asked.
-    :raises KoreFoundError: if somebody was found.
-    :raises KoreVerificationError: if it cannot be told of somebody.
+    :raises KoreInputError: if users, bots or period are refused; nothing was sent.
+    :raises KoreFoundError: if a user was found.
+    :raises KoreVerificationError: if a user cannot be checked.
     """
 
     template_fields: Sequence[str] = (
@@ -98,7 +98,7 @@ class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
         super().__init__(**kwargs)
         check_literal_scope(bot_ids, all_bots)
         check_literal_period(since, until)
-        check_literal(check_people, people)
+        check_literal(check_sample, people)
         check_channel_types(channel_types)
         self.user_ids = user_ids
         self.bot_ids = bot_ids
@@ -114,7 +114,7 @@ class KoreVerifyErasureOperator(UserIdsMixin, BaseOperator):
         self.kore_conn_id = kore_conn_id
 
     def execute(self, context: Context) -> dict[str, object]:
-        """Check everything, and look for one person after the other."""
+        """Check everything, and search for one user after the other."""
         return self._run(context).start()
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from airflow_provider_kore.exceptions import KoreError, KoreInputError, KoreReceiptError
-from airflow_provider_kore.receipts.auditing import PersonSearch, Summary, audit, describe
+from airflow_provider_kore.receipts.auditing import Summary, UserSearch, audit, describe
 from airflow_provider_kore.receipts.signing import ReceiptKey, read_public_key
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "verify":
-            return _verify(options.file, options.key, with_persons=options.persons)
+            return _verify(options.file, options.key, searches=options.persons)
         if options.command == "make-key":
             return _make_key(options.out)
         print(ReceiptKey.from_pem(_read_pem(options.file)).public_key_pem, end="")
@@ -65,10 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verify(file: Path, key: Path, *, with_persons: bool) -> int:
+def _verify(file: Path, key: Path, *, searches: bool) -> int:
     public_key_pem = _read_pem(key)
     read_public_key(public_key_pem)  # with a key that cannot be used, a receipt is not wrong
-    summary, search = Summary(), PersonSearch(_read_digests() if with_persons else ())
+    summary, search = Summary(), UserSearch(_read_digests() if searches else ())
     try:
         statement = audit(file, public_key_pem, summary.add, search.add)
     except KoreReceiptError as error:

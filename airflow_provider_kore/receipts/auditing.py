@@ -89,11 +89,11 @@ def _refuse(why: str) -> KoreReceiptError:
     )
 
 
-class PersonSearch:
+class UserSearch:
     """
-    Find persons in receipts by their digests.
+    Search for users in receipts by their digests.
 
-    :param digests: of the persons; :meth:`describe` answers in their order.
+    :param digests: of the users; :meth:`describe` answers in their order.
     """
 
     def __init__(self, digests: Sequence[str]) -> None:
@@ -106,9 +106,9 @@ class PersonSearch:
     def add(self, receipt: Receipt) -> None:
         """Search a receipt."""
         self._nameless += receipt.persons is None
-        for person in receipt.persons or ():
-            for position in self._positions.get(person.digest, ()):
-                self._found[position] = person
+        for user in receipt.persons or ():
+            for position in self._positions.get(user.digest, ()):
+                self._found[position] = user
 
     @property
     def found_all(self) -> bool:
@@ -116,14 +116,14 @@ class PersonSearch:
         return None not in self._found
 
     def describe(self) -> Iterator[str]:
-        """Say of each line whether its person is in a receipt and with what outcome, without the id."""
+        """Say of each line whether its user is in a receipt and with what outcome, without the id."""
         if self._nameless and self._found:
             yield f"Receipts that do not name their users, so that none is found there: {self._nameless}"
-        for number, person in enumerate(self._found, start=1):
-            if person is None:
+        for number, user in enumerate(self._found, start=1):
+            if user is None:
                 yield f"Line {number}: not in the receipt"
             else:
-                yield f"Line {number}: in the receipt, " + f"{person.outcome}, {person.verification}".replace("_", " ")
+                yield f"Line {number}: in the receipt, " + f"{user.outcome}, {user.verification}".replace("_", " ")
 
 
 class Summary:
@@ -157,13 +157,13 @@ def describe(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     :param summary: to which its receipts were added.
     """
     for line in _lines(statement, summary):
-        # Names come from elsewhere: none may look like a line of its own, or steer a terminal.
+        # Names come from other programs: none may imitate a line of the report, or control a terminal.
         yield "".join(character if character.isprintable() else "�" for character in line)
 
 
 def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
     run = statement.run
-    yield f"Erasure of {_people(statement.user_count)} from {_bots(statement.scope)}"
+    yield f"Erasure of {_describe_count(statement.user_count)} from {_bots(statement.scope)}"
     yield f"At {statement.host}, by the app {statement.client_id}"
     mapped = f" [{run.map_index}]" if run.map_index >= 0 else ""
     yield f"Task: {run.dag_id}, run {run.run_id}, task {run.task_id}{mapped}, attempt {run.try_number}"
@@ -189,7 +189,7 @@ def _lines(statement: Receipt | Manifest, summary: Summary) -> Iterator[str]:
         yield f"- {gap}"
 
 
-def _people(count: int) -> str:
+def _describe_count(count: int) -> str:
     return "1 person" if count == 1 else f"{count} people"
 
 
@@ -220,11 +220,12 @@ def _verification(summary: Summary) -> str:
 def _deadline(statement: Receipt | Manifest, deadline: Deadline, summary: Summary) -> str:
     outcome, left = statement.outcome, []
     if outcome.erased < outcome.total:
-        left.append(f"{_people(outcome.total - outcome.erased)} had not been erased by {utc_text(statement.issued_at)}")
+        unerased = _describe_count(outcome.total - outcome.erased)
+        left.append(f"{unerased} had not been erased by {utc_text(statement.issued_at)}")
     if summary.batches < summary.batches_of_all:
         left.append(f"{summary.batches_of_all - summary.batches} batches are not in it")
     if isinstance(statement, Manifest) and (without := statement.never_submitted + statement.unclear):
-        left.append(f"{_people(without)} are in no receipt")
+        left.append(f"{_describe_count(without)} are in no receipt")
     if left:
         met = "not met yet" if statement.issued_at <= deadline.ends_at else "not met"
     else:

@@ -155,23 +155,23 @@ class Receipt(_Statement):
         return self
 
     @model_validator(mode="after")
-    def _check_persons(self) -> Self:
+    def _check_users(self) -> Self:
         checks = self.verification.counts if self.verification else Counter(not_checked=self.user_count)
         require(checks.total() == self.user_count, "verification does not add up to user_count")
         if self.persons is None:
             return self
-        require(len({person.digest for person in self.persons}) == len(self.persons), "a person is named twice")
+        require(len({user.digest for user in self.persons}) == len(self.persons), "a user is named twice")
         require(
-            Counter(person.outcome.value for person in self.persons) == Counter(self.outcome.model_dump()),
-            "outcome does not count the outcomes of the persons",
+            Counter(user.outcome.value for user in self.persons) == Counter(self.outcome.model_dump()),
+            "outcome does not count the outcomes of the users",
         )
         require(
-            Counter(person.verification for person in self.persons) == checks,
-            "verification does not count the verifications of the persons",
+            Counter(user.verification for user in self.persons) == checks,
+            "verification does not count the verifications of the users",
         )
         require(
-            not any(person.outcome == "erased" and person.verification == "found" for person in self.persons),
-            "a person is erased whose data were found",
+            not any(user.outcome == "erased" and user.verification == "found" for user in self.persons),
+            "a user is erased whose data were found",
         )
         return self
 

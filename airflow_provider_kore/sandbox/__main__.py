@@ -110,7 +110,7 @@ def _read_settings(options: Mapping[str, Any]) -> tuple[Settings, str | None]:
     if options["config"]:
         content = json.loads(options["config"].read_text())
         if not isinstance(content, dict):
-            raise ValueError(f"{options['config']} must hold a JSON object")
+            raise ValueError(f"{options['config']} must contain a JSON object")
         changes = content | changes
     settings = Settings().changed(changes)
     if not options["write_private_key"]:

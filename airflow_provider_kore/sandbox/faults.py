@@ -1,4 +1,4 @@
-"""Faults on demand: what may go wrong between a caller and Kore."""
+"""Faults on request: what may fail between a caller and Kore."""
 
 import json
 from dataclasses import replace

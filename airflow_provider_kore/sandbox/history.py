@@ -1,4 +1,4 @@
-"""The sessions and messages that Kore holds, and which of them erasures have removed."""
+"""The sessions and messages that Kore stores, and which of them erasures have removed."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -12,12 +12,12 @@ from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.users import matches, resolved_id
 
 _ONLY_BOT = "st-1"  # where users have data in an account that lists no bots
-_OTHER_USER = "somebody.else@example.com"
+_OTHER_USER = "another.user@example.com"
 
 
 class History:
     """
-    What Kore holds about users: each has conversations, until erased.
+    Describe what Kore stores about users: each has conversations, until erased.
 
     Nothing of it is stored. Conversations are made up anew for each answer, and what an erasure removes is left out.
     """

@@ -56,7 +56,7 @@ def _refuse_other_ids(value: object, read: ValidatorFunctionWrapHandler) -> obje
     try:
         return read(value)
     except ValidationError:
-        raise RefusedError(400, "userIds must hold ids only") from None
+        raise RefusedError(400, "userIds must contain ids only") from None
 
 
 class Body(StrictModel):
@@ -149,7 +149,7 @@ def read_erase_request(request: ReceivedRequest, settings: Settings) -> EraseReq
     if settings.max_user_ids and len(body.user_ids) > settings.max_user_ids:
         raise RefusedError(400, f"userIds must have at most {settings.max_user_ids} items")
     if not settings.channel_users and not all(isinstance(user_id, str) for user_id in body.user_ids):
-        raise RefusedError(400, "userIds must hold ids only")
+        raise RefusedError(400, "userIds must contain ids only")
     if body.all_bots:
         return body.model_copy(update={"bot_ids": ()})  # Kore ignores botIds when the flag is true
     if not body.bot_ids:

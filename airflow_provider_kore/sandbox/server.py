@@ -74,7 +74,7 @@ class SandboxServer(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level="critical",  # neither access log nor traceback: both may hold a user id
+                log_level="critical",  # neither access log nor traceback: both may contain a user id
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=0,

@@ -1,4 +1,4 @@
-"""What may be shown of an error of a file system: its cause, and nothing that can hold a user id or a secret."""
+"""What may be shown of an error of a file system: its cause, and nothing that can contain a user id or a secret."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LONGEST_TEXT = 300
 
 def describe_storage_error(error: BaseException) -> str:
     """
-    Describe why a storage failed, without any text that can hold a user id or a secret.
+    Describe why a storage failed, without any text that can contain a user id or a secret.
 
     Shown are the class of the exception and of its causes, the error number, the HTTP status, the error code of the
     storage, a missing file system and a missing module. All other text is withheld.

@@ -195,7 +195,8 @@ def _upload(files: AbstractFileSystem, path: str, content: IO[bytes]) -> str:
         sha256 = _copy(content, file)
         file.close()
     except BaseException:
-        file.closed = True  # otherwise fsspec completes the upload when it collects the file: a part would look whole
+        # Otherwise fsspec completes the upload when it collects the file: a part would appear complete.
+        file.closed = True
         for undo in (file.discard, file.close):
             with suppress(Exception):
                 undo()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 class ErasureEvent(TypedDict):
     """
-    Hold the outcome of each request, and what ended the wait early.
+    Contain the outcome of each request, and what ended the wait early.
 
     The keys are read by workers of the same version of this provider.
     """
@@ -70,7 +70,7 @@ def waiting_broke_off(cause: Exception | None = None) -> KoreWaitError:
     """
     Say that the triggerer failed, which says nothing about the erasure.
 
-    :param cause: the exception; only its type and line are shown, since its text can hold part of an answer.
+    :param cause: the exception; only its type and line are shown, since its text can contain part of an answer.
     """
     why = "the triggerer's log says why"
     if cause is not None:

@@ -12,7 +12,7 @@ from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_dige
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Print the digests by which logs name people, for user ids from standard input.
+    Print the digests by which logs name users, for user ids from standard input.
 
     Neither the ids nor the key are arguments, which other users of the machine could see.
     """

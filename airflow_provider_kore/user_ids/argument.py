@@ -58,7 +58,7 @@ class InlineUserIds(UserIdSource):
             raise KoreSourceError(
                 f"The user ids cannot be read from their XCom: {type(error).__name__}.",
                 remedy="Find out why in the task that returned them, or in the function that maps them: the text is "
-                "withheld, since it may show people's ids.",
+                "withheld, since it may show user ids.",
             ) from None
 
 
@@ -130,7 +130,7 @@ class UserIdsMixin(TextTemplatesMixin):
                     raise KoreInputError(
                         f"A template or an XCom in user_ids cannot be rendered: {type(error).__name__}.",
                         remedy="Correct user_ids in the DAG, or the task that it refers to. The text of the error is "
-                        "withheld, since it may show people's ids.",
+                        "withheld, since it may show user ids.",
                     ) from None
                 if not isinstance(rendered, UserIdSource):
                     require_rendered("user_ids", written, rendered)

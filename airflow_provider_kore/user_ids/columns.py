@@ -1,4 +1,4 @@
-"""The columns of a table that hold user ids."""
+"""The columns of a table that contain user ids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_columns(names: Sequence[object], column: str | None) -> Callable[[Seque
     Find the columns of the user ids, and return what picks the user id from a row.
 
     :param names: the header of the table.
-    :param column: the one that holds the user id; ``None`` for the two of a channel id with a channel user id.
+    :param column: the one that contains the user id; ``None`` for the two of a channel id with a channel user id.
     :raises ListError: if the header does not have each of them once.
     """
     wanted = CHANNEL_KEYS if column is None else (column,)

@@ -68,7 +68,7 @@ class FileUserIds(UserIdSource):
     :param uri: where the file is, such as ``s3://bucket/people.txt`` or ``file:///data/people.csv``; anything that
         ``airflow.sdk.ObjectStoragePath`` reads. A version of an object, as in ``?versionId=…``, is read as such.
         Templated.
-    :param column: the column, or the key of each JSON object, that holds the user id. Templated.
+    :param column: the column, or the key of each JSON object, that contains the user id. Templated.
     """
 
     template_fields: Sequence[str] = ("uri", "column")
@@ -85,8 +85,8 @@ class FileUserIds(UserIdSource):
         Read the file, and check each user id by its line, row or item.
 
         :raises KoreSourceError: if it cannot be read just now, or is not there.
-        :raises KoreInputError: if it is not what its name says it is, or holds what is no user id; the error names the
-            place in the file, never its content.
+        :raises KoreInputError: if it is not what its name says it is, or contains what is no user id; the error names
+            the place in the file, never its content.
         """
         check_texts(self)
         reader, is_packed = _reader_of(self.uri)

@@ -46,7 +46,7 @@ class CallableUserIds(UserIdSource):
         except Exception as error:  # noqa: BLE001 # of whatever kind, its text may show the ids
             raise KoreSourceError(
                 f"The function for user ids raised {type(error).__name__}.",
-                remedy="Find out why by calling it yourself: its text is withheld, since it may show people's ids.",
+                remedy="Find out why by calling it yourself: its text is withheld, since it may show user ids.",
             ) from None
 
 

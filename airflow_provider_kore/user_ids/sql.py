@@ -24,10 +24,10 @@ class SqlUserIds(UserIdSource):
     each time, or a retry cannot resume where the attempt before it ended: end the query with ``ORDER BY``.
 
     :param conn_id: an Airflow connection to a database whose hook is a ``DbApiHook``. Templated.
-    :param sql: the query, which the database gets as it is written: ``%`` needs no doubling. Templated; put no person's
+    :param sql: the query, which the database gets as it is written: ``%`` needs no doubling. Templated; put no user's
         name into it.
-    :param column: the column that holds the user id. Without it the query must give that column alone, or the columns
-        ``channel_id`` and ``channel_user_id``. Templated.
+    :param column: the column that contains the user id. Without it the query must give that column alone, or the
+        columns ``channel_id`` and ``channel_user_id``. Templated.
     """
 
     template_fields: Sequence[str] = ("conn_id", "sql", "column")
@@ -46,7 +46,7 @@ class SqlUserIds(UserIdSource):
 
         :raises KoreSourceError: if the database cannot be reached or breaks off; a retry may help.
         :raises KoreInputError: if the database refuses the query, or it gives other columns; a retry does not help.
-            Both errors name the kind of failure, and not the database's own text, which may hold a person's id.
+            Both errors name the kind of failure, and not the database's own text, which may contain a user id.
         """
         check_texts(self)
         number = 0
@@ -63,7 +63,7 @@ class SqlUserIds(UserIdSource):
                 raise _refuse(
                     cause,
                     remedy="Correct the query, or the rights of the connection's user, and clear the task. Run the "
-                    "query by itself to see the database's own text: it is withheld, since it may show people's ids.",
+                    "query by itself to see the database's own text: it is withheld, since it may show user ids.",
                 ) from None
             raise KoreSourceError(
                 f"The user ids cannot be queried: {cause}.",
@@ -115,7 +115,7 @@ def _codes_of(error: object) -> set[str]:
 
 
 def _cause_of(error: Exception) -> str:
-    """Name the kind of failure by classes and codes, which cannot hold an id."""
+    """Name the kind of failure by classes and codes, which cannot contain an id."""
     original = getattr(error, "orig", None)
     details = [*sorted(_codes_of(original))]
     if original is not None and type(original).__name__ != type(error).__name__:

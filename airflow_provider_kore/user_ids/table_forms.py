@@ -68,7 +68,7 @@ def read_excel(file: IO[bytes], column: str | None) -> Placed:
     if len(sheets) > 1:
         raise ListError(
             f"it has {len(sheets)} worksheets that are not empty",
-            "Leave one worksheet in the workbook, which holds all users.",
+            "Leave one worksheet in the workbook, which contains all users.",
         )
     if not sheets:
         raise ListError("it has no worksheet that is not empty")
@@ -88,7 +88,7 @@ def read_excel(file: IO[bytes], column: str | None) -> Placed:
         value = pick(row + (None,) * (len(header) - len(row)))
         for part in astuple(value) if isinstance(value, ChannelUserId) else (value,):
             if isinstance(part, str) and _ESCAPED.search(part):
-                raise ListError(f"{place} holds a control character", "Enter the user id again in this cell.")
+                raise ListError(f"{place} contains a control character", "Enter the user id again in this cell.")
         yield place, value
 
 

@@ -89,14 +89,14 @@ def _read_table(lines: Iterator[str], delimiter: str, column: str | None, above:
 
 
 def read_json_lines(file: IO[bytes], column: str | None) -> Placed:
-    """Read a JSON value a line: a user id by itself, or an object with a key that holds it."""
+    """Read a JSON value a line: a user id by itself, or an object with a key that contains it."""
     for number, line in enumerate(read_lines(file), start=1):
         place = f"line {number}"
         yield place, _under(column, parse_json(line, place), place)
 
 
 def read_json(file: IO[bytes], column: str | None) -> Placed:
-    """Read a JSON array, value by value: user ids by themselves, or objects with a key that holds the user id."""
+    """Read a JSON array, value by value: user ids by themselves, or objects with a key that contains the user id."""
     for number, value in enumerate(_read_array(file), start=1):
         place = f"item {number}"
         yield place, _under(column, value, place)
@@ -140,8 +140,8 @@ def _read_array(file: IO[bytes]) -> Iterator[object]:
             elif punctuation == "[":
                 raise ListError(
                     "it is no JSON array",
-                    "Let it hold an array of user ids, or of objects with a key that column names. A file with a JSON "
-                    "value a line has a name that ends in .jsonl.",
+                    "Let it contain an array of user ids, or of objects with a key that column names. A file with a "
+                    "JSON value a line has a name that ends in .jsonl.",
                 )
             else:
                 raise _not_json(count) if punctuation else ListError("there is more after the end of its JSON array")
@@ -214,7 +214,7 @@ def _decode(file: IO[bytes]) -> io.TextIOWrapper:
 def _encoding_problem(text: str) -> str | None:
     if not text.isascii() and _NOT_UTF8.search(text):
         return "is not UTF-8"
-    return "holds NUL characters, as UTF-16 does, and is not UTF-8" if "\0" in text else None
+    return "contains NUL characters, as UTF-16 does, and is not UTF-8" if "\0" in text else None
 
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")

@@ -1,4 +1,4 @@
-"""How users are named for those who hold the source or the key of digests, and for nobody else."""
+"""Name users so that only the owner of the source or of the key of digests knows them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMED_IN_ERROR = 20
 
 
 class UserRef(TypedDict):
-    """The place of a user: batch and position in it, both from 1, and the digest if the connection has a key for it."""
+    """Refer to a user: batch and position in it, both from 1, and the digest if the connection has a key for it."""
 
     batch: int
     position: int
@@ -32,25 +32,25 @@ def user_ref(batch: int, position: int, user_id: UserId, digest_key: str) -> Use
     :param position: in the batch, from 0.
     :param digest_key: of the connection; empty if it has none.
     """
-    place: UserRef = {"batch": batch, "position": position + 1}
+    ref: UserRef = {"batch": batch, "position": position + 1}
     if digest_key:
-        place["digest"] = digest(user_id, digest_key)
-    return place
+        ref["digest"] = digest(user_id, digest_key)
+    return ref
 
 
-def show_user_ref(place: UserRef) -> str:
+def show_user_ref(ref: UserRef) -> str:
     """Write where in its batch a user is."""
-    return f"{place['position']} ({place['digest']})" if "digest" in place else str(place["position"])
+    return f"{ref['position']} ({ref['digest']})" if "digest" in ref else str(ref["position"])
 
 
-def show_user_refs(places: Iterable[UserRef], count: int) -> str:
+def show_user_refs(refs: Iterable[UserRef], count: int) -> str:
     """
     Write where some users are, and that there are more of them.
 
-    :param places: of those users, of whom the first are shown.
+    :param refs: the users, of whom the first are shown.
     :param count: how many there are in all.
     """
     shown: Sequence[str] = [
-        f"batch {place['batch']} position {show_user_ref(place)}" for place in islice(places, NAMED_IN_ERROR)
+        f"batch {ref['batch']} position {show_user_ref(ref)}" for ref in islice(refs, NAMED_IN_ERROR)
     ]
     return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")

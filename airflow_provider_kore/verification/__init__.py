@@ -1,1 +1,1 @@
-"""Look for users after their erasure."""
+"""Search for users after their erasure."""

@@ -88,7 +88,7 @@ class Verification:
         """
         Choose which users to verify.
 
-        :param people: see :func:`~airflow_provider_kore.options.check_people`.
+        :param people: see :func:`~airflow_provider_kore.options.check_sample`.
         :param user_count: how many users there are.
         :param seed: the same seed chooses the same sample, so that a retry checks again the users who were found.
         """

@@ -16,7 +16,7 @@ from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreResumeError
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.options import check_people
+from airflow_provider_kore.options import check_sample
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.resumption import (
     UsageFields,
@@ -57,7 +57,7 @@ class VerifyTask(Protocol):
 @dataclass(frozen=True, slots=True)
 class VerifyState:
     """
-    Hold what the task keeps when it leaves its worker; it contains no user id.
+    Contain what the task keeps when it leaves its worker; it contains no user id.
 
     :param identity: the account, and the fingerprint of the users.
     :param started: when the attempt started, in seconds since the epoch.
@@ -96,7 +96,7 @@ class VerifyRun:
         scope = check_scope(task.bot_ids, task.all_bots, allow_all_bots=True, allowed_bot_ids=None)
         channel_types = check_channel_types(task.channel_types)
         period = read_period(task.since, task.until, now)
-        people = check_people(task.people)
+        people = check_sample(task.people)
         identity = self._read_users()
         if not self._user_count:
             if task.on_empty == "skip":

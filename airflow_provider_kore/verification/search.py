@@ -15,7 +15,7 @@ from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.history import LiteQuery, Query
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.pacing import Pacing
-from airflow_provider_kore.api.person_history import LITE_REFUSALS
+from airflow_provider_kore.api.user_history import LITE_REFUSALS
 from airflow_provider_kore.api.user_search import UserSearch
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.exceptions import (

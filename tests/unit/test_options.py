@@ -16,8 +16,8 @@ from airflow_provider_kore.operators.verification import KoreVerifyErasureOperat
 from airflow_provider_kore.options import (
     check_approved_plan,
     check_deadline,
-    check_people,
     check_receipt,
+    check_sample,
     check_verify,
     is_nothing,
     is_rendered_later,
@@ -160,7 +160,7 @@ def test_whatever_passes_at_run_time_passes_at_parse_time(value):
 def test_how_many_to_search_for_is_all_or_a_sample_of_at_least_one(text):
     good = text == "all" or (text[:7] == "sample:" and text[7:].isdecimal() and text[7:].isascii() and text[7] != "0")
     try:
-        assert check_people(text) == text
+        assert check_sample(text) == text
     except KoreInputError:
         assert not good
     else:
@@ -169,7 +169,7 @@ def test_how_many_to_search_for_is_all_or_a_sample_of_at_least_one(text):
 
 @pytest.mark.parametrize("people", ["all", "sample:1", "sample:20"])
 def test_a_number_of_users_to_search_for_is_accepted(people):
-    assert check_people(people) == people
+    assert check_sample(people) == people
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ REFUSED_IN_NAMES = {"people|persons?": "user"}
 ALLOWED = {
     r"try_number|max_tries": "names of Airflow",
     r"\bpeople\b|people_fingerprint": "a key of Verify, and of what an export returns",
+    r"\bpersons\b|\bPerson\b": "the list of users in a receipt, its model, and the flag that searches it",
 }
 """What is not checked, as regular expressions, and why."""
 

@@ -13,8 +13,8 @@ from airflow_provider_kore import resumption
 from airflow_provider_kore.api import pacing
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.history_range import HistoryRange
-from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory
 from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.api.user_history import HistoryItem, UserHistory
 from airflow_provider_kore.erasure import evidence as proof
 from airflow_provider_kore.erasure import ledger, run
 from airflow_provider_kore.exceptions import (
@@ -253,7 +253,7 @@ def test_a_dry_run_beside_an_erasure_is_not_passed_over(wait, submitted, erase):
 
 def test_what_a_bot_said_to_somebody_else_is_not_exported():
     moment = datetime.now(UTC)
-    history = PersonHistory(PEOPLE[0], HistoryRange(("st-1",), moment - SINCE, moment, ("rtm",)))
+    history = UserHistory(PEOPLE[0], HistoryRange(("st-1",), moment - SINCE, moment, ("rtm",)))
     own = {"sessionId": "s-1", "userId": "u-1", "channel": "rtm"}
     history.add(HistoryItem(HistoryKind.SESSIONS, "st-1", own))
     others = {"_id": "m-1", "type": "outgoing", "createdBy": "u-2", "sessionId": "s-2"}

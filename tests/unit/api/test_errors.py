@@ -160,7 +160,7 @@ def test_no_text_of_kore_is_ever_shown(call, status, text, known, code):
 
 def test_a_text_that_is_withheld_is_said_to_be():
     assert describe(answer(400), "x" * 17, None) == (
-        "HTTP 400, a text of 17 characters that is withheld, since it may name a person"
+        "HTTP 400, a text of 17 characters that is withheld, since it may name a user"
     )
     assert describe(answer(400), None, True) == "HTTP 400"
 

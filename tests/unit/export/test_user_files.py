@@ -16,7 +16,7 @@ from exporting import SELECTION
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.history_range import HistoryRange
-from airflow_provider_kore.api.person_history import HistoryItem
+from airflow_provider_kore.api.user_history import HistoryItem
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreExportError
 from airflow_provider_kore.export import user_files
@@ -63,7 +63,7 @@ class History:
 @pytest.fixture
 def history(monkeypatch):
     history = type("ThisHistory", (History,), {})
-    monkeypatch.setattr(user_files, "PersonHistory", history)
+    monkeypatch.setattr(user_files, "UserHistory", history)
     return history
 
 

@@ -230,7 +230,7 @@ def test_of_what_is_not_valid_no_person_is_told(run, written, tmp_path):
         ("email\nXq7ZwK9\n", "line 1 is the name of a column"),
         ("d\n\ufeffXq7ZwK9\n", "line 2 begins with a byte order mark"),
         (b"d\nXq7ZwK9\xe4\n", "line 2 is not UTF-8"),
-        ("Xq7ZwK9\n".encode("utf-16-le"), "holds NUL"),
+        ("Xq7ZwK9\n".encode("utf-16-le"), "contains NUL"),
         ("d\n4.91701E+11\n", "line 2 is a number"),
     ],
 )

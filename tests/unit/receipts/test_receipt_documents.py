@@ -129,7 +129,7 @@ ALL = {"outcome": Counts(erased=3), "vendor_reported": Counts(erased=3)}
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"outcome": Counts(erased=1, open=2)}, "outcome does not count the outcomes of the persons"),
+        ({"outcome": Counts(erased=1, open=2)}, "outcome does not count the outcomes of the users"),
         ({"outcome": Counts(erased=2)}, "outcome does not add up"),
         ({"vendor_reported": Counts(erased=4)}, "vendor_reported does not add up"),
         ({"vendor_reported": Counts(not_erased=3)}, "more are erased in outcome than in vendor_reported"),

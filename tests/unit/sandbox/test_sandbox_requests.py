@@ -83,7 +83,7 @@ def test_any_other_body_is_refused(caller, error, content):
         (
             {"channel_users": False},
             body(userIds=[{"channel_id": "c", "channel_user_id": "x"}]),
-            "userIds must hold ids only",
+            "userIds must contain ids only",
         ),
         ({"bots": ("st-1", "st-2")}, body(botIds=["st-2", "st-1"]), None),
         ({"bots": ("st-1", "st-2")}, body(botIds=["st-1", "st-3"]), "Invalid StreamId"),
@@ -168,7 +168,7 @@ def test_another_path_is_not_found(caller, error, path):
         (body(userIds=[]), "userIds must be a non-empty array"),
         (body(userIds="u-1"), "userIds must be a non-empty array"),
         (body(userIds=None), "userIds must be a non-empty array"),
-        (body(userIds=["u-1", 1]), "userIds must hold ids only"),
+        (body(userIds=["u-1", 1]), "userIds must contain ids only"),
         (body(botIds="st-1"), "botIds must be an array of strings"),
         (body(botIds=[""]), "botIds must be an array of strings"),
         (body(botIds=[]), "botIds must not be empty when RemoveDataFromAllBots is not true"),

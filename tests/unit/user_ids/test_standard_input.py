@@ -50,7 +50,7 @@ def test_the_holder_of_the_key_finds_a_person_by_the_digest(digests, newline, ma
         (f"u-1\n\ufeff{PERSON}\n", "line 2 begins with a byte order mark"),
         (f"u-1\n{PERSON}é".encode("latin-1"), "line 2 is not UTF-8"),
         (f"u-1\n{PERSON}".encode("utf-16"), "line 1 is not UTF-8"),
-        (f"u-1\n{PERSON}".encode("utf-16-le"), "line 1 holds NUL"),
+        (f"u-1\n{PERSON}".encode("utf-16-le"), "line 1 contains NUL"),
         (f'u-1\n"{PERSON}",', "line 2 begins or ends with a quote"),
         ("u-1\n491701234567.0", "line 2 is a number"),
     ],

@@ -164,7 +164,7 @@ def test_bad_parquet_is_refused_by_the_row(write, refusal, column, content, word
         ("id", in_excel([["id"], ["u-1"], [], [PERSON]]), "row 3 is empty"),
         ("id", in_excel([["id"], ["u-1", PERSON]]), "row 2 has 2 fields and not 1"),
         ("id", in_excel([["id"], [f"{PERSON}\n"]]), "row 2 begins or ends with a space"),
-        ("id", in_excel([["id"], [f"{PERSON}_x000D_"]]), "row 2 holds a control"),
+        ("id", in_excel([["id"], [f"{PERSON}_x000D_"]]), "row 2 contains a control"),
         ("id", in_excel([["id"], ["4.91701E+11"]]), "row 2 is a number"),
         ("id", in_excel([["id"], ["u-1"]], [["id"], [PERSON]]), "2 worksheets that are not empty"),
         ("id", in_excel([], []), "no worksheet"),

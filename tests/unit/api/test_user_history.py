@@ -10,7 +10,7 @@ from playing_kore import Clock, error, http, pacing, play
 
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.history_range import HistoryRange
-from airflow_provider_kore.api.person_history import HistoryItem, PersonHistory
+from airflow_provider_kore.api.user_history import HistoryItem, UserHistory
 from airflow_provider_kore.api.users import ChannelUserId
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -98,7 +98,7 @@ def read(kore, *, user_id=PERSON, bot_ids=("st-1",), days=20.0, channel_types=No
     """All items of a person, and the history that counted them."""
     clock = clock or Clock()
     wanted = HistoryRange(bot_ids, SINCE, SINCE + timedelta(days=days), channel_types)
-    history = history or PersonHistory(user_id, wanted)
+    history = history or UserHistory(user_id, wanted)
     share = pacing(clock, **budget)
     written = []
     for query in history.queries():
@@ -407,7 +407,7 @@ def test_what_kore_refuses_or_says_in_another_form_comes_through():
 
 def test_a_page_that_gets_no_turn_in_time_is_given_up():
     clock = Clock()
-    history = PersonHistory(PERSON, HistoryRange(("st-1",), SINCE, SINCE + timedelta(days=1), None))
+    history = UserHistory(PERSON, HistoryRange(("st-1",), SINCE, SINCE + timedelta(days=1), None))
     kore = Kore([item(SESSIONS, number, SINCE) for number in range(5)], page=2)
     with pytest.raises(KoreThrottledError):
         play(history.ask(next(history.queries()), pacing(clock, per_minute=1), [].append, clock.now + 30), kore, clock)
@@ -422,11 +422,11 @@ def test_what_was_written_before_is_taken_up_with_all_that_was_known(described, 
     whole, counted = read(kore, bot_ids=("st-1", "st-2"), channel_types=("rtm", "sms"))
     clock = Clock()
     wanted = HistoryRange(("st-1", "st-2"), SINCE, SINCE + timedelta(days=20), ("rtm", "sms"))
-    begun, written = PersonHistory(PERSON, wanted), []
+    begun, written = UserHistory(PERSON, wanted), []
     for number, query in enumerate(begun.queries()):
         if number < done:
             play(begun.ask(query, pacing(clock), written.append), kore, clock)
-    resumed = PersonHistory(PERSON, wanted)
+    resumed = UserHistory(PERSON, wanted)
     for entry in written:
         assert resumed.add(HistoryItem(entry.kind, entry.bot_id, json.loads(json.dumps(entry.data))))
     for number, query in enumerate(resumed.queries()):

@@ -1,4 +1,4 @@
-"""All that Kore.ai has of one person in a period: what to ask for, and whether the answers can be the whole of it."""
+"""Query all data of one user in a period, and check that the answers are complete."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class _Owner(Enum):
     UNKNOWN = "not known"
 
 
-class PersonHistory:
+class UserHistory:
     """
     Read one user's data, each item once, and refuse what cannot be all of it, or is not only this user's.
 
@@ -114,8 +114,8 @@ class PersonHistory:
         :param query: one of :meth:`queries`.
         :param write: is called with each item that was not known yet.
         :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
-        :raises KoreExportError: if the pages do not add up, hold another user's data, or hold messages that do not tell
-            whose they are; or if the full calls leave messages out.
+        :raises KoreExportError: if the pages do not add up, contain another user's data, or contain messages
+            that do not tell whose they are; or if the full calls leave messages out.
         :raises KoreError: see :func:`fetch_history_page`.
         """
         if not isinstance(query, LiteQuery):
