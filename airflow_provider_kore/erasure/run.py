@@ -5,21 +5,21 @@ One attempt of a task that erases users, or that waits for their erasure.
                 ▲            │
                 └─ some open ┘
 
-The ledger decides what happens. It is in Airflow's task state store, which came with Airflow 3.3; before, a task carries
-it along when it defers, and a retry finds none and submits all users. Each batch has a record there, written before its
-DELETE and again right after:
+The ledger decides what happens. It is in Airflow's task state store, which came with Airflow 3.3; before, a task
+carries it along when it defers, and a retry finds none and submits all users. Each batch has a record there, written
+before its DELETE and again right after:
 
 * *planned*: nothing was sent, or Kore.ai did not accept it. SUBMIT submits the batch.
 * *sending*: the worker died between the DELETE and the record of the request id, or got no usable answer. The batch is
   ambiguous. SUBMIT submits it again and logs AMBIGUOUS, or the task fails, as ``on_ambiguous_submit`` says.
 * *accepted*: the request id is known. WAIT waits for it, and nothing is submitted.
-* *settled*: Kore.ai is done, which RECONCILE finds by count where that proves enough, else by user id. SUBMIT of the next
-  attempt submits only the users again who are not erased, or the whole request if Kore.ai does not name them.
+* *settled*: Kore.ai is done, which RECONCILE finds by count where that proves enough, else by user id. SUBMIT of the
+  next attempt submits only those users again who are not erased, or the whole request if Kore.ai does not name them.
 
 An attempt that starts reads all users, refuses a plan that differs from what was sent, and goes through all phases. One
-that resumes continues in the phase in which it left its worker; what it keeps beside the ledger is a ``RunState``, in the XCom
-``kore_resume``. :class:`~airflow_provider_kore.erasure.erase.EraseRun` submits.
-:class:`~airflow_provider_kore.erasure.requests.WaitRun` of the sensor submits nothing: its ledger is made of request ids.
+that resumes continues in the phase in which it left its worker; what it keeps beside the ledger is a ``RunState``, in
+the XCom ``kore_resume``. ``EraseRun`` (erase.py) submits. ``WaitRun`` (requests.py), of the sensor, submits nothing:
+its ledger is made of request ids.
 """
 
 from __future__ import annotations
