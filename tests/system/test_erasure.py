@@ -207,9 +207,9 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_waits_for_its_re
     assert five.requests(sandbox) == [[user_id] for user_id in five.ids]
     assert counts(airflow.xcom("kore_scarce", run_id, TASK)) == (5, 0, 0)
     log = airflow.task_log("kore_scarce", run_id, TASK)
-    assert "the task leaves its worker, and goes on with batch 4 then" in log
-    assert "3 requests are still open; waiting goes on." in log
-    assert "1 requests are still open; waiting goes on." in log
+    assert "the task leaves its worker, and resumes with batch 4 then" in log
+    assert log.count("2 of 2 users erased, 0 open, 0 not erased.") == 2  # by the triggers of two rounds
+    assert log.count("1 of 1 users erased, 0 open, 0 not erased.") == 1  # and by that of the last
 
 
 # --- crashes --------------------------------------------------------------------------------------------------------
@@ -261,12 +261,12 @@ def test_a_worker_that_is_killed_ten_times_loses_nobody_and_repeats_only_what_it
     numbers = {tuple(many.ids[start : start + 100]): str(start // 100 + 1) for start in range(0, 10_000, 100)}
     received = Counter(numbers[tuple(users)] for users in many.requests(sandbox))
     assert received.keys() == set(numbers.values())
-    answer_lost = Counter(number for moment, number in deaths if moment == "before accepted")
+    answer_lost = Counter(number for moment, number in deaths if moment == "before write_accepted")
     assert Counter({number: times - 1 for number, times in received.items() if times > 1}) == answer_lost
 
     logs = "".join(airflow.task_log("kore_often_killed", run_id, TASK, number) for number in range(1, 12))
-    announced = set(re.findall(r"AMBIGUOUS: an earlier try sent batch (\d+) of 100", logs))
-    assert announced == answer_lost.keys() | {number for moment, number in deaths if moment == "after sending"}
+    announced = set(re.findall(r"AMBIGUOUS: an earlier attempt sent batch (\d+) of 100", logs))
+    assert announced == answer_lost.keys() | {number for moment, number in deaths if moment == "after write_intent"}
     assert set(many.erased(sandbox)) == set(many.ids)
     assert counts(airflow.xcom("kore_often_killed", run_id, TASK)) == (10_000, 0, 0)
 

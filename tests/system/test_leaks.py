@@ -264,7 +264,7 @@ def test_what_kore_has_of_a_person_is_in_the_files_of_an_export_and_nowhere_else
     assert all(marks_in(file.read_text()) == {found.marks["exported"]} for file in holding)
     assert not any(marks_in(file.name) for file in files)
     assert {"manifest.json", "export.json"} < {file.name for file in files}
-    assert len([file for file in files if file.suffix == ".jws"]) == 3
+    assert len([file for file in files if file.suffix == ".jws"]) == 2
 
 
 @pytest.mark.parametrize("task_id", BY_VALUE)

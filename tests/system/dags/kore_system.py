@@ -47,16 +47,16 @@ class MortalErasure(KoreEraseUserDataOperator):
         match self.dies:
             case "at random":
                 chance = random.Random(f"{self.grave} {self._deaths()}")
-                name, before = chance.choice(["sending", "accepted"]), chance.random() < 0.5
+                name, before = chance.choice(["write_intent", "write_accepted"]), chance.random() < 0.5
                 self._die_around(ErasureLedger, name, before=before, batches=chance.randrange(9), deaths=DEATHS)
             case "before the intent":
-                self._die_around(ErasureLedger, "sending", before=True)
+                self._die_around(ErasureLedger, "write_intent", before=True)
             case "before the DELETE":
-                self._die_around(ErasureLedger, "sending", before=False)
+                self._die_around(ErasureLedger, "write_intent", before=False)
             case "between answer and store":
-                self._die_around(ErasureLedger, "accepted", before=True)
+                self._die_around(ErasureLedger, "write_accepted", before=True)
             case "after the store":
-                self._die_around(ErasureLedger, "accepted", before=False)
+                self._die_around(ErasureLedger, "write_accepted", before=False)
             case "while waiting":
                 KoreHook.get_conn = lambda hook: KoreClient(hook.account, sleep=self._die_or_sleep)
 
