@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids import SqlUserIds
+from airflow_provider_kore.user_ids import ChannelUserId, SqlUserIds
 
 COUNT = 50_000
 PERSON = "Xq7ZwK9@example.com"
@@ -81,9 +81,7 @@ def test_a_query_reaches_the_database_as_it_is_written(sql, user_ids):
 
 
 def test_the_columns_of_channel_users_are_found():
-    assert read("SELECT * FROM kore_sql.people WHERE number = 1") == [
-        {"channel_id": "slack", "channel_user_id": "U1"},
-    ]
+    assert read("SELECT * FROM kore_sql.people WHERE number = 1") == [ChannelUserId("slack", "U1")]
 
 
 def test_rows_come_from_a_cursor_at_the_server(engine):
