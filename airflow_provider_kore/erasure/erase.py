@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.outcome import ErasureOutcome
+from airflow_provider_kore.arguments import check_flag
 from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.options import read_deadline_option, read_options
@@ -24,12 +25,12 @@ from airflow_provider_kore.erasure.plan import (
     require_approved,
     require_no_members,
 )
-from airflow_provider_kore.erasure.run import ErasureRun, Result, Waiting
+from airflow_provider_kore.erasure.run import ErasureRun, Result
 from airflow_provider_kore.erasure.state import Phase, RunState
 from airflow_provider_kore.erasure.store import RecordStore
 from airflow_provider_kore.erasure.submit import Submission
+from airflow_provider_kore.erasure.wait import Waiting
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError, KoreResumeError, KoreWaitError
-from airflow_provider_kore.options import check_flag
 from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.resumption import export_usage, import_usage, max_worker_wait
 from airflow_provider_kore.triggers.event import waiting_broke_off
@@ -75,6 +76,7 @@ class EraseRun(ErasureRun):
         self._arguments = task
         self._waits = task.wait_for_completion
         self._attempt = context["ti"].try_number
+        self._may_skip = False
 
     # --- SUBMIT ------------------------------------------------------------------------------------------------------
 
@@ -83,7 +85,7 @@ class EraseRun(ErasureRun):
             return self._submit_rest(rest)
         dry_run = check_flag("dry_run", self._arguments.is_dry_run)
         self._find_earlier(dry_run=dry_run)
-        plan = self._plan(may_skip=not self._may_have_sent)
+        plan = self._plan(may_skip=self._may_skip)
         require_approved(self._options.approved_plan, plan)
         with self._hook.get_conn() as client:
             if dry_run:
@@ -157,10 +159,9 @@ class EraseRun(ErasureRun):
     def _find_earlier(self, *, dry_run: bool) -> None:
         """Publish what earlier attempts sent, since Airflow has deleted what they published."""
         ledger = ErasureLedger.load(self._store)
-        self._may_have_sent = self._store.is_forgotten(self._attempt)
         if ledger is None or ledger.consequence is Consequence.NOT_SENT:
+            self._may_skip = self._arguments.on_empty == "skip" and not self._store.is_forgotten(self._attempt)
             return
-        self._may_have_sent = True
         self._ledger = ledger
         self._report.publish(Stage.SUBMITTING)
         if dry_run:

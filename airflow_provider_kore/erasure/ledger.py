@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import cast
 
 from pydantic import JsonValue
@@ -23,6 +24,7 @@ from airflow_provider_kore.erasure.plan_identity import PlanIdentity, changed_pl
 from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import HEADER_KEY, HEADER_RETENTION, RecordStore
 from airflow_provider_kore.exceptions import Consequence
+from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,17 @@ class ErasureLedger:
     def open_request_ids(self) -> list[str]:
         """The requests of which some user is open."""
         return [record.request.request_id for record in self.accepted if record.outcome.open]
+
+    @property
+    def not_erased_users(self) -> list[UserRef]:
+        """The first of those users who are known by position not to be erased."""
+        settled = (record for record in self._records if record.state is BatchState.SETTLED)
+        refs = (
+            UserRef(batch=record.number, position=position + 1)
+            for record in settled
+            for position in record.positions or ()
+        )
+        return list(islice(refs, NAMED_IN_OUTPUT))
 
     @property
     def unsent(self) -> int:
@@ -237,17 +250,21 @@ class ErasureLedger:
         self._put(accepted)
         return accepted
 
-    def note_polls(self, outcomes: Mapping[int, RequestOutcome]) -> None:
+    def note_polls(self, outcomes: Mapping[int, RequestOutcome], *, by_id: bool = False) -> None:
         """
         Note what polls showed of batches that are not settled; it is written with their next change.
 
         :param outcomes: by number of the batch.
+        :param by_id: whether the answers were matched to the users by their ids.
         """
         for number, outcome in outcomes.items():
             record = self._records[number - 1]
             if record.state is BatchState.ACCEPTED:
                 *earlier, latest = record.requests
-                self._records[number - 1] = replace(record, requests=(*earlier, latest.polled(outcome)))
+                names_users = by_id or outcome.fingerprint == record.sent_fingerprint
+                self._records[number - 1] = replace(
+                    record, requests=(*earlier, latest.polled(outcome, names_users=names_users))
+                )
 
     def write_open(self, numbers: Iterable[int]) -> None:
         """Write what polls showed of batches that are not settled, since another process may continue."""
@@ -292,20 +309,8 @@ class ErasureLedger:
             value: JsonValue = RECORDS.dump_python(written, mode="json", exclude_defaults=True)
             if required:
                 self._store.set(key, value)
-            elif not self._try_to_store(key, value):
+            elif not self._store.set_or_carry(key, value):
                 _report_not_stored(some)
-
-    def _try_to_store(self, key: str, value: JsonValue) -> bool:
-        """Store what was done at Kore.ai and cannot be undone by failing here: the task continues without."""
-        for attempt in range(4):
-            try:
-                self._store.set(key, value)
-                return True
-            except Exception:
-                log.warning("Records could not be stored; storing them again.", exc_info=True)
-                time.sleep(2.0**attempt)
-        self._store.carried[key] = value
-        return False
 
 
 def _key(number: int) -> str:

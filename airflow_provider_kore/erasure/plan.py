@@ -16,11 +16,11 @@ from airflow_provider_kore.api.calls import fetch_members
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.members import MemberNames
 from airflow_provider_kore.api.scope import ErasureScope, check_scope
+from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.erasure.plan_identity import PlanIdentity, identify_plan
 from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
-from airflow_provider_kore.options import check_max_users
 from airflow_provider_kore.user_ids.batches import UserBatches
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef, show_user_refs, user_ref
 

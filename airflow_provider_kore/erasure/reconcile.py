@@ -116,7 +116,7 @@ class Reconciler:
         watch = self._watch(client, [record.number], assess)
         client.run(watch.wait(PollSchedule(), deadline=0.0))
         (outcome,) = watch.outcomes
-        self._ledger.note_polls({record.number: outcome})
+        self._ledger.note_polls({record.number: outcome}, by_id=matched is not None)
         record = self._ledger.records[record.number - 1]
         if outcome.settled and outcome.understood and matched is not None:
             if matched.alarm:

@@ -34,6 +34,7 @@ class RequestRecord(AcceptedErasure):
     :param created_on: when Kore.ai says that it was made, verbatim.
     :param updated_on: when Kore.ai says that it was last changed, verbatim.
     :param reported: how many users were erased, open and not erased at the latest poll.
+    :param names_users: whether the answer names the very users of the request.
     :param remarks: what the reader of the log should know of the latest poll.
     """
 
@@ -42,9 +43,10 @@ class RequestRecord(AcceptedErasure):
     created_on: str | None = None
     updated_on: str | None = None
     reported: tuple[int, int, int] | None = None
+    names_users: bool = False
     remarks: tuple[str, ...] = ()
 
-    def polled(self, outcome: RequestOutcome) -> RequestRecord:
+    def polled(self, outcome: RequestOutcome, *, names_users: bool) -> RequestRecord:
         """Add the outcome of a poll."""
         counts = outcome.outcome
         if not outcome.was_answered:
@@ -55,6 +57,7 @@ class RequestRecord(AcceptedErasure):
             created_on=outcome.created_on or self.created_on,
             updated_on=outcome.updated_on or self.updated_on,
             reported=(counts.erased, counts.open, counts.not_erased),
+            names_users=names_users,
             remarks=counts.remarks,
         )
 
@@ -140,7 +143,7 @@ class BatchRecord:
         if self.is_unsent:
             return ErasureOutcome(erased=self.user_count - self.unerased, not_erased=self.unerased)
         reported = self.reported
-        if self.state is BatchState.ACCEPTED and not reported.open:
+        if self.state is BatchState.ACCEPTED and not reported.open and not self.request.names_users:
             # Kore.ai is done, and it is not known whether with these very users.
             erased = self.user_count - self.unerased
             return ErasureOutcome(erased, reported.erased - erased, reported.not_erased, reported.remarks)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from airflow_provider_kore.api.erase_request import check_request_id
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.watching import AcceptedErasure
+from airflow_provider_kore.arguments import check_whole_number
 from airflow_provider_kore.compat import AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.options import read_options
 from airflow_provider_kore.erasure.record import BatchRecord, BatchState, RequestRecord
-from airflow_provider_kore.erasure.run import ErasureRun, Result, Waiting
+from airflow_provider_kore.erasure.run import ErasureRun, Result
 from airflow_provider_kore.erasure.state import RunState
+from airflow_provider_kore.erasure.wait import Waiting
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
-from airflow_provider_kore.options import check_whole_number
 from airflow_provider_kore.reporting.page_report import Stage
 from airflow_provider_kore.triggers.event import waiting_broke_off
 

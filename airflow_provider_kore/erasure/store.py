@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
 
 from pydantic import JsonValue
+
+log = logging.getLogger(__name__)
 
 HEADER_KEY = "kore_erasure"
 
@@ -64,6 +68,22 @@ class RecordStore:
         else:
             self._store.set(key, value, retention=retention)
             self.carried.pop(key, None)
+
+    def set_or_carry(self, key: str, value: JsonValue) -> bool:
+        """
+        Write what was done at Kore.ai and cannot be undone by failing here: the task continues without a store.
+
+        :return: whether it is written; if not, the task carries it.
+        """
+        for attempt in range(4):
+            try:
+                self.set(key, value)
+                return True
+            except Exception:
+                log.warning("Records could not be stored; storing them again.", exc_info=True)
+                time.sleep(2.0**attempt)
+        self.carried[key] = value
+        return False
 
     def is_forgotten(self, attempt: int) -> bool:
         """

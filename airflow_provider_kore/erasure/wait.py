@@ -26,6 +26,23 @@ ROUND = timedelta(hours=1)
 """How long a trigger keeps its requests while others wait for one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    Say how a task waits.
+
+    :param deferrable: in the triggerer.
+    :param reschedule: by leaving the worker and starting again.
+    :param poll_interval: longest pause between two polls of a request, in seconds.
+    :param timeout: longest wait, in seconds.
+    """
+
+    deferrable: bool
+    reschedule: bool
+    poll_interval: float
+    timeout: float
+
+
 @dataclass(slots=True)
 class WaitQueue:
     """

@@ -18,6 +18,7 @@ from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.users import ChannelUserId, UserId, digest, text_fault
+from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreError, KoreInputError
 from airflow_provider_kore.export.folder import ExportFolder, Identity
@@ -25,7 +26,6 @@ from airflow_provider_kore.export.manifest import MANIFEST, make_manifest
 from airflow_provider_kore.export.selection import Selection
 from airflow_provider_kore.export.user_files import UserFiles
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.options import check_max_users
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.resumption import (
     UsageFields,

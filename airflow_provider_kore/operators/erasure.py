@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
+from airflow_provider_kore.arguments import check_choice, check_flag, check_max_users, check_seconds, check_whole_number
 from airflow_provider_kore.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.options import (
@@ -16,17 +17,12 @@ from airflow_provider_kore.options import (
     Receipt,
     Verify,
     check_approved_plan,
-    check_choice,
     check_deadline,
-    check_flag,
     check_literal,
     check_literal_flag,
     check_literal_scope,
-    check_max_users,
     check_receipt,
-    check_seconds,
     check_verify,
-    check_whole_number,
     is_rendered_later,
 )
 from airflow_provider_kore.reporting.lineage import ReportsLineage

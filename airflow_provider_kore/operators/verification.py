@@ -10,15 +10,13 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.arguments import check_choice, check_flag, check_seconds
 from airflow_provider_kore.options import (
-    check_choice,
-    check_flag,
     check_literal,
     check_literal_period,
     check_literal_scope,
     check_on_not_checkable,
     check_sample,
-    check_seconds,
 )
 from airflow_provider_kore.user_ids.argument import UserIdsMixin
 

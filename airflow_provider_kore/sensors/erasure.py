@@ -11,16 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator, BaseSensorOperator
 
+from airflow_provider_kore.arguments import check_flag, check_whole_number
 from airflow_provider_kore.compat import AirflowSkipException, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
-from airflow_provider_kore.options import (
-    Deadline,
-    check_deadline,
-    check_flag,
-    check_literal,
-    check_whole_number,
-    is_rendered_later,
-)
+from airflow_provider_kore.options import Deadline, check_deadline, check_literal, is_rendered_later
 from airflow_provider_kore.rendering import TextTemplatesMixin
 from airflow_provider_kore.reporting.lineage import ReportsLineage
 from airflow_provider_kore.reporting.links import EXTRA_LINKS

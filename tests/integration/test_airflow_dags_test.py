@@ -202,9 +202,9 @@ def test_every_task_ends_well_where_it_leaves_its_worker_since_the_budget_is_spe
     assert run.returned("wait_deferrable", "erased", "open", "not_erased") == (6, 0, 0)
     assert run.xcoms["export_deferrable", STATE_KEY]["calls"] is not None
     assert run.xcoms["verify_deferrable", STATE_KEY]["calls"] is not None
-    assert run.xcoms["submit", STATE_KEY]["stage"] == "submitting"
-    assert run.xcoms["erase_deferrable", STATE_KEY]["stage"] == "verifying"
-    assert run.xcoms["wait_deferrable", STATE_KEY]["stage"] == "waiting"
+    assert run.xcoms["submit", STATE_KEY]["phase"] == "submit"
+    assert run.xcoms["erase_deferrable", STATE_KEY]["phase"] == "verify"
+    assert run.xcoms["wait_deferrable", STATE_KEY]["phase"] == "wait"
     assert times_erased(sandbox) == dict.fromkeys(users, 1)
     assert no_user_in(run, users)
 

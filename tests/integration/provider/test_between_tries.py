@@ -59,7 +59,7 @@ def test_nobody_is_erased_who_was_not_checked_before_a_break(erase, sandbox, sca
     approved = erase(PEOPLE, batch_size=1, dry_run=True).run().output["plan_fingerprint"]
     people = changing(PEOPLE, PEOPLE, OTHERS)
     end = erase(people, batch_size=1, deferrable=True, wait_for_completion=False, approved_plan=approved).run()
-    assert "submitting" in [deferral["state"]["stage"] for deferral in end.deferrals]
+    assert "submit" in [deferral["state"]["phase"] for deferral in end.deferrals]
     assert end.state == "failed"
     assert end.error.consequence is Consequence.PARTLY_DONE
     assert not {user for users in erasures(sandbox) for user in users} & set(OTHERS[4:])
@@ -370,7 +370,7 @@ def test_what_changed_in_a_break_of_the_submission_is_neither_asked_for_nor_atte
         meanwhile(lambda: None, after=happen)
         end = erase(PEOPLE, batch_size=1, deferrable=True, rendered=rendered).run()
         assert isinstance(end.error, KoreResumeError)
-        assert [deferral["state"]["stage"] for deferral in end.deferrals] == ["submitting"]
+        assert [deferral["state"]["phase"] for deferral in end.deferrals] == ["submit"]
         assert not other.log()
     assert not folder.exists()
 

@@ -240,7 +240,7 @@ def test_a_function_is_called_again_after_a_deferral_with_all_its_arguments(eras
 
     end = erase_whom(whom, "p", batch_size=1, deferrable=True, timeout=60).run()
     assert end.state == "success", end.text
-    assert end.deferrals[0]["state"]["stage"] == "submitting"
+    assert end.deferrals[0]["state"]["phase"] == "submit"
     assert end.output["erased"] == 6
     assert erasures(sandbox) == [[f"u-p{number}"] for number in range(6)]
     assert len(calls) >= 3

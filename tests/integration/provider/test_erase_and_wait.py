@@ -41,7 +41,7 @@ def test_submitting_alone_returns_the_requests_without_counts(erase, sandbox):
     assert [entry.call for entry in sandbox.log()] == ["erase"] * 3
 
 
-def test_what_is_done_at_the_first_look_is_not_deferred(erase, sandbox):
+def test_what_is_done_at_the_first_poll_is_not_deferred(erase, sandbox):
     sandbox.configure(duration=0)
     end = erase(PEOPLE, deferrable=True).run()
     assert end.state == "success"
@@ -205,7 +205,7 @@ def test_an_ambiguous_batch_stays_so_when_submitting_it_again_is_refused(erase, 
     end = task.run()
     assert isinstance(end.error, KoreRequestError)
     assert "none of its users is being erased" not in end.text
-    assert "An earlier try sent this batch too, without a usable answer." in end.text
+    assert "An earlier attempt sent this batch too, without a usable answer." in end.text
     assert end.error.consequence is Consequence.UNKNOWN
     end = erase(PEOPLE, store=task.store, on_ambiguous_submit="fail").run()
     assert isinstance(end.error, KoreResumeError)

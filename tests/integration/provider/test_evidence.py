@@ -243,7 +243,7 @@ def test_a_source_that_is_gone_is_told_instead_of_naming_the_wrong_people(erase,
         patch.setattr(proof.ReceiptBook, "__init__", replace_source)
         end = task.run()
     assert isinstance(end.error, KoreReceiptError)
-    assert "do not name the people" in end.text
+    assert "do not name the users" in end.text
     assert end.output["erased"] == 5
     for file in folder.glob("eud-*.jws"):
         assert jwt.decode(file.read_text(), public_key(), algorithms=["EdDSA"])["persons"] is None

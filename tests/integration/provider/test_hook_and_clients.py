@@ -343,7 +343,7 @@ def test_a_trigger_is_made_of_primitives_and_comes_back_the_same():
         "started": 1.5,
         "deadline": 2.5,
         "poll_interval": 0.1,
-        "first_look": None,
+        "first_poll": None,
     }
     assert KoreErasureTrigger(**json.loads(json.dumps(arguments))).serialize() == (class_path, arguments)
 

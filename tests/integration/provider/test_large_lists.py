@@ -234,7 +234,7 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_keeps_to_it_when
     assert erasures(sandbox) == [[person] for person in PEOPLE]
     assert len(end.output["requests"]) == 11
     assert len(end.deferrals) >= 2
-    assert {deferral["state"]["stage"] for deferral in end.deferrals} == {"submitting"}
+    assert {deferral["state"]["phase"] for deferral in end.deferrals} == {"submit"}
     assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
     assert most_calls_in(2.0, sandbox) <= 4
     assert most_calls_in(4.0, sandbox) <= 6
@@ -272,7 +272,7 @@ def test_a_source_that_changes_during_the_break_ends_the_submission_but_not_the_
     end = erase(ChangingUserIds(PEOPLE, PEOPLE, changed), batch_size=1, deferrable=True).run()
     assert isinstance(end.error, KoreNotErasedError)
     assert counts(end.output) == (4, 0, 7)
-    assert "No batch from number 5 on was sent in this try." in end.text
+    assert "No batch from number 5 on was sent in this attempt." in end.text
     assert erasures(sandbox) == [[person] for person in PEOPLE[:4]]
 
 
@@ -290,7 +290,7 @@ def test_a_task_that_the_triggerer_does_not_bring_back_says_what_is_left_to_subm
         task_runner._first_event = event
     end = task.run_failed_trigger(error)
     assert "7 batches left to submit" in end.text
-    assert "Clear the task to go on." in end.text
+    assert "Clear the task to resume." in end.text
     assert len(end.output["requests"]) == 4
     if waits:
         assert end.output["not_erased"] == 7
@@ -322,7 +322,7 @@ def test_a_source_that_changes_after_the_check_ends_the_submission_and_says_how_
     assert erasures(sandbox) == [PEOPLE[:2], PEOPLE[2:4]]
     assert isinstance(end.error, KoreNotErasedError)
     assert counts(end.output) == (4, 0, 7)
-    assert "No batch from number 3 on was sent in this try." in end.text
+    assert "No batch from number 3 on was sent in this attempt." in end.text
     assert "somebody" not in end.text
     again = task.run()
     assert again.state == "success", again.text

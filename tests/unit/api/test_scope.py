@@ -53,7 +53,7 @@ def test_a_bot_that_the_connection_does_not_list_is_refused():
     refused(scope, ["st-1"], allowed_bot_ids=())
 
 
-@pytest.mark.parametrize(("outside", "shown"), [(5, "st-5."), (6, "st-5, ….")])
+@pytest.mark.parametrize(("outside", "shown"), [(1, "st-1."), (5, "st-5."), (6, "st-5, ….")])
 def test_of_many_bots_outside_five_are_shown(outside, shown):
     bots = [f"st-{number}" for number in range(1, outside + 1)]
     assert refused(scope, bots, allowed_bot_ids=()).problem.endswith(shown)

@@ -128,7 +128,13 @@ def test_a_status_that_repeats_the_id_of_its_user_is_not_shown(user_id, status):
 
 
 def test_the_words_of_those_who_are_not_erased_are_counted():
-    document = answer(entry("u-0001", "FAILED"), entry("u-0002", "FAILED"), entry("u-0003", "Owner"), entry("u-0004"))
+    document = answer(
+        entry("u-0001", "FAILED"),
+        entry("u-0002", "FAILED"),
+        entry("u-0003", "Owner"),
+        entry("u-0004"),
+        entry("u-5", "queued"),
+    )
     assert read_status(document, REQUEST_ID).wordings() == {"FAILED": 2, "Owner": 1}
 
 

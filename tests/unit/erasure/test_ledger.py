@@ -68,7 +68,7 @@ def seen(request_id, *counts, at=None, understood=True):
 
 @pytest.fixture(autouse=True)
 def naps():
-    with mock.patch("airflow_provider_kore.erasure.ledger.time.sleep") as sleep:
+    with mock.patch("airflow_provider_kore.erasure.store.time.sleep") as sleep:
         yield sleep
 
 
@@ -451,7 +451,7 @@ class Attempts(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.patches = [
-            mock.patch("airflow_provider_kore.erasure.ledger.time.sleep"),
+            mock.patch("airflow_provider_kore.erasure.store.time.sleep"),
             mock.patch("airflow_provider_kore.erasure.ledger.BATCHES_TOGETHER", 2),
         ]
         for patch in self.patches:

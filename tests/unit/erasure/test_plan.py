@@ -55,7 +55,7 @@ def test_the_same_plan_is_approved_and_without_an_approval_any_plan_is():
     require_approved(None, plan_of())
 
 
-@given(st.lists(st.from_regex(r"[a-z0-9]{1,12}", fullmatch=True), min_size=1, max_size=6, unique=True).map(tuple))
+@given(st.lists(st.from_regex(r"user-[a-z0-9]{1,12}", fullmatch=True), min_size=1, max_size=6, unique=True).map(tuple))
 def test_the_fingerprint_names_nobody(users):
     fingerprint = plan_of(users).fingerprint
     assert re.fullmatch("kp:[0-9a-f]{32}", fingerprint)
