@@ -207,7 +207,7 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_waits_for_its_re
     assert five.requests(sandbox) == [[user_id] for user_id in five.ids]
     assert counts(airflow.xcom("kore_scarce", run_id, TASK)) == (5, 0, 0)
     log = airflow.task_log("kore_scarce", run_id, TASK)
-    assert "the task leaves its worker, and goes on with batch 4 then" in log
+    assert "the task leaves its worker, and resumes with batch 4 then" in log
     assert "3 requests are still open; waiting goes on." in log
     assert "1 requests are still open; waiting goes on." in log
 
@@ -265,7 +265,7 @@ def test_a_worker_that_is_killed_ten_times_loses_nobody_and_repeats_only_what_it
     assert Counter({number: times - 1 for number, times in received.items() if times > 1}) == answer_lost
 
     logs = "".join(airflow.task_log("kore_often_killed", run_id, TASK, number) for number in range(1, 12))
-    announced = set(re.findall(r"AMBIGUOUS: an earlier try sent batch (\d+) of 100", logs))
+    announced = set(re.findall(r"AMBIGUOUS: an earlier attempt sent batch (\d+) of 100", logs))
     assert announced == answer_lost.keys() | {number for moment, number in deaths if moment == "after sending"}
     assert set(many.erased(sandbox)) == set(many.ids)
     assert counts(airflow.xcom("kore_often_killed", run_id, TASK)) == (10_000, 0, 0)
