@@ -22,7 +22,7 @@ def test_no_scope_is_refused(bot_ids):
 
 
 def test_both_scopes_at_once_are_refused():
-    assert "both" in refused(scope, ["st-1"], True, allow_all_bots=True).problem
+    assert "both bot_ids" in refused(scope, ["st-1"], True, allow_all_bots=True).problem
 
 
 def test_all_bots_take_two_keys():
