@@ -134,7 +134,7 @@ def _maker(job: Wait) -> Callable[[str], "BaseTrigger"]:
 
         pacing.MINUTE, pacing.HOUR = MINUTE, HOUR
         now = time.time()
-        # The task has just looked before it hands over, so the first look comes a second later.
+        # The task polls before it defers, so the first poll comes a second later.
         return lambda request_id: KoreErasureTrigger(
             [[request_id, 1]], "kore_default", now - job.age, now + 3600, job.interval, first_poll=time.time() + 1.0
         )
