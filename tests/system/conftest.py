@@ -43,7 +43,7 @@ def sandbox() -> Iterator[LocalSandbox]:
 
 @pytest.fixture(scope="session")
 def lineage_events(tmp_path_factory: pytest.TempPathFactory) -> LineageEvents:
-    """What OpenLineage was told so far, by DAGs that enable it."""
+    """The events that OpenLineage has received so far, from DAGs that enable it."""
     return LineageEvents(tmp_path_factory.mktemp("lineage") / "events.jsonl")
 
 

@@ -91,7 +91,7 @@ TRUNCATIONS = (
     {"kind": "truncated-json", "call": "erase"},
     {"kind": "truncated-json", "call": "status", "times": None},
 )
-"""The first try does not learn whether Kore accepted, and the second not what became of it."""
+"""The first attempt does not learn whether Kore.ai accepted, and the second not the outcome."""
 
 MARK = re.compile("leak[0-9a-f]{12}", re.IGNORECASE)
 LITERAL = re.compile(r'^(\w*LITERAL) = "(\w+)@', re.MULTILINE)

@@ -77,17 +77,17 @@ def kore_leaks_by_reference():
     erase("proven", check_members=True, **proof | receipt)
     erase("left_behind", kore_conn_id="leaks_kore_leaving", **proof)
     erase("member", check_members=True, kore_conn_id="leaks_kore_membered")
-    looked_at = {"since": timedelta(days=31), "bot_ids": ["st-leaks"], "retries": 0}
+    searched = {"since": timedelta(days=31), "bot_ids": ["st-leaks"], "retries": 0}
     for task_id, conn_id in (("found", "leaks_kore"), ("not_checkable", "leaks_kore_echoing_history")):
         user_ids = f"{{{{ params.folder }}}}/{task_id}.txt"
-        KoreVerifyErasureOperator(task_id=task_id, user_ids=user_ids, kore_conn_id=conn_id, **looked_at)
+        KoreVerifyErasureOperator(task_id=task_id, user_ids=user_ids, kore_conn_id=conn_id, **searched)
     for task_id, conn_id in (("exported", "leaks_kore"), ("miscounted", "leaks_kore_miscounting")):
         KoreExportUserDataOperator(
             task_id=task_id,
             user_ids=f"{{{{ params.folder }}}}/{task_id}.txt",
             destination=f"{{{{ params.folder }}}}/{task_id}",
             kore_conn_id=conn_id,
-            **looked_at,
+            **searched,
         )
 
 
