@@ -1,11 +1,14 @@
 """A task succeeds only if every user is proven erased, and says else why it does not."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.compat import AirflowSensorTimeout
+from airflow_provider_kore.deadlines import Regime, StatutoryDeadline
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.record import BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import RecordStore
@@ -90,6 +93,30 @@ def test_the_same_failure_is_shown_once():
     with pytest.raises(KoreNotErasedError) as caught:
         require_erased(ledger_of((0, 0, 1)), [UNREACHED] * 3, submits=True)
     assert str(caught.value).count("No network.") == 1
+
+
+@pytest.mark.parametrize("submits", [True, False])
+def test_a_sensor_says_how_many_users_are_in_no_request(submits):
+    ledger = ledger_of((2, 0, 0))
+    ledger = ErasureLedger([*ledger.records, BatchRecord(2, BatchState.PLANNED, 3)], ledger.scope, RecordStore(None))
+    with pytest.raises(KoreNotErasedError) as caught:
+        require_erased(ledger, [], submits=submits)
+    assert ("3 users are in no request" in str(caught.value)) is not submits
+
+
+def test_users_who_are_known_not_to_be_erased_are_named_first():
+    with pytest.raises(KoreNotErasedError) as caught:
+        require_erased(ledger_of((0, 0, 1)), [UNREACHED], [{"batch": 1, "position": 7}], submits=True)
+    assert str(caught.value).index("batch 1 position 7") < str(caught.value).index("No network.")
+
+
+@pytest.mark.parametrize(
+    ("received_on", "words"), [(datetime(2020, 1, 1, tzinfo=UTC), "statutory deadline passed"), (None, "deadline came")]
+)
+def test_a_statutory_deadline_that_has_passed_is_called_so(received_on, words):
+    deadline = None if received_on is None else StatutoryDeadline(received_on, Regime.GDPR)
+    with pytest.raises(AirflowSensorTimeout, match=f"The {words} before"):
+        require_erased(ledger_of((0, 1, 0)), [], submits=True, deadline=deadline)
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,48 @@ def test_users_who_are_not_erased_are_named_by_position_only():
     assert reconciler.not_erased_users == [{"batch": 1, "position": 2}]
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"a@x.org": "success", "b@x.org": "FAILED"}, "the users at position 2 of the batch."),
+        ({"u-1": "success", "u-2": "FAILED"}, "1 users. Kore.ai does not name them by the ids that were submitted"),
+    ],
+)
+def test_the_log_says_who_of_a_batch_is_not_erased(answer, words, caplog):
+    reconcile(polled(1, 0, 1), answer)
+    assert f"Not erased in batch 1 (request eud-1): {words}" in caplog.text
+
+
+def test_each_batch_is_settled_by_its_own_answer():
+    users = ["a@x.org", "b@x.org", "c@x.org", "d@x.org", "e@x.org"]
+    ledger, batches = ledger_of(users)
+    for number in (1, 2, 3):
+        accept(ledger, number, users[2 * number - 2 : 2 * number], f"eud-{number}")
+    settled = {1: ["a@x.org", "b@x.org"], 3: ["e@x.org"]}
+    outcomes = {
+        number: RequestOutcome(f"eud-{number}", ErasureOutcome(len(ids)), fingerprint(ids, KEY), understood=True)
+        for number, ids in settled.items()
+    }
+    Reconciler(Hook(Client(None)), ledger, batches, None, []).reconcile(outcomes, by_id=True)
+    assert [record.state for record in ledger.records] == [
+        BatchState.SETTLED,
+        BatchState.ACCEPTED,
+        BatchState.SETTLED,
+    ]
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_what_was_not_understood_settles_nothing(by_id):
+    ledger, _, _, client = reconcile(polled(0, 0, 2, users=None, understood=False), by_id=by_id)
+    assert (ledger.records[0].state, ledger.outcome.not_erased) == (BatchState.ACCEPTED, 2)
+    assert client.requests == []
+
+
 def test_an_answer_that_names_a_stranger_is_an_alarm_and_nothing_is_submitted_again():
     ledger, reconciler, _, _ = reconcile(polled(2, users=None), {"a@x.org": "success", "c@x.org": "success"})
     assert [type(alarm) for alarm in reconciler.alarms] == [KoreUnexpectedUsersError]
     assert (ledger.records[0].state, ledger.records[0].is_due) == (BatchState.ACCEPTED, False)
+    assert ledger.outcome.counts() == {"erased": 1, "open": 0, "not_erased": 1}  # who is named by id still counts
 
 
 @pytest.mark.parametrize("users", [None, ["a@x.org", "c@x.org"]])
