@@ -186,8 +186,6 @@ class ErasureRun(Attempt):
         for number in outcomes.keys() - set(self._queue.numbers):
             for remark in outcomes[number].outcome.remarks:
                 log.warning("%s", remark)
-        if self._queue.numbers:
-            log.info("%d requests are still open.", len(self._queue.numbers))
         if any(not outcomes[number].settled for number in settled_by_count):
             self._next_poll = time.time() + self._waiting.poll_interval  # only time can settle them by user id too
         if failure is not None:
