@@ -191,6 +191,8 @@ class ErasureRun(Attempt):
         if failure is not None:
             self._failures.append(_of_wait(failure))
             self._queue = WaitQueue()
+        elif self._queue.numbers:
+            log.info("%d requests are still open.", len(self._queue.numbers))
 
     # --- VERIFY ------------------------------------------------------------------------------------------------------
 

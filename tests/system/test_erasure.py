@@ -208,8 +208,10 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_waits_for_its_re
     assert counts(airflow.xcom("kore_scarce", run_id, TASK)) == (5, 0, 0)
     log = airflow.task_log("kore_scarce", run_id, TASK)
     assert "the task leaves its worker, and resumes with batch 4 then" in log
+    # Airflow keeps only the log of the last trigger.
     assert "3 requests are still open." in log
     assert "1 requests are still open." in log
+    assert "1 of 1 users erased, 0 open, 0 not erased." in log
 
 
 # --- crashes --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Lists of many batches: read twice, submitted one by one, waited for in rounds; against a sandbox."""
 
 import json
+import logging
 import time
 import uuid
 from datetime import timedelta
@@ -53,7 +54,8 @@ def counts(output):
 
 
 @pytest.mark.parametrize("store", ["new", None], ids=["with a store", "before Airflow 3.3"])
-def test_many_requests_are_waited_for_in_rounds(erase, sandbox, small_rounds, store):
+def test_many_requests_are_waited_for_in_rounds(erase, sandbox, small_rounds, store, caplog):
+    caplog.set_level(logging.INFO)
     task = erase(PEOPLE, batch_size=2, deferrable=True, store=store)
     end = task.run()
     assert end.state == "success", end.text
@@ -61,6 +63,8 @@ def test_many_requests_are_waited_for_in_rounds(erase, sandbox, small_rounds, st
     assert [len(deferral["trigger"]["requests"]) for deferral in end.deferrals] == [2, 2, 2]
     assert len(erasures(sandbox)) == 6
     assert sorted(user.user_id for user in sandbox.state().erased) == sorted(PEOPLE)
+    left = [message for message in caplog.messages if "still open" in message]
+    assert left == ["4 requests are still open.", "2 requests are still open."]
 
 
 def test_the_sensor_waits_for_many_requests_in_rounds(wait, submitted, small_rounds):
