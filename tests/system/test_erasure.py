@@ -200,6 +200,8 @@ def test_the_daily_erasure_takes_the_file_of_the_day_before(airflow, sandbox, pe
 def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_waits_for_its_requests_in_rounds(
     airflow, sandbox, people
 ):
+    # Airflow can fail a task that comes back from the triggerer before the scheduler knows that it left its worker.
+    sandbox.add_fault(kind="latency", call="status", times=None, seconds=5)
     five = people(5)
     run_id = airflow.trigger("kore_scarce", {"users_from": five.uri})
     assert airflow.wait_for_run("kore_scarce", run_id) == "success"
