@@ -1,6 +1,7 @@
 """Each batch that is due is sent once, recorded before and after, and an error stops what it concerns."""
 
 import json
+import logging
 
 import pytest
 from erasing_users import KEY, USERS, Client, accept, ledger_of
@@ -80,6 +81,30 @@ def test_an_error_is_recorded_and_stops_all_but_what_concerns_one_batch(replies,
     assert [type(error) for error in submission.failures] == [failure]
     assert states(ledger)[1] is state
     assert len(sent) == 1 + len(replies) + continues
+
+
+def test_an_ambiguous_batch_that_is_not_sent_again_is_reported_once_also_if_the_task_leaves_its_worker_between():
+    ledger, batches = ledger_of()
+    ledger.write_intent(ledger.records[0], USERS[:2], KEY)
+    submission, _, sent = submit(ledger, batches, accepted(2, 3), resubmit=False)
+    assert (len(submission.failures), sent) == (1, [USERS[2:4], USERS[4:]])
+    submission, _, sent = submit(ledger, batches, [], resubmit=False, next_batch=4)
+    assert (submission.failures, sent) == ([], [])
+
+
+def test_after_the_last_batch_the_next_one_is_beyond_the_list():
+    ledger, batches = ledger_of()
+    submission, _, _ = submit(ledger, batches, accepted(1, 2, 3))
+    assert submission.next_batch == 4
+
+
+def test_users_of_a_batch_who_were_not_erased_are_announced(caplog):
+    caplog.set_level(logging.INFO)
+    ledger, batches = ledger_of()
+    ledger.write_settled(accept(ledger, 1, USERS[:2], "eud-1"), (1,))
+    submit(ledger, batches, accepted(4, 5, 6))
+    assert "1 users of batch 1 of 3 were not erased and are submitted again." in caplog.text
+    assert "of batch 2 of 3 were not erased" not in caplog.text
 
 
 def test_the_fate_of_an_earlier_call_stays_unknown_if_the_next_one_is_refused():

@@ -1,0 +1,52 @@
+"""What is known of a batch always adds up to its users, and is never better than what is proven."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_kore.api.outcome import ErasureOutcome, Outcome
+from airflow_provider_kore.erasure.record import BatchRecord, BatchState, RequestRecord
+
+
+@st.composite
+def records(draw):
+    """Records of a batch: its latest request is about all users, or about those who are left of an earlier one."""
+    user_count = draw(st.integers(1, 6))
+    positions = draw(st.none() | st.sets(st.integers(0, user_count - 1), min_size=1).map(sorted).map(tuple))
+    sent = user_count if positions is None else len(positions)
+    state = draw(st.sampled_from(BatchState))
+    reported = None
+    if draw(st.booleans()) or state is BatchState.SETTLED:
+        erased = draw(st.integers(0, sent))
+        open_ = 0 if state is BatchState.SETTLED else draw(st.integers(0, sent - erased))
+        reported = (erased, open_, sent - erased - open_)
+    requests = (RequestRecord("eud-1", sent, reported=reported, names_users=draw(st.booleans())),)
+    is_first = state in (BatchState.PLANNED, BatchState.SENDING) and positions is None
+    return BatchRecord(
+        1, state, user_count, positions=positions, sent_fingerprint="x", requests=() if is_first else requests
+    )
+
+
+@given(records())
+def test_the_outcome_of_a_batch_adds_up_to_its_users(record):
+    assert record.outcome.user_count == record.user_count
+    assert min(record.outcome.counts().values()) >= 0
+
+
+@given(records())
+def test_users_who_are_in_no_accepted_request_are_not_erased(record):
+    if record.is_unsent:
+        assert record.outcome == ErasureOutcome(record.user_count - record.unerased, 0, record.unerased)
+
+
+@given(records())
+def test_a_user_is_erased_only_if_no_request_is_left_for_the_user(record):
+    outcomes = [record.outcome_of(position) for position in range(record.user_count)]
+    assert outcomes.count(Outcome.ERASED) == record.user_count - record.unerased
+
+
+@pytest.mark.parametrize(("names_users", "counts"), [(True, (3, 0, 1)), (False, (2, 1, 1))])
+def test_an_answer_that_names_other_users_leaves_open_whom_it_calls_erased(names_users, counts):
+    request = RequestRecord("eud-2", 2, reported=(1, 0, 1), names_users=names_users)
+    record = BatchRecord(1, BatchState.ACCEPTED, 4, positions=(1, 3), sent_fingerprint="x", requests=(request,))
+    assert record.outcome == ErasureOutcome(*counts)
