@@ -200,7 +200,6 @@ def test_every_task_ends_well_where_it_leaves_its_worker_since_the_budget_is_spe
     assert run.returned("erase_deferrable", "erased", "open", "not_erased") == (2, 0, 0)
     assert run.returned("verify_deferrable", "gone") == (2,)
     assert run.returned("wait_deferrable", "erased", "open", "not_erased") == (6, 0, 0)
-    assert run.xcoms["export_deferrable", STATE_KEY]["usage"] is not None
     assert run.xcoms["verify_deferrable", STATE_KEY]["usage"] is not None
     assert run.xcoms["submit", STATE_KEY]["phase"] == "submit"
     assert run.xcoms["erase_deferrable", STATE_KEY]["phase"] == "verify"
