@@ -185,11 +185,22 @@ def _check_since(value: object) -> object:
 def check_folder(name: str, value: object) -> str:
     """Accept the URI of a folder."""
     if not isinstance(value, str) or text_fault(value) or not _URI.fullmatch(value):
-        raise KoreInputError(
-            f"{name} must be the URI of a folder.",
-            remedy="Pass one such as s3://connection@bucket/folder or file:///data/folder.",
-        )
+        raise _no_folder(name)
     return value
+
+
+def check_destination(value: object) -> str:
+    """Accept the URI of the folder of an export, which contains no blank."""
+    if isinstance(value, str) and re.search(r"\s", value):
+        raise _no_folder("destination")
+    return check_folder("destination", value)
+
+
+def _no_folder(name: str) -> KoreInputError:
+    return KoreInputError(
+        f"{name} must be the URI of a folder.",
+        remedy="Pass one such as s3://connection@bucket/folder or file:///data/folder.",
+    )
 
 
 def _check_approver(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.scope import check_scope
-from airflow_provider_kore.api.users import ChannelUserId, UserId, digest, text_fault
+from airflow_provider_kore.api.users import ChannelUserId, UserId, digest
 from airflow_provider_kore.arguments import check_max_users
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreError, KoreInputError
@@ -26,6 +25,7 @@ from airflow_provider_kore.export.manifest import MANIFEST, make_manifest
 from airflow_provider_kore.export.selection import Selection
 from airflow_provider_kore.export.user_files import UserFiles
 from airflow_provider_kore.hooks.kore import KoreHook
+from airflow_provider_kore.options import check_destination
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.resumption import (
     UsageFields,
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 50
 """After how many users the log says how far the export is."""
-
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ class ExportRun:
             allowed_bot_ids=account.allowed_bot_ids,
         )
         channel_types = None if arguments.channel_types is None else check_channel_types(arguments.channel_types)
-        folder = ExportFolder(_check_destination(arguments.destination))
+        folder = ExportFolder(check_destination(arguments.destination))
         planned = self._plan(all_bots=scope.all_bots)
 
         dag_run, run = self._context["dag_run"], run_digest(self._context)
@@ -259,12 +257,3 @@ def _require_digest_key(digest_key: str) -> None:
             remedy="Put a secret of its own into the connection's field Digest key, and keep it: without it no one can "
             "tell whose file is whose.",
         )
-
-
-def _check_destination(value: object) -> str:
-    if not isinstance(value, str) or text_fault(value) or not _URI.fullmatch(value):
-        raise KoreInputError(
-            "destination must be the URI of a folder.",
-            remedy="Pass one such as s3://bucket/exports/2026-01 or file:///data/exports.",
-        )
-    return value

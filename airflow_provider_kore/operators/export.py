@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import conf
@@ -14,7 +13,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.arguments import check_choice, check_flag, check_max_users, check_seconds
 from airflow_provider_kore.exceptions import KoreError
-from airflow_provider_kore.options import check_folder, check_literal, check_literal_period, check_literal_scope
+from airflow_provider_kore.options import check_destination, check_literal, check_literal_period, check_literal_scope
 from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         check_literal_scope(bot_ids, all_bots)
-        check_literal(partial(check_folder, "destination"), destination)
+        check_literal(check_destination, destination)
         check_literal_period(since, until)
         if channel_types is not None:
             check_literal(check_channel_types, channel_types)
