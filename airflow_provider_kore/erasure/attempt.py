@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +22,7 @@ from airflow_provider_kore.resumption import failure_from_json, failure_to_json,
 from airflow_provider_kore.user_ids.batches import UserBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow.sdk import BaseOperator, Context
 
@@ -114,9 +114,22 @@ class Attempt(ABC):
     def _interrupted(self) -> KoreError:
         """Say what it means that the triggerer did not bring back the task."""
 
+    @contextmanager
+    def _consequences(self) -> Iterator[None]:
+        """Let a refusal that is raised within say what was sent before."""
+        try:
+            yield
+        except KoreError as error:
+            if error.consequence is not Consequence.NOT_SENT:
+                raise
+            consequence = self._refuse()
+            if consequence is Consequence.NOT_SENT:
+                raise
+            raise error.with_consequence(consequence) from None
+
     @abstractmethod
-    def _consequences(self) -> AbstractContextManager[None]:
-        """Let an error that is raised within say what was sent before."""
+    def _refuse(self) -> Consequence:
+        """Return what it means for the erasure that this attempt is refused, and publish that it is."""
 
     def _refill_queue(self) -> None:
         self._queue = WaitQueue([record.number for record in self._ledger.accepted])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
 from airflow_provider_kore.api.client import KoreClient
@@ -245,23 +244,16 @@ class EraseRun(ErasureRun):
             remedy="Clear the task to resume.",
         )
 
-    @contextmanager
-    def _consequences(self) -> Iterator[None]:
-        """Let a refusal say, also on the page, what earlier attempts sent."""
-        try:
-            yield
-        except KoreError as error:
-            if error.consequence is not Consequence.NOT_SENT:
-                raise
-            ledger = ErasureLedger.load(self._store)
-            consequence = Consequence.NOT_SENT if ledger is None else ledger.consequence
-            if consequence is Consequence.NOT_SENT and self._store.is_forgotten(self._attempt):
-                consequence = Consequence.UNCLEAR_BEFORE
-            if consequence is Consequence.NOT_SENT:
-                self._publish_refusal(None, Stage.REFUSED)
-                raise
+    def _refuse(self) -> Consequence:
+        ledger = ErasureLedger.load(self._store)
+        consequence = Consequence.NOT_SENT if ledger is None else ledger.consequence
+        if consequence is Consequence.NOT_SENT and self._store.is_forgotten(self._attempt):
+            consequence = Consequence.UNCLEAR_BEFORE
+        if consequence is Consequence.NOT_SENT:
+            self._publish_refusal(None, Stage.REFUSED)
+        else:
             self._publish_refusal(ledger, Stage.SUBMITTING)
-            raise error.with_consequence(consequence) from None
+        return consequence
 
     def _publish_refusal(self, ledger: ErasureLedger | None, stage: Stage) -> None:
         base_url = deadline = None

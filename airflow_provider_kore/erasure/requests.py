@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -225,12 +224,5 @@ class WaitRun(ErasureRun):
     def _consequence(self) -> Consequence:
         return Consequence.ONLY_WAITS
 
-    @contextmanager
-    def _consequences(self) -> Iterator[None]:
-        """Let no error say that nothing was submitted, since this task submits nothing itself."""
-        try:
-            yield
-        except KoreError as error:
-            if error.consequence is not Consequence.NOT_SENT:
-                raise
-            raise error.with_consequence(Consequence.ONLY_WAITS) from None
+    def _refuse(self) -> Consequence:
+        return Consequence.ONLY_WAITS
