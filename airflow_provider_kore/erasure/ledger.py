@@ -277,12 +277,10 @@ class ErasureLedger:
 
         :param not_erased: who of its users must be submitted again, by position among them; ``None`` for all.
         """
-        within, positions = record.positions, not_erased
-        if within is not None and not_erased is not None:
-            positions = [within[position] for position in not_erased]
-        elif not_erased is None:
-            positions = within
-        self._put(replace(record, state=BatchState.SETTLED, positions=None if positions is None else tuple(positions)))
+        positions = record.positions
+        if not_erased is not None:
+            positions = tuple(record.sent_positions[position] for position in not_erased)
+        self._put(replace(record, state=BatchState.SETTLED, positions=positions))
 
     def write_erased(self, records: Sequence[BatchRecord]) -> None:
         """Write the end of requests after which all users are erased."""

@@ -130,9 +130,8 @@ class Reconciler:
 
     def _name_not_erased(self, record: BatchRecord, batch: Batch, matched: MatchedOutcome) -> None:
         """Name users who are not erased: by position, and by digest if the connection has a key for it."""
-        within = range(record.user_count) if record.positions is None else record.positions
         key = self._hook.account.digest_key
-        positions = [within[position] for position in matched.not_erased]
+        positions = [record.sent_positions[position] for position in matched.not_erased]
         users = [user_ref(record.number, position, batch[position], key) for position in positions]
         request_id, count = record.request.request_id, matched.outcome.not_erased
         if matched.resubmit is None:

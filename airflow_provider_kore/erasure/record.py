@@ -163,6 +163,11 @@ class BatchRecord:
         _, open_, not_erased = self.request.reported or (0, 0, 0)
         return Outcome.NOT_ERASED if not_erased and not open_ else Outcome.OPEN
 
+    @property
+    def sent_positions(self) -> Sequence[int]:
+        """The users of its latest or next request, by position in the batch."""
+        return range(self.user_count) if self.positions is None else self.positions
+
     def users_to_send(self, batch: Sequence[UserId]) -> tuple[UserId, ...]:
         """Pick the users of its latest or next request."""
         return tuple(batch) if self.positions is None else tuple(batch[position] for position in self.positions)
