@@ -295,5 +295,5 @@ class ErasureWatch:
 
 
 def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:
-    outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault}",))
+    outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault.text}",))
     return RequestOutcome(request.request_id, outcome)
