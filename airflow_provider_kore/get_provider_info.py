@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, object]:
         "task-decorators": [
             {"class-name": "airflow_provider_kore.decorators.erasure.kore_erase_task", "name": "kore_erase"}
         ],
+        "cli": ["airflow_provider_kore.cli.airflow_group.get_commands"],  # Airflow 3.1 ignores it
         "extra-links": [
             "airflow_provider_kore.reporting.links.KoreErasuresLink",
             "airflow_provider_kore.reporting.links.KoreAdminConsoleLink",
