@@ -157,4 +157,10 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         "Variable.",
         type=["string", "null"],
     ),
+    "api_profile": _field(
+        "API profile",
+        "Where your Kore.ai differs from what is guessed about it, as a JSON object, such as "
+        '{"erased_words": ["deleted"]}. Keys that are not known are refused.',
+        type=["object", "null"],
+    ),
 }

@@ -59,8 +59,8 @@ def _exchange(
         if isinstance(answer, NoAnswer):
             return answer
         text = _text_of(answer)
-        if is_throttle(answer.status, text):
-            seconds = throttle_pause(answer, text)
+        if is_throttle(answer.status, text, pacing.profile):
+            seconds = throttle_pause(answer, text, profile=pacing.profile)
             if pacing.budget.close(pacing.clock(), seconds):
                 log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
         elif answer.status == 401 and not signed_again:
@@ -100,9 +100,9 @@ def _decoded(answer: Answer) -> object:
         return None
 
 
-def _failure(call: Call, answer: Answer) -> KoreError:
+def _failure(call: Call, answer: Answer, pacing: Pacing) -> KoreError:
     message, code = error_message(_decoded(answer))
-    return read_failure(call, answer, message, code)
+    return read_failure(call, answer, message, code, pacing.profile)
 
 
 def _back_off(attempt: int) -> Pause:
@@ -121,7 +121,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
     :raises KoreAmbiguousSubmitError: if it was sent and no usable answer came.
     :raises KoreError: if it was not accepted; the exception says so.
     """
-    http_request = Request("DELETE", ERASE_PATH, request.body())
+    http_request = Request("DELETE", ERASE_PATH, request.body(pacing.profile))
     turn = pacing.budget.turn(Call.ERASE, pacing.clock())
     for attempt in range(ATTEMPTS):
         answer = yield from _exchange(http_request, turn, pacing, give_up_at)
@@ -140,7 +140,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
             return request_id
         if leaves_open(answer.status):
             raise _ambiguous(f"HTTP {answer.status}")
-        raise _failure(Call.ERASE, answer)
+        raise _failure(Call.ERASE, answer, pacing)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -171,7 +171,7 @@ def fetch_status(
     http_request = Request("GET", status_path(request_id))
     if turn is None:
         turn = pacing.budget.turn(Call.STATUS, pacing.clock())
-    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id, pacing.profile))
 
 
 def fetch_history_page(
@@ -220,7 +220,7 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
 
     def fetch_page(skip: int) -> Conversation[Page[frozenset[str]]]:
         turn = pacing.budget.turn(Call.ROLES, pacing.clock())
-        return _read(Request("GET", members_path(skip)), turn, pacing, give_up_at, read_members)
+        return _read(Request("GET", members_path(skip, pacing.profile.members_page)), turn, pacing, give_up_at, read_members)
 
     why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)
     if why is not None:
@@ -291,9 +291,9 @@ def _read(
             except KoreUnreadableAnswerError as error:
                 unreadable_answer = error
         elif answer.status >= 500:
-            passing = _failure(turn.call, answer)
+            passing = _failure(turn.call, answer, pacing)
         else:
-            raise _failure(turn.call, answer)
+            raise _failure(turn.call, answer, pacing)
     failure = passing or unreadable_answer
     assert failure is not None, "each attempt fails or returns"  # noqa: S101
     raise failure

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.errors import Call
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -225,10 +226,12 @@ class Pacing:
 
     :param budget: the account's share of calls.
     :param clock: monotonic seconds.
+    :param profile: how Kore.ai differs from what is guessed.
     """
 
     budget: RateBudget
     clock: Callable[[], float] = time.monotonic
+    profile: ApiProfile = DEFAULT_PROFILE
 
 
 @dataclass(frozen=True, slots=True)
