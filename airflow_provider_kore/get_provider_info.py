@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, object]:
         "task-decorators": [
             {"class-name": "airflow_provider_kore.decorators.erasure.kore_erase_task", "name": "kore_erase"}
         ],
+        "cli": ["airflow_provider_kore.cli.airflow_group.get_commands"],  # Airflow 3.1 ignores it
         "extra-links": [
             "airflow_provider_kore.reporting.links.KoreErasuresLink",
             "airflow_provider_kore.reporting.links.KoreAdminConsoleLink",
@@ -155,5 +156,11 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         "Instead of the receipt key: the name of the Airflow Variable that stores it. A secrets backend may store the "
         "Variable.",
         type=["string", "null"],
+    ),
+    "api_profile": _field(
+        "API profile",
+        "Where your Kore.ai differs from what is guessed about it, as a JSON object, such as "
+        '{"erased_words": ["deleted"]}. Keys that are not known are refused.',
+        type=["object", "null"],
     ),
 }

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, Profile
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -131,6 +132,7 @@ class KoreAccount:
         receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that contains such a key instead.
+    :param api_profile: how Kore.ai differs from what is guessed about it.
     """
 
     base_url: str
@@ -150,6 +152,7 @@ class KoreAccount:
     digest_key: Secret = field(default="", repr=False)
     receipt_key: Pem = field(default="", repr=False)
     receipt_key_variable: Name = ""
+    api_profile: Profile = DEFAULT_PROFILE
 
     def fingerprint_key(self) -> bytes:
         """
@@ -231,8 +234,11 @@ def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     # Raised here, so that the exception has no context: that one contains the value.
-    name = "Client Secret" if first["loc"][0] == "client_secret" else str(first["loc"][0])
-    problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    path = first["loc"] if first["loc"][0] == "api_profile" else first["loc"][:1]
+    name = "Client Secret" if path[0] == "client_secret" else ".".join(part for part in path if isinstance(part, str))
+    problem = (
+        first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("a valid tuple", "a list")
+    )
     raise _fault(f"The connection's field {name} {problem}.", f"Correct the field {name}.")
 
 

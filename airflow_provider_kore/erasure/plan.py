@@ -84,15 +84,16 @@ def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Pla
             "There are no users to erase.", remedy="Check the source, or set on_empty='skip' if that can happen."
         )
     identity = identify_plan(
-        account, scope, user_count=sum(record.user_count for record in records), batch_size=task.batch_size
+        account, scope, user_count=sum(record.user_count for record in records), batch_size=batches.batch_size
     )
     return Plan(scope, records, identity, fingerprint_plan(identity, records, account.fingerprint_key()), batches)
 
 
 def batches_of(task: PlannedTask, account: KoreAccount) -> UserBatches:
-    """Return the users of a task in batches, unread."""
+    """Return the users of a task in batches, unread; none is larger than Kore.ai takes."""
     most = check_max_users(task.max_users, account.max_users)
-    return UserBatches(task.user_ids, task.batch_size, most, account.fingerprint_key())
+    batch_size = min(task.batch_size, account.api_profile.largest_batch or task.batch_size)
+    return UserBatches(task.user_ids, batch_size, most, account.fingerprint_key())
 
 
 def fingerprint_plan(identity: PlanIdentity, records: Sequence[BatchRecord], key: bytes) -> str:

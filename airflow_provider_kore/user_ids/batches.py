@@ -7,6 +7,7 @@ import hmac
 import logging
 import secrets
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -148,6 +149,30 @@ def _source_changed(number: int) -> KoreInputError:
         f"The source of the user ids has changed: batch {number} is not what it was.",
         remedy="Put the source back as it was and clear the task.",
     )
+
+
+def find_user(user_ids: object, batch: int, position: int, batch_size: int) -> UserId:
+    """
+    Find the user to whom a task refers by a batch and a position in it.
+
+    :param user_ids: the source or the list that the task read.
+    :param batch: number of the batch, from 1.
+    :param position: in the batch, from 1.
+    :param batch_size: of the task.
+    :raises KoreInputError: if there is no such user, or one of those before is no user id.
+    """
+    batch_count = 0
+    for planned, users in UserBatches(user_ids, batch_size, sys.maxsize, secrets.token_bytes(32)):
+        batch_count = planned.number
+        if batch_count == batch and position <= planned.user_count:
+            return users[position - 1]
+        if batch_count == batch:
+            raise _no_such_user(f"Batch {batch} has {planned.user_count} users, and no position {position}.")
+    raise _no_such_user(f"There is no batch {batch}: the users fill {batch_count}.")
+
+
+def _no_such_user(problem: str) -> KoreInputError:
+    return KoreInputError(problem, remedy="Pass the source that the task read, and the batch_size of the task.")
 
 
 class _SeenUsers:
