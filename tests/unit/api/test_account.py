@@ -155,6 +155,9 @@ def test_a_private_key_is_needed_to_sign_with_one(algorithm):
         ("digest_key", SECRET, SECRET),
         ("receipt_key_variable", " kore_receipts ", "kore_receipts"),
         ("receipt_key", " -----BEGIN KEY-----\\nabc\\n-----END-----", "-----BEGIN KEY-----\nabc\n-----END-----\n"),
+        ("seal_key", "-----BEGIN KEY-----\\nabc\\n-----END-----", "-----BEGIN KEY-----\nabc\n-----END-----\n"),
+        ("seal_key", '{"keys": []}', '{"keys": []}\n'),
+        ("seal_key_variable", "kore_seal", "kore_seal"),
         (
             "private_key",
             "-----BEGIN KEY-----\\nabc\\n-----END-----",
