@@ -163,4 +163,17 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         '{"erased_words": ["deleted"]}. Keys that are not known are refused.',
         type=["object", "null"],
     ),
+    "seal_key": _field(
+        "Seal key",
+        "Opens sealed user ids: one or more unencrypted EC private keys on P-256, in PEM form one after the other, or "
+        "as a JWK set. Several, so that a key can be replaced. Default: no sealed user ids.",
+        type=["string", "null"],
+        format="password",
+    ),
+    "seal_key_variable": _field(
+        "Variable of the seal key",
+        "Instead of the seal key: the name of the Airflow Variable that stores it. A secrets backend may store the "
+        "Variable.",
+        type=["string", "null"],
+    ),
 }
