@@ -384,7 +384,7 @@ def test_a_wait_says_how_many_calls_go_before_it():
     assert budget.turn(Call.STATUS, 0.0).wait(0.0).ahead == 4
 
 
-@given(limits, st.lists(gaps, max_size=20), st.integers(0, 4000))
+@given(limits, st.lists(gaps, max_size=20), gaps)
 def test_the_calls_that_are_left_are_those_that_neither_window_counts(per_window, arrivals, later):
     budget = budget_of(*per_window)
     callers = arriving(arrivals)

@@ -158,12 +158,27 @@ def test_a_wait_that_breaks_off_leaves_the_queue(ends, fault):
 
 
 @pytest.mark.parametrize("moment", ["before ask", "after ask"])
+@pytest.mark.parametrize("spent", [False, True])
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
-def test_a_question_that_breaks_off_neither_waits_nor_calls(ends, moment, fault):
+def test_a_question_that_breaks_off_neither_waits_nor_calls(ends, moment, spent, fault):
+    if spent:
+        ends.budget.spend()
     ends.budget.stops[moment] = partial(raising(fault), None)
     with pytest.raises(type(fault)):
         ends(fetch_status("eud-1", ends.pacing))
-    assert ends.budget.seconds_until_turn(Call.STATUS) == (60 if moment == "after ask" else 0)
+    assert ends.budget.seconds_until_turn(Call.STATUS) == (60 if spent or moment == "after ask" else 0)
+
+
+def test_a_question_that_breaks_off_when_the_turn_has_come_ends_the_call(ends, clock):
+    ends.budget.spend()
+
+    def sleep(seconds):
+        clock.now += 60
+        ends.budget.stops["after ask"] = partial(raising(KeyboardInterrupt()), None)
+
+    with pytest.raises(KeyboardInterrupt):
+        ends(fetch_status("eud-1", ends.pacing), sleep=sleep)
+    assert ends.budget.seconds_until_turn(Call.STATUS) == 60
 
 
 def test_an_ending_that_breaks_off_is_made_again(ends):
