@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, Profile
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -48,7 +49,9 @@ def pem_text(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not text.strip() or "PRIVATE KEY" in text:  # which would be shown, where a name is
+    if (
+        not text.strip() or "PRIVATE KEY" in text or "{" in text
+    ):  # a key in PEM form or a JWK, which would be shown, where a name is
         raise ValueError("must be a name")
     return text.strip()
 
@@ -131,6 +134,9 @@ class KoreAccount:
         receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that contains such a key instead.
+    :param api_profile: how Kore.ai differs from what is guessed about it.
+    :param seal_key: private keys, in PEM form or a JWK set, that open sealed user ids.
+    :param seal_key_variable: the Airflow Variable that contains such keys instead.
     """
 
     base_url: str
@@ -150,6 +156,9 @@ class KoreAccount:
     digest_key: Secret = field(default="", repr=False)
     receipt_key: Pem = field(default="", repr=False)
     receipt_key_variable: Name = ""
+    api_profile: Profile = DEFAULT_PROFILE
+    seal_key: Pem = field(default="", repr=False)
+    seal_key_variable: Name = ""
 
     def fingerprint_key(self) -> bytes:
         """
@@ -204,11 +213,12 @@ def read_account(
             f"The connection signs with {account.algorithm} and has no Client Secret.",
             "Put the app's Client Secret into the field Client Secret.",
         )
-    if account.receipt_key and account.receipt_key_variable:
-        raise _fault(
-            "The connection has both receipt_key and receipt_key_variable.",
-            "Keep one of the two: the key itself, or the name of the Variable that contains it.",
-        )
+    for name in ("receipt_key", "seal_key"):
+        if getattr(account, name) and getattr(account, f"{name}_variable"):
+            raise _fault(
+                f"The connection has both {name} and {name}_variable.",
+                "Keep one of the two: the key itself, or the name of the Variable that contains it.",
+            )
     return account
 
 
@@ -231,8 +241,11 @@ def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     # Raised here, so that the exception has no context: that one contains the value.
-    name = "Client Secret" if first["loc"][0] == "client_secret" else str(first["loc"][0])
-    problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    path = first["loc"] if first["loc"][0] == "api_profile" else first["loc"][:1]
+    name = "Client Secret" if path[0] == "client_secret" else ".".join(part for part in path if isinstance(part, str))
+    problem = (
+        first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("a valid tuple", "a list")
+    )
     raise _fault(f"The connection's field {name} {problem}.", f"Correct the field {name}.")
 
 

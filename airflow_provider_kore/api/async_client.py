@@ -81,7 +81,7 @@ class AsyncKoreClient:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.pacing = Pacing(shared_budget(account))
+        self.pacing = Pacing(shared_budget(account), profile=account.api_profile)
         self._base_url = account.base_url
         self._auth = auth
         self._http = http
@@ -168,7 +168,8 @@ class AsyncKoreClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             # The exception's own text is left out: it could contain bytes of the answer of an unknown server.
             return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
-        return Answer(response.status, response.headers.get("retry-after"), bytes(content))
+        skew = self._auth.read_clock_skew(response.status, response.headers.get("date"))
+        return Answer(response.status, response.headers.get("retry-after"), bytes(content), skew)
 
 
 class _Shared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Callable, Generator
@@ -13,17 +14,24 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt.algorithms import get_default_algorithms
 
+from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW, SHORTEST_SKEW, read_clock_skew
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_kore.api.account import KoreAccount
+
+log = logging.getLogger(__name__)
+
+_clock_corrections: dict[tuple[str, str], float] = {}
+"""Seconds by which the clock of an account's Kore.ai is ahead of this machine's, as refused tokens showed."""
 
 
 class KoreAuth(httpx.Auth):
     """
     Sign each request with a token of its own in the header ``auth``, raw, without "Bearer".
 
-    Kore.ai documents that a ``jti`` used twice is refused as a replay, so a repeated request is signed anew.
+    Kore.ai documents that a ``jti`` used twice is refused as a replay, so a repeated request is signed anew. Where a
+    token is refused and the clocks differ by less than five minutes, later tokens of this process have Kore.ai's time.
 
     :param account: whose key signs.
     :param clock: seconds since the epoch.
@@ -32,6 +40,7 @@ class KoreAuth(httpx.Auth):
 
     def __init__(self, account: KoreAccount, clock: Callable[[], float] = time.time) -> None:
         self._account = account
+        self._whose_clock = (account.base_url, account.client_id)
         self._clock = clock
         has_private_key = account.algorithm.startswith("RS")
         try:
@@ -59,7 +68,7 @@ class KoreAuth(httpx.Auth):
 
     def sign(self) -> str:
         """Sign one token, with the claims that Kore.ai documents for its public APIs."""
-        issued_at = int(self._clock())
+        issued_at = int(self._clock() + _clock_corrections.get(self._whose_clock, 0.0))
         claims = {
             "appId": self._account.client_id,
             "sub": self._account.subject,
@@ -68,6 +77,25 @@ class KoreAuth(httpx.Auth):
             "jti": str(uuid.uuid4()),
         }
         return jwt.encode(claims, self._key, algorithm=self._account.algorithm)
+
+    def read_clock_skew(self, status: int, date: str | None) -> float | None:
+        """
+        Read the header ``Date`` of an answer, see :func:`read_clock_skew`, and correct later tokens if this one was refused.
+
+        :param status: HTTP status of the answer.
+        :param date: the header as it came.
+        """
+        skew = read_clock_skew(date, self._clock())
+        if status == 401 and skew is not None and abs(skew) < LONGEST_CORRECTED_SKEW:
+            known = _clock_corrections.get(self._whose_clock, 0.0)
+            if abs(skew - known) >= SHORTEST_SKEW:
+                _clock_corrections[self._whose_clock] = skew
+                log.warning(
+                    "This machine's clock is %.0f s %s Kore.ai's. Tokens have Kore.ai's time from now on; set the clock.",
+                    abs(skew),
+                    "behind" if skew > 0 else "ahead of",
+                )
+        return skew
 
     async def sign_off_the_loop(self) -> str:
         """Sign one token without blocking the event loop."""

@@ -58,8 +58,8 @@ def _exchange(
         if isinstance(answer, NoAnswer):
             return answer
         text = _text_of(answer)
-        if is_throttle(answer.status, text):
-            seconds = throttle_pause(answer, text)
+        if is_throttle(answer.status, text, pacing.profile):
+            seconds = throttle_pause(answer, text, profile=pacing.profile)
             if (yield Close(seconds)):
                 log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
         elif answer.status == 401 and not signed_again:
@@ -101,9 +101,9 @@ def _decoded(answer: Answer) -> object:
         return None
 
 
-def _failure(call: Call, answer: Answer) -> KoreError:
+def _failure(call: Call, answer: Answer, pacing: Pacing) -> KoreError:
     message, code = error_message(_decoded(answer))
-    return read_failure(call, answer, message, code)
+    return read_failure(call, answer, message, code, pacing.profile)
 
 
 def _back_off(attempt: int) -> Pause:
@@ -122,7 +122,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
     :raises KoreAmbiguousSubmitError: if it was sent and no usable answer came.
     :raises KoreError: if it was not accepted; the exception says so.
     """
-    http_request = Request("DELETE", ERASE_PATH, request.body())
+    http_request = Request("DELETE", ERASE_PATH, request.body(pacing.profile))
     turn = Turn(Call.ERASE, pacing.clock())
     for attempt in range(ATTEMPTS):
         answer = yield from _exchange(http_request, turn, pacing, give_up_at)
@@ -141,7 +141,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
             return request_id
         if leaves_open(answer.status):
             raise _ambiguous(f"HTTP {answer.status}")
-        raise _failure(Call.ERASE, answer)
+        raise _failure(Call.ERASE, answer, pacing)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -172,7 +172,7 @@ def fetch_status(
     http_request = Request("GET", status_path(request_id))
     if turn is None:
         turn = Turn(Call.STATUS, pacing.clock())
-    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id))
+    return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id, pacing.profile))
 
 
 def fetch_history_page(
@@ -221,7 +221,8 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
 
     def fetch_page(skip: int) -> Conversation[Page[frozenset[str]]]:
         turn = Turn(Call.ROLES, pacing.clock())
-        return _read(Request("GET", members_path(skip)), turn, pacing, give_up_at, read_members)
+        request = Request("GET", members_path(skip, pacing.profile.members_page))
+        return _read(request, turn, pacing, give_up_at, read_members)
 
     why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)
     if why is not None:
@@ -292,9 +293,9 @@ def _read(
             except KoreUnreadableAnswerError as error:
                 unreadable_answer = error
         elif answer.status >= 500:
-            passing = _failure(turn.call, answer)
+            passing = _failure(turn.call, answer, pacing)
         else:
-            raise _failure(turn.call, answer)
+            raise _failure(turn.call, answer, pacing)
     failure = passing or unreadable_answer
     assert failure is not None, "each attempt fails or returns"  # noqa: S101
     raise failure

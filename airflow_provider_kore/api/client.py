@@ -54,9 +54,9 @@ class KoreClient:
     """
 
     def __init__(self, account: KoreAccount, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.pacing = Pacing(shared_budget(account))
+        self.pacing = Pacing(shared_budget(account), profile=account.api_profile)
         self._sleep = sleep
-        auth, route = KoreAuth(account), find_route(account)
+        self._auth, route = KoreAuth(account), find_route(account)
         proxy = None
         with client_faults():
             if route.proxy is not None:
@@ -64,7 +64,7 @@ class KoreClient:
                 proxy = httpx.Proxy(route.proxy.url, headers=route.proxy.headers, ssl_context=tls)
             self._http = httpx.Client(
                 base_url=account.base_url,
-                auth=auth,
+                auth=self._auth,
                 verify=route.tls,
                 timeout=account.timeout,
                 follow_redirects=False,  # the token would go along
@@ -121,4 +121,5 @@ class KoreClient:
                 response.close()
         except httpx.HTTPError as error:
             return _no_answer(error)
-        return Answer(response.status_code, response.headers.get("retry-after"), bytes(content))
+        skew = self._auth.read_clock_skew(response.status_code, response.headers.get("date"))
+        return Answer(response.status_code, response.headers.get("retry-after"), bytes(content), skew)

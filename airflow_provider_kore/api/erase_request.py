@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.api.users import UserId
+from airflow_provider_kore.api.users import ChannelUserId, UserId
 from airflow_provider_kore.exceptions import KoreInputError
 
 ERASE_PATH = "/api/public/bot/eraseUsersData"
@@ -28,15 +29,30 @@ class ErasureRequest:
     user_ids: tuple[UserId, ...] = field(repr=False)
     scope: ErasureScope
 
-    def body(self) -> bytes:
-        """Write the JSON body; Kore.ai documents the three keys, the flag's capital R among them."""
+    def body(self, profile: ApiProfile = DEFAULT_PROFILE) -> bytes:
+        """
+        Write the JSON body; Kore.ai documents the three keys, the flag's capital R among them.
+
+        :param profile: how Kore.ai wants a channel with a user's id in it, and how many users it takes.
+        :raises KoreInputError: if there are no users, or too many.
+        """
         if not self.user_ids:
             raise KoreInputError("An erasure without users is never sent.", remedy="Pass at least one user id.")
+        if profile.largest_batch is not None and len(self.user_ids) > profile.largest_batch:
+            raise KoreInputError(
+                f"These are {len(self.user_ids)} users, and Kore.ai takes {profile.largest_batch} in one request, as "
+                "largest_batch in the connection's api_profile says.",
+                remedy="Submit fewer users at once, or use KoreEraseUserDataOperator, which cuts its batches to that.",
+            )
         document: dict[str, object] = {"userIds": self.user_ids}
         if not self.scope.all_bots:
             document["botIds"] = list(self.scope.bot_ids)
         document["RemoveDataFromAllBots"] = self.scope.all_bots
-        return json.dumps(document, default=asdict).encode()
+
+        def write_pair(user: ChannelUserId) -> dict[str, str]:
+            return dict(zip(profile.channel_keys, (user.channel_id, user.channel_user_id), strict=True))
+
+        return json.dumps(document, default=write_pair).encode()
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,199}")

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW
 from airflow_provider_kore.api.exchange import Answer
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -58,7 +60,14 @@ _ERASING = _Needs(
     "Profile Management > Delete Users Data (Bot Analytics > Delete Users Data in versions 7 to 9)",
     "Check the bot ids and the form of the user ids. If the batch contains an owner or member of an account, or a "
     "developer of a bot, Kore.ai cannot erase that user: take the user out, or find them with a smaller batch_size, "
-    "and start a new DAG run.",
+    "and start a new DAG run. If Kore.ai takes fewer users at once, or names a channel and the id in it by other keys, "
+    "set largest_batch, or channel_id_key and channel_user_id_key, in the connection's api_profile.",
+)
+_POLLING = _Needs(
+    _ERASING.deed,
+    _ERASING.scope,
+    "Check that the connection points to the account that the erasure was submitted to. If Kore.ai answers so about a "
+    "request id that it does not know, or not yet, set unknown_request_statuses in the connection's api_profile.",
 )
 _CHECK_HISTORY = (
     "Check the bot ids and the form of the user ids. How Kore.ai answers when it does not know the user is not "
@@ -67,14 +76,15 @@ _CHECK_HISTORY = (
 
 _NEEDS: dict[Call, _Needs] = {
     Call.ERASE: _ERASING,
-    Call.STATUS: _ERASING,
+    Call.STATUS: _POLLING,
     Call.SESSIONS: _Needs("read users' sessions", "Bot Analytics > Bot Sessions", _CHECK_HISTORY),
     Call.MESSAGES: _Needs("read users' messages", "Bot Analytics > Chat History", _CHECK_HISTORY),
     Call.MESSAGES_LITE: _Needs("read users' messages", "Bot Analytics > Chat History", _CHECK_HISTORY),
     Call.ROLES: _Needs(
         "read the account's members",
         "Profile Management > Role Management (Role Management in version 9)",
-        "Check that the connection's base URL is that of your Kore.ai, whose version may not have this call.",
+        "Check that the connection's base URL is that of your Kore.ai, whose version may not have this call. If it "
+        "takes shorter pages, set members_page in the connection's api_profile.",
     ),
 }
 
@@ -123,9 +133,16 @@ def error_message(document: object) -> tuple[str | None, object]:
 _RATE_LIMIT = re.compile(r"(?<![a-z])rate[ _-]?limit", re.I)
 
 
-def is_throttle(status: int, text: str | None) -> bool:
+def is_throttle(status: int, text: str | None, profile: ApiProfile = DEFAULT_PROFILE) -> bool:
     """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
-    return status == 429 or (400 <= status < 500 and _RATE_LIMIT.search(text or "") is not None)
+    if status == 429:
+        return True
+    speaks_of_it = _RATE_LIMIT.search(text or "") is not None or profile.speaks_of_throttle(text or "")
+    return 400 <= status < 500 and speaks_of_it
+
+
+_WANTS_ENCRYPTION = re.compile(r"\bjwe\b|\b(de|en)crypt(ed|ing|ion)?\b", re.I)
+"""A guess: how Kore.ai refuses a token that is only signed, for an app with *Enforce JWE*. No text is documented."""
 
 
 _MISSING_SCOPE = re.compile(r"unauthorized to perform", re.I)
@@ -168,16 +185,18 @@ def leaves_open(status: int) -> bool:
 LONGEST_THROTTLE_PAUSE = 3600.0
 
 
-def throttle_pause(answer: Answer, text: str | None, now: datetime | None = None) -> float:
+def throttle_pause(
+    answer: Answer, text: str | None, now: datetime | None = None, profile: ApiProfile = DEFAULT_PROFILE
+) -> float:
     """
     Give the seconds to stay away after a throttle answer.
 
-    ``Retry-After`` decides, in seconds or as a date; without it a minute, which is the shorter window, or five
-    minutes when the text speaks of the hour.
+    ``Retry-After`` decides, in seconds or as a date; without it the profile, by whether the text speaks of the hour.
     """
     seconds = _retry_after(answer.retry_after, now or datetime.now(UTC))
     if seconds is None:
-        seconds = 300.0 if re.search(r"hour", text or "", re.I) else 60.0
+        of_hour = re.search(r"hour", text or "", re.I)
+        seconds = profile.hour_throttle_pause if of_hour else profile.minute_throttle_pause
     return min(max(seconds, 1.0), LONGEST_THROTTLE_PAUSE)
 
 
@@ -204,7 +223,8 @@ _MEANINGS: dict[int, _Meaning] = {
     401: _Meaning(
         KoreAuthenticationError,
         "Kore.ai refused the token",
-        "Compare Client ID, Client Secret, algorithm and key of the connection with the app's. {admin_console}",
+        "Compare Client ID, Client Secret, algorithm and key of the connection with the app's. {admin_console} Leave "
+        "the app's Enforce JWE unticked, since tokens are signed and not encrypted.",
     ),
     403: _Meaning(KorePermissionError, "Kore.ai knows the app, but does not let it {deed}", "{admin_console}"),
     404: _Meaning(
@@ -225,6 +245,11 @@ _REDIRECT = _Meaning(
     "Set the connection's base URL to the address that Kore.ai is really at.",
 )
 _REFUSED = _Meaning(KoreRequestError, "Kore.ai refused the request", "{check}")
+_ENCRYPTED = _Meaning(
+    KoreAuthenticationError,
+    "Kore.ai wants an encrypted token, and tokens are only signed",
+    "In Kore.ai's Admin Console, untick Enforce JWE of the app; how Kore.ai wants a token encrypted is not documented.",
+)
 _UNKNOWN_ID = _Meaning(
     KoreUnknownRequestError,
     "Kore.ai does not know the request id",
@@ -246,7 +271,9 @@ _NOT_KORE = _Meaning(
 )
 
 
-def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> KoreError:
+def read_failure(
+    call: Call, answer: Answer, text: str | None, code: object, profile: ApiProfile = DEFAULT_PROFILE
+) -> KoreError:
     """
     Turn an answer that is neither a success nor a throttle into an exception.
 
@@ -254,28 +281,42 @@ def read_failure(call: Call, answer: Answer, text: str | None, code: object) -> 
     :param answer: the answer.
     :param text: Kore.ai's own text, ``None`` if there is none in the usual shape; matched but never shown.
     :param code: Kore.ai's own code.
+    :param profile: how Kore.ai differs from what is guessed.
     """
     # A 408 to a call that only reads can be the late goodbye of a kept connection.
     late = call.only_reads and answer.status == 408
     if 400 <= answer.status < 500 and _MISSING_SCOPE.search(text or ""):
         meaning = _MEANINGS[403]
+    elif answer.status in (400, 401, 403) and _WANTS_ENCRYPTION.search(text or ""):
+        meaning = _ENCRYPTED
+    elif call is Call.STATUS and profile.means_unknown_request(answer.status, text):
+        meaning = _UNKNOWN_ID
     elif answer.status >= 500 or answer.status < 300 or late:
         meaning = _FAULT
     elif answer.status < 400:
         meaning = _REDIRECT
     elif call.only_reads and answer.status in (400, 404):
-        understood = _UNKNOWN_ID if call is Call.STATUS else _REFUSED
         # An older Kore.ai does not have this call, and may say so in whatever form.
         absent = call is Call.MESSAGES_LITE and answer.status == 404
-        meaning = understood if text is not None or absent else _NOT_KORE
+        meaning = _REFUSED if text is not None or absent else _NOT_KORE
     else:
         meaning = _MEANINGS.get(answer.status, _REFUSED)
     needs = _NEEDS[call]
+    clock = _describe_clock(answer.clock_skew) if answer.status == 401 else ""
     return meaning.error(
-        f"{meaning.problem.format(deed=needs.deed)} ({call.value}: {describe(answer, text, code)}).",
+        f"{meaning.problem.format(deed=needs.deed)} ({call.value}: {describe(answer, text, code)}).{clock}",
         consequence=call.consequence,
         remedy=meaning.remedy.format(check=needs.check, admin_console=admin_console(call)),
     )
+
+
+def _describe_clock(skew: float | None) -> str:
+    if not skew:
+        return ""
+    off = f" This machine's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} Kore.ai's"
+    if abs(skew) < LONGEST_CORRECTED_SKEW:
+        return f"{off}, and a token with Kore.ai's time was refused as well."
+    return f"{off}, so that no token that it signs is valid: set its clock."
 
 
 def unreachable(call: Call, reason: str) -> KoreUnavailableError:

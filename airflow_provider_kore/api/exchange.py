@@ -22,11 +22,14 @@ class Answer:
     :param status: HTTP status.
     :param retry_after: the header ``Retry-After`` as it came.
     :param content: the body; never shown, since it may name a user.
+    :param clock_skew: seconds by which the header ``Date`` is ahead of this machine's clock; ``None`` without such a
+        header.
     """
 
     status: int
     retry_after: str | None
     content: bytes
+    clock_skew: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ def _wording_remarks(status: ErasureStatus) -> tuple[str, ...]:
     if not (wordings := status.wordings()):
         return ()
     shown = ", ".join(f"{wording} ({count})" for wording, count in sorted(wordings.items()))
-    return (f"{status.request_id} has users that are not proven erased. Kore.ai's words: {shown}.",)
+    remark = f"{status.request_id} has users that are not proven erased. Kore.ai's words: {shown}."
+    explanation = status.explain_unknown_words()
+    return (remark,) if explanation is None else (remark, explanation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,15 @@ from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.listing import Page, read_listing
 from airflow_provider_kore.api.users import UserId, folded
 
-MEMBERS_PAGE = 50
-"""Members a call; a guess, from the most that a neighbouring call documents."""
 
-
-def members_path(offset: int) -> str:
+def members_path(offset: int, page: int) -> str:
     """
     Give the path of the call.
 
     :param offset: how many members come before the page.
+    :param page: how many members the page has at most.
     """
-    return f"/api/public/alluserroles?limit={MEMBERS_PAGE}&offset={offset}"
+    return f"/api/public/alluserroles?limit={page}&offset={offset}"
 
 
 def read_members(document: object) -> Page[frozenset[str]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.budget import Budget
 from airflow_provider_kore.api.local_budget import LocalBudget
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 
 _budgets: dict[tuple[str, str], LocalBudget] = {}
 _budgets_lock = threading.Lock()
@@ -32,10 +33,12 @@ class Pacing:
 
     :param budget: the account's share of calls.
     :param clock: monotonic seconds, as the budget counts them.
+    :param profile: how Kore.ai behaves where it does not document it.
     """
 
     budget: Budget
     clock: Callable[[], float] = time.monotonic
+    profile: ApiProfile = DEFAULT_PROFILE
 
 
 @dataclass(frozen=True, slots=True)

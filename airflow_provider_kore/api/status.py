@@ -15,38 +15,29 @@ from urllib.parse import quote
 from airflow_provider_kore.api.erase_request import ERASE_PATH, check_request_id
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.outcome import Outcome, severity
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile, explain_unknown_words, is_code_word
 from airflow_provider_kore.api.users import UserId, fingerprint, folded, user_id_from_json
 
-ERASED_WORDS = frozenset({"success", "completed"})
-"""``SUCCESS`` is the only value ever published; ``completed`` is seen in neighbour APIs."""
 
-OPEN_WORDS = frozenset({"inprogress", "pending", "queued", "processing", "running"})
-"""Guessed from neighbour APIs; hyphens, underscores and spaces do not count."""
-
-
-def read_outcome(status: object) -> Outcome:
+def read_outcome(status: object, profile: ApiProfile = DEFAULT_PROFILE) -> Outcome:
     """Read the status of one user: without case; absent is open; anything unknown is not proven erased."""
     if status is None or status == "":
         return Outcome.OPEN
-    if not isinstance(status, str) or not status.isascii():
-        return Outcome.NOT_ERASED
-    if status.lower() in ERASED_WORDS:
-        return Outcome.ERASED
-    if re.sub("[-_ ]", "", status.lower()) in OPEN_WORDS:
-        return Outcome.OPEN
-    return Outcome.NOT_ERASED
-
-
-_SHOWABLE_WORDING = re.compile(r"[A-Za-z]+([-_][A-Za-z]+){0,4}")
+    known = profile.outcome_of(status) if isinstance(status, str) else None
+    return known or Outcome.NOT_ERASED
 
 
 def show_wording(status: object, user_id: UserId) -> str:
     """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the user."""
-    if isinstance(status, str) and len(status) <= 40 and _SHOWABLE_WORDING.fullmatch(status):
-        named = (user_id,) if isinstance(user_id, str) else (user_id.channel_id, user_id.channel_user_id)
-        if not any(name.casefold() in status.casefold() for name in named):
-            return status
+    if isinstance(status, str) and is_code_word(status) and not _may_name(user_id, status):
+        return status
     return f"a status that is not shown, of type {type(status).__name__}"
+
+
+def _may_name(user_id: UserId, status: str) -> bool:
+    names = (user_id,) if isinstance(user_id, str) else (user_id.channel_id, user_id.channel_user_id)
+    word = status.casefold()
+    return any(name in word or word in name for name in map(str.casefold, names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +48,13 @@ class ErasureStatusEntry:
     :param user_id: as answered, ``None`` if it was not understood.
     :param outcome: what its status means.
     :param wording: its status, as far as it may be shown.
+    :param is_unknown: whether that is shown, and its meaning is not known.
     """
 
     user_id: UserId | None = field(repr=False)
     outcome: Outcome
     wording: str
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +85,31 @@ class ErasureStatus:
         """Count the wordings of those who are not proven erased."""
         return Counter(entry.wording for entry in self.entries if entry.outcome is Outcome.NOT_ERASED)
 
+    def explain_unknown_words(self) -> str | None:
+        """
+        Say how to set what Kore.ai's words mean that are not known; ``None`` if there is none that may be shown.
+
+        A word is shown only if it is no part of a user id of the answer, nor the other way round. Many different ones
+        are no words for an outcome.
+        """
+        words = {entry.wording for entry in self.entries if entry.is_unknown}
+        if not 0 < len(words) <= MOST_UNKNOWN_WORDS:
+            return None
+        user_ids = [entry.user_id for entry in self.entries if entry.user_id is not None]
+        shown = {word for word in words if not any(_may_name(user_id, word) for user_id in user_ids)}
+        return explain_unknown_words(shown) if shown else None
+
+
+MOST_UNKNOWN_WORDS = 3
+"""How many words of one answer an error explains."""
+
 
 def status_path(request_id: str) -> str:
     """Give the path of the status call."""
     return f"{ERASE_PATH}/status/{quote(check_request_id(request_id), safe='')}"
 
 
-def read_status(document: object, request_id: str) -> ErasureStatus:
+def read_status(document: object, request_id: str, profile: ApiProfile = DEFAULT_PROFILE) -> ErasureStatus:
     """
     Read the answer to a status call.
 
@@ -106,13 +117,14 @@ def read_status(document: object, request_id: str) -> ErasureStatus:
 
     :param document: the decoded answer.
     :param request_id: the id that was asked for; an answer about another one is refused.
+    :param profile: what Kore.ai's words mean, and how it names a user by channel.
     :raises KoreUnreadableAnswerError: if it is not an answer about this request.
     """
     if not isinstance(document, dict):
         raise unreadable(Call.STATUS, f"it is of type {type(document).__name__}, not an object")
     if document.get("errors") or document.get("error"):
         raise unreadable(Call.STATUS, "it reports errors, although its HTTP status is a success")
-    if read_outcome(document.get("status")) is Outcome.NOT_ERASED:
+    if read_outcome(document.get("status"), profile) is Outcome.NOT_ERASED:
         raise unreadable(Call.STATUS, "it has an overall status that is no success")
     if document.get("_id") not in (None, request_id):
         raise unreadable(Call.STATUS, "it is about another request id")
@@ -123,7 +135,7 @@ def read_status(document: object, request_id: str) -> ErasureStatus:
         raise unreadable(Call.STATUS, f"its response is of type {type(response).__name__}, not a list")
     return ErasureStatus(
         request_id,
-        tuple(_worst_of_each_user(map(_read_entry, response))),
+        tuple(_worst_of_each_user(_read_entry(value, profile) for value in response)),
         created_on=_read_time(document.get("createdOn")),
         updated_on=_read_time(document.get("lastUpdatedOn")),
     )
@@ -139,15 +151,18 @@ def _read_time(value: object) -> str | None:
     return value if isinstance(value, str) and _TIME.fullmatch(value) else None
 
 
-def _read_entry(value: object) -> ErasureStatusEntry:
+def _read_entry(value: object, profile: ApiProfile) -> ErasureStatusEntry:
     if not isinstance(value, dict):
         return ErasureStatusEntry(None, Outcome.NOT_ERASED, f"an entry of type {type(value).__name__}")
-    user_id = user_id_from_json(value.get("userId"))
+    user_id = user_id_from_json(value.get("userId"), profile.channel_keys)
     if user_id is None:
         return ErasureStatusEntry(None, Outcome.NOT_ERASED, "an entry without a user id that is understood")
     status = value.get("status")
-    outcome = Outcome.NOT_ERASED if value.get("error") or value.get("errors") else read_outcome(status)
-    return ErasureStatusEntry(user_id, outcome, show_wording(status, user_id))
+    wording = show_wording(status, user_id)
+    if value.get("error") or value.get("errors"):
+        return ErasureStatusEntry(user_id, Outcome.NOT_ERASED, wording)
+    is_unknown = wording == status and profile.outcome_of(wording) is None
+    return ErasureStatusEntry(user_id, read_outcome(status, profile), wording, is_unknown)
 
 
 def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureStatusEntry]:

@@ -48,12 +48,16 @@ UserId = str | ChannelUserId
 CHANNEL_KEYS = ("channel_id", "channel_user_id")
 
 
-def user_id_from_json(value: object) -> UserId | None:
-    """Read a user id in any form that is understood; ``None`` for all else."""
+def user_id_from_json(value: object, channel_keys: tuple[str, str] = CHANNEL_KEYS) -> UserId | None:
+    """
+    Read a user id in any form that is understood; ``None`` for all else.
+
+    :param channel_keys: the keys of the channel and of the user's id in it.
+    """
     if isinstance(value, str):
         return value if value.strip() else None
-    if isinstance(value, Mapping) and value.keys() == set(CHANNEL_KEYS):
-        channel_id, channel_user_id = value["channel_id"], value["channel_user_id"]
+    if isinstance(value, Mapping) and value.keys() == set(channel_keys):
+        channel_id, channel_user_id = map(value.__getitem__, channel_keys)
         both_named = all(isinstance(part, str) and part.strip() for part in (channel_id, channel_user_id))
         return ChannelUserId(channel_id, channel_user_id) if both_named else None
     return None

@@ -31,9 +31,6 @@ from airflow_provider_kore.exceptions import (
 
 log = logging.getLogger(__name__)
 
-UNKNOWN_ID_GRACE = 120.0
-"""Seconds for which an unknown request id may be one that Kore.ai's own parts have not all heard of yet. A guess."""
-
 UNREADABLE_POLLS, UNREADABLE_GRACE = 3, 120.0
 """Polls in succession, and seconds between the first and the last, by whose unreadable answers a wait ends. A guess."""
 
@@ -244,7 +241,7 @@ class ErasureWatch:
         except KoreUnavailableError as fault:
             log.warning("No answer about %s yet: %s It is asked for again.", request.request_id, fault.problem)
         except KoreUnknownRequestError as fault:
-            if self._clock() - self._started < UNKNOWN_ID_GRACE:
+            if self._clock() - self._started < self._pacing.profile.unknown_request_grace:
                 log.warning("%s is not known yet: %s It is asked for again.", request.request_id, fault.problem)
             else:
                 after = _unproven(request, fault)
@@ -296,5 +293,5 @@ class ErasureWatch:
 
 
 def _unproven(request: AcceptedErasure, fault: KoreError) -> RequestOutcome:
-    outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault}",))
+    outcome = ErasureOutcome(not_erased=request.user_count or 1, remarks=(f"{request.request_id}: {fault.text}",))
     return RequestOutcome(request.request_id, outcome)

@@ -160,8 +160,8 @@ def test_one_address_in_two_spellings_is_one_user(wait, submitted, sandbox, mode
 
 
 @ALL_MODES
-def test_an_id_that_kore_does_not_know_is_no_proof(wait, sandbox, monkeypatch, mode):
-    monkeypatch.setattr("airflow_provider_kore.api.watching.UNKNOWN_ID_GRACE", 0.2)
+def test_an_id_that_kore_does_not_know_is_no_proof(wait, sandbox, connection, mode):
+    connection(extra__api_profile={"unknown_request_grace": 0.2})
     end = wait("eud-unknown", user_count=3, **mode).run()
     assert isinstance(end.error, KoreNotErasedError)
     assert "does not know the request id" in end.text

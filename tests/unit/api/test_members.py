@@ -17,7 +17,7 @@ def answer(users, total=None, more=False, **others):
 
 
 def test_pages_are_asked_for_by_their_offset():
-    assert members_path(150) == "/api/public/alluserroles?limit=50&offset=150"
+    assert members_path(150, 50) == "/api/public/alluserroles?limit=50&offset=150"
 
 
 def test_all_names_of_a_member_are_read():

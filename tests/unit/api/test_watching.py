@@ -14,9 +14,9 @@ from airflow_provider_kore.api.calls import ATTEMPTS
 from airflow_provider_kore.api.exchange import NoAnswer
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE
 from airflow_provider_kore.api.watching import (
     LAST_POLLS,
-    UNKNOWN_ID_GRACE,
     UNREADABLE_GRACE,
     UNREADABLE_POLLS,
     AcceptedErasure,
@@ -199,7 +199,8 @@ def test_an_id_that_stays_unknown_is_settled_as_not_proven(clock):
     wait(clock, watch, Kore(clock, eud_1=UNKNOWN_ID, eud_2=UNKNOWN_ID), 3600)
     assert [counts(outcome.outcome) for outcome in watch.outcomes] == [(0, 0, 3), (0, 0, 1)]
     assert not any(outcome.understood for outcome in watch.outcomes)
-    assert UNKNOWN_ID_GRACE <= clock.now - 1000.0 <= UNKNOWN_ID_GRACE * 1.12
+    grace = DEFAULT_PROFILE.unknown_request_grace
+    assert grace <= clock.now - 1000.0 <= grace * 1.12
     assert "does not know the request id" in watch.outcomes[0].outcome.remarks[0]
     assert "Xq7ZwK9" not in str(watch.outcomes[0].to_json())
 
