@@ -157,5 +157,6 @@ class LocalBudget:
             if free > moment:
                 moment, reason = free, full
         if call.only_reads and (slowed := self._next_poll + position * self._slow_down) > moment:
-            moment, reason = slowed, Reason.POLLS_SLOWED
+            # After a throttle, polls begin one after the other.
+            moment, reason = slowed, Reason.THROTTLED if self._closed_until > now else Reason.POLLS_SLOWED
         return moment, ahead, reason

@@ -376,6 +376,12 @@ def test_a_wait_says_what_it_is_for(per_window, calls_before, before, asking, ex
     assert budget.turn(asking, 0.0).wait(0.0) == expected
 
 
+def test_polls_that_wait_behind_others_for_the_end_of_a_throttle_say_so():
+    budget = budget_of(60, 1800)
+    budget.close(0.0, 90)
+    assert {budget.turn(Call.STATUS, 0.0).wait(0.0).reason for _ in range(3)} == {Reason.THROTTLED}
+
+
 def test_a_wait_says_how_many_calls_go_before_it():
     budget = budget_of(1, 100)
     run(budget, [Caller(0.0)])
