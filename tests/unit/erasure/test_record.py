@@ -45,8 +45,19 @@ def test_a_user_is_erased_only_if_no_request_is_left_for_the_user(record):
     assert outcomes.count(Outcome.ERASED) == record.user_count - record.unerased
 
 
-@pytest.mark.parametrize(("names_users", "counts"), [(True, (3, 0, 1)), (False, (2, 1, 1))])
+@pytest.mark.parametrize(("names_users", "counts"), [(True, (4, 0, 1)), (False, (2, 2, 1))])
 def test_an_answer_that_names_other_users_leaves_open_whom_it_calls_erased(names_users, counts):
-    request = RequestRecord("eud-2", 2, reported=(1, 0, 1), names_users=names_users)
-    record = BatchRecord(1, BatchState.ACCEPTED, 4, positions=(1, 3), sent_fingerprint="x", requests=(request,))
+    request = RequestRecord("eud-2", 3, reported=(2, 0, 1), names_users=names_users)
+    record = BatchRecord(1, BatchState.ACCEPTED, 5, positions=(1, 3, 4), sent_fingerprint="x", requests=(request,))
     assert record.outcome == ErasureOutcome(*counts)
+
+
+@pytest.mark.parametrize(
+    ("reported", "outcome"), [((1, 0, 1), (4, 0, 1)), ((0, 2, 0), (3, 2, 0)), (None, (3, 2, 0)), ((2, 0, 0), (5, 0, 0))]
+)
+def test_of_several_requests_the_latest_counts(reported, outcome):
+    earlier = RequestRecord("eud-1", 5, reported=(3, 0, 2), names_users=True, remarks=("Before.",))
+    latest = RequestRecord("eud-2", 2, reported=reported, names_users=True)
+    record = BatchRecord(1, BatchState.ACCEPTED, 5, positions=(0, 3), sent_fingerprint="x", requests=(earlier, latest))
+    assert (record.request, record.name) == (latest, "eud-2")
+    assert record.outcome == record.reported == ErasureOutcome(*outcome)
