@@ -45,10 +45,10 @@ def test_a_user_is_erased_only_if_no_request_is_left_for_the_user(record):
     assert outcomes.count(Outcome.ERASED) == record.user_count - record.unerased
 
 
-@pytest.mark.parametrize(("names_users", "counts"), [(True, (4, 0, 1)), (False, (2, 2, 1))])
+@pytest.mark.parametrize(("names_users", "counts"), [(True, (5, 0, 1)), (False, (3, 2, 1))])
 def test_an_answer_that_names_other_users_leaves_open_whom_it_calls_erased(names_users, counts):
     request = RequestRecord("eud-2", 3, reported=(2, 0, 1), names_users=names_users)
-    record = BatchRecord(1, BatchState.ACCEPTED, 5, positions=(1, 3, 4), sent_fingerprint="x", requests=(request,))
+    record = BatchRecord(1, BatchState.ACCEPTED, 6, positions=(1, 3, 4), sent_fingerprint="x", requests=(request,))
     assert record.outcome == ErasureOutcome(*counts)
 
 

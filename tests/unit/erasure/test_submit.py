@@ -160,7 +160,7 @@ def test_a_task_waits_in_its_worker_for_a_turn_that_comes_soon_enough(more, leav
     assert (seconds > 0, len(sent)) == (leaves, 2 if leaves else 3)
 
 
-@pytest.mark.parametrize(("more", "is_sent"), [(-1.0, False), (1.0, True)])
+@pytest.mark.parametrize(("more", "is_sent"), [(-1000.0, False), (-1.0, False), (1.0, True)])
 def test_in_its_worker_a_task_waits_for_a_turn_until_its_deadline(more, is_sent):
     deadline = WALL_START + pause_after_two_batches() + more
     ledger, batches = ledger_of()
