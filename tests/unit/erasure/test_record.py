@@ -61,3 +61,28 @@ def test_of_several_requests_the_latest_counts(reported, outcome):
     record = BatchRecord(1, BatchState.ACCEPTED, 5, positions=(0, 3), sent_fingerprint="x", requests=(earlier, latest))
     assert (record.request, record.name) == (latest, "eud-2")
     assert record.outcome == record.reported == ErasureOutcome(*outcome)
+
+
+@pytest.mark.parametrize(
+    ("state", "positions", "reported", "outcome"),
+    [
+        (BatchState.PLANNED, None, None, Outcome.NOT_ERASED),
+        (BatchState.SENDING, None, None, Outcome.NOT_ERASED),
+        (BatchState.SENDING, (0,), (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.ACCEPTED, None, None, Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (1, 1, 0), Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (0, 1, 1), Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (2, 0, 0), Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.SETTLED, None, (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.SETTLED, (0,), (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.SETTLED, (), (2, 0, 0), Outcome.ERASED),
+        (BatchState.SETTLED, (1,), (1, 0, 1), Outcome.ERASED),
+    ],
+)
+def test_of_one_user_no_more_is_said_than_is_known_of_that_user(state, positions, reported, outcome):
+    requests = (
+        () if reported is None and state is not BatchState.ACCEPTED else (RequestRecord("eud-1", 2, reported=reported),)
+    )
+    record = BatchRecord(1, state, 2, positions=positions, sent_fingerprint="x", requests=requests)
+    assert record.outcome_of(0) is outcome
