@@ -108,10 +108,11 @@ def test_the_users_who_are_verified_are_those_who_are_erased():
     [((400, 100, 50), timedelta(days=31), 100), ((400, -900, 50), timedelta(days=31), 0), ((400, 100, 50), 60, 0)],
 )
 def test_a_verification_ends_when_the_last_erased_users_were_submitted(submitted_at, ago, since, until_ago):
-    submitted_at(*[NOW.timestamp() - seconds for seconds in ago])
-    since = since if isinstance(since, timedelta) else NOW - timedelta(seconds=since)
+    now = datetime.now(UTC)
+    submitted_at(*[now.timestamp() - seconds for seconds in ago])
+    since = since if isinstance(since, timedelta) else now - timedelta(seconds=since)
     verification = evidence_of(*settled(), since=since).start_verification(CONTEXT)
-    assert abs(verification.period.until - (NOW - timedelta(seconds=until_ago))) < timedelta(seconds=30)
+    assert abs(verification.period.until - (now - timedelta(seconds=until_ago))) < timedelta(seconds=30)
     assert (verification.chosen, verification.scope, verification.channel_types) == (None, SCOPE, ("rtm",))
 
 

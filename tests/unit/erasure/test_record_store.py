@@ -69,12 +69,12 @@ def test_records_are_kept_for_longer_than_any_statutory_window_and_their_header_
     assert HEADER_RETENTION > RETENTION > timedelta(days=93)  # three months
 
 
-@pytest.mark.parametrize(("attempt", "forgotten"), [(1, False), (2, True), (3, True)])
+@pytest.mark.parametrize(("attempt", "forgotten"), [(0, False), (1, False), (2, True), (3, True)])
 def test_without_a_store_every_retry_finds_nothing(attempt, forgotten):
     assert RecordStore(None, {HEADER_KEY: {}}).is_forgotten(attempt) is forgotten
 
 
-@pytest.mark.parametrize("first", [1, 2, 3])
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
 def test_with_a_store_nothing_is_forgotten_unless_its_first_attempt_left_no_mark(first):
     airflows = Store()
     forgotten = [RecordStore(airflows).is_forgotten(attempt) for attempt in range(first, first + 3)]
