@@ -523,7 +523,8 @@ def test_what_a_verification_found_is_written_only_where_it_is_new(store):
     assert store.writes == writes
 
 
-def test_polls_of_open_requests_are_written_at_the_end_of_a_round(store):
+def test_polls_of_open_requests_are_written_at_the_end_of_a_round(store, monkeypatch):
+    monkeypatch.setattr(ledger_module, "BATCHES_TOGETHER", 1)
     ledger = opened(store)
     for number in (1, 2, 3):
         accept(ledger, number, f"eud-{number}")
