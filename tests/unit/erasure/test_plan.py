@@ -172,7 +172,7 @@ def test_of_many_members_a_dry_run_counts_all_and_names_the_first():
     assert (described["member_count"], described["members"]) == (1499, members[:1000])
 
 
-@pytest.mark.parametrize(("seconds", "found"), [(50.0, False), (70.0, True)])
+@pytest.mark.parametrize(("seconds", "found"), [(-1000.0, False), (50.0, False), (70.0, True)])
 def test_a_turn_to_list_members_is_waited_for_until_the_deadline(seconds, found):
     plan = make_plan(Task(), ACCOUNT, may_skip=True)
     pages = [page({"userId": "u-9"}, total=2, more=True), page(MEMBER, total=2)]
