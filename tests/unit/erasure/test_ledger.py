@@ -514,12 +514,12 @@ def test_fifty_records_are_kept_together(store):
 
 def test_what_a_verification_found_is_written_only_where_it_is_new(store):
     ledger = opened(store)
-    for number in (1, 2):
+    for number in (1, 3):
         ledger.write_settled(accept(ledger, number, f"eud-{number}"), ())
-    ledger.write_found({2: (1,)})
-    assert [record.found for record in opened(store).records] == [(), (1,), ()]
+    ledger.write_found({3: (0,)})
+    assert [record.found for record in opened(store).records] == [(), (), (0,)]
     writes = store.writes
-    ledger.write_found({1: (), 2: (1,)})
+    ledger.write_found({1: (), 3: (0,)})
     assert store.writes == writes
 
 
@@ -528,13 +528,13 @@ def test_polls_of_open_requests_are_written_at_the_end_of_a_round(store, monkeyp
     ledger = opened(store)
     for number in (1, 2, 3):
         accept(ledger, number, f"eud-{number}")
-    ledger.write_settled(ledger.records[2], ())
+    ledger.write_settled(ledger.records[1], ())
     ledger.note_polls({2: seen("eud-2", 1, 2, 0), 3: seen("eud-3", 0, 1, 0)})
-    assert opened(store).records[1].request.reported is None
+    assert opened(store).records[2].request.reported is None
     ledger.write_open([2, 3])
     records = opened(store).records
-    assert [record.request.reported for record in records] == [None, (1, 2, 0), None]
-    assert finished(records[2])
+    assert [record.request.reported for record in records] == [None, None, (0, 1, 0)]
+    assert finished(records[1])
 
 
 @pytest.mark.parametrize(
