@@ -220,7 +220,9 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
 
     def fetch_page(skip: int) -> Conversation[Page[frozenset[str]]]:
         turn = pacing.budget.turn(Call.ROLES, pacing.clock())
-        return _read(Request("GET", members_path(skip, pacing.profile.members_page)), turn, pacing, give_up_at, read_members)
+        return _read(
+            Request("GET", members_path(skip, pacing.profile.members_page)), turn, pacing, give_up_at, read_members
+        )
 
     why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)
     if why is not None:

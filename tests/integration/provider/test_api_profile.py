@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from airflow_provider_kore.api.users import ChannelUserId
-from airflow_provider_kore.hooks.kore import KoreHook
-from tests.integration.provider.conftest import erasures
 
 USERS = ["anna@example.com", "u-2", "+491512345"]
 
@@ -84,9 +82,7 @@ DIFFERENCES = {
 
 @pytest.mark.parametrize("name", DIFFERENCES)
 @pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
-def test_a_guess_that_is_wrong_fails_closed_and_the_profile_puts_it_right(
-    erase, sandbox, connection, name, deferrable
-):
+def test_a_guess_that_is_wrong_fails_closed_and_the_profile_puts_it_right(erase, sandbox, connection, name, deferrable):
     case = DIFFERENCES[name]
     sandbox.configure(**{"duration": 0.3} | case.sandbox)
     connection(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000, extra__api_profile=case.before)
