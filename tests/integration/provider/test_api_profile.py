@@ -46,7 +46,7 @@ DIFFERENCES = {
         "unknown_request_statuses",
     ),
     "while_running unknown, for longer than the grace": Difference(
-        {"while_running": "unknown", "duration": 1.0},
+        {"while_running": "unknown", "duration": 3.0},
         {"unknown_request_grace": 60},
         "does not know the request id",
         before={"unknown_request_grace": 0.1},
