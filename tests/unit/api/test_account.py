@@ -183,6 +183,7 @@ FIELDS = [
     "digest_key",
     "receipt_key",
     "receipt_key_variable",
+    "api_profile",
 ]
 
 

@@ -21,6 +21,7 @@ from airflow_provider_kore.api.errors import (
     unreachable,
     unreadable,
 )
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -32,6 +33,8 @@ from airflow_provider_kore.exceptions import (
     KoreUnreadableAnswerError,
 )
 
+SILENT = ApiProfile(throttle_texts=["Slow down, please"])
+NO_SUCH = ApiProfile(unknown_request_statuses=[410, 500], unknown_request_text="no such request")
 READING = (Call.SESSIONS, Call.MESSAGES, Call.ROLES)
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 UNAUTHORIZED = "Unauthorized to perform this activity"
@@ -58,6 +61,14 @@ def answer(status, retry_after=None):
         ),
         (Call.ERASE, 401, "jwt expired", KoreAuthenticationError, "clock"),
         (Call.STATUS, 401, ECHO, KoreAuthenticationError, "Client ID"),
+        (Call.STATUS, 401, ECHO, KoreAuthenticationError, "Enforce JWE unticked"),
+        (Call.ERASE, 401, "invalid compact JWE", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 401, "error decrypting the jwt", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 400, "The token must be encrypted", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 403, "JWE is enforced", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 404, "No jwe", KoreUnknownRequestError, "does not know the request id"),
+        (Call.ERASE, 400, "Too many userIds", KoreRequestError, "largest_batch"),
+        (Call.STATUS, 422, ECHO, KoreRequestError, "unknown_request_statuses"),
         (Call.ERASE, 403, ECHO, KorePermissionError, "does not let it erase"),
         (Call.STATUS, 403, None, KorePermissionError, "does not let it erase"),
         (Call.ERASE, 404, ECHO, KoreConfigurationError, "base URL"),
@@ -281,3 +292,52 @@ def test_a_call_that_is_not_received_changes_nothing(call, consequence):
     assert type(error) is KoreUnavailableError
     assert error.consequence is consequence
     assert "ConnectError" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "text", "throttled"),
+    [
+        (DEFAULT_PROFILE, 400, "slow down, please", False),
+        (SILENT, 400, "You must SLOW DOWN, please!", True),
+        (SILENT, 403, "slow down, please", True),
+        (SILENT, 400, "slow down", False),
+        (SILENT, 503, "slow down, please", False),
+        (SILENT, 200, "slow down, please", False),
+        (SILENT, 400, None, False),
+        (SILENT, 400, "Rate limit reached", True),
+        (SILENT, 429, None, True),
+    ],
+)
+def test_further_phrases_for_a_throttle_are_those_of_the_profile(profile, status, text, throttled):
+    assert is_throttle(status, text, profile) is throttled
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "text", "seconds"),
+    [
+        (None, "hourly rate limit", 900),
+        (None, "per-minute rate limit", 20),
+        (None, None, 20),
+        ("7", "hourly rate limit", 7),
+    ],
+)
+def test_the_profile_says_how_long_to_stay_away_where_kore_does_not(retry_after, text, seconds):
+    profile = ApiProfile(minute_throttle_pause=20, hour_throttle_pause=900)
+    assert throttle_pause(answer(429, retry_after), text, NOW, profile) == seconds
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "text", "error_type"),
+    [
+        (Call.STATUS, 410, "No such request id", KoreUnknownRequestError),
+        (Call.STATUS, 500, "NO SUCH REQUEST", KoreUnknownRequestError),
+        (Call.STATUS, 500, ECHO, KoreUnavailableError),
+        (Call.STATUS, 500, None, KoreUnavailableError),
+        (Call.STATUS, 400, "no such request", KoreRequestError),
+        (Call.STATUS, 410, ECHO, KoreRequestError),
+        (Call.ERASE, 410, "no such request", KoreRequestError),
+        (Call.SESSIONS, 500, "no such request", KoreUnavailableError),
+    ],
+)
+def test_the_profile_says_how_kore_does_not_know_a_request_id(call, status, text, error_type):
+    assert type(read_failure(call, answer(status), text, None, NO_SUCH)) is error_type
