@@ -286,7 +286,7 @@ def test_a_word_that_the_profile_knows_is_not_explained():
         [("u-0001", "schmidt"), ("anna.schmidt@example.com", "SUCCESS")],
         [("u-0001", "anna schmidt")],
         [("u-0001", "schmidt7")],
-        [(f"u-{number:04}", f"schmidt-{'abcde'[number]}") for number in range(5)],
+        [(f"u-{number:04}", f"schmidt-{'abcdef'[number]}") for number in range(6)],
         [(ChannelUserId("rtm", "annaschmidt"), "schmidt")],
     ],
 )
