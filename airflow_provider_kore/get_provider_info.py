@@ -12,7 +12,7 @@ def get_provider_info() -> dict[str, object]:
         "integrations": [
             {
                 "integration-name": "Kore.ai",
-                "external-doc-url": "https://docs.kore.ai/",
+                "external-doc-url": "https://airflow-provider-kore.readthedocs.io/en/stable",
                 "tags": ["service"],
             }
         ],
@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, object]:
         "task-decorators": [
             {"class-name": "airflow_provider_kore.decorators.erasure.kore_erase_task", "name": "kore_erase"}
         ],
+        "cli": ["airflow_provider_kore.cli.airflow_group.get_commands"],  # Airflow 3.1 ignores it
         "extra-links": [
             "airflow_provider_kore.reporting.links.KoreErasuresLink",
             "airflow_provider_kore.reporting.links.KoreAdminConsoleLink",
@@ -161,5 +162,18 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         "Where your Kore.ai differs from what is guessed about it, as a JSON object, such as "
         '{"erased_words": ["deleted"]}. Keys that are not known are refused.',
         type=["object", "null"],
+    ),
+    "seal_key": _field(
+        "Seal key",
+        "Opens sealed user ids: one or more unencrypted EC private keys on P-256, in PEM form one after the other, or "
+        "as a JWK set. Several, so that a key can be replaced. Default: no sealed user ids.",
+        type=["string", "null"],
+        format="password",
+    ),
+    "seal_key_variable": _field(
+        "Variable of the seal key",
+        "Instead of the seal key: the name of the Airflow Variable that stores it. A secrets backend may store the "
+        "Variable.",
+        type=["string", "null"],
     ),
 }

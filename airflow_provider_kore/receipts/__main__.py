@@ -20,9 +20,9 @@ VALID, NOT_VALID, NOT_USABLE = range(3)
 """The exit statuses; with the last one, nothing was verified."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.receipts") -> int:
     """Run a command and return the exit status: 0 for valid, 1 for not, 2 if nothing could be verified."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         if options.command == "verify":
             return _verify(options.file, options.key, searches=options.persons)
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return VALID
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_kore.receipts", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     verify = commands.add_parser(
         "verify",
@@ -72,7 +72,7 @@ def _verify(file: Path, key: Path, *, searches: bool) -> int:
     try:
         statement = audit(file, public_key_pem, summary.add, search.add)
     except KoreReceiptError as error:
-        print(f"NOT VALID. {error}")
+        print(f"NOT VALID. {error.text}")
         return NOT_VALID
     print("VALID: it was signed with this key, nothing in it was changed, and it adds up.")
     print(*describe(statement, summary), *search.describe(), sep="\n")

@@ -31,10 +31,13 @@ class CommandLine:
     ready_file: Path | None
 
 
-def build_parser() -> argparse.ArgumentParser:
+PROG = "python -m airflow_provider_kore.sandbox"
+
+
+def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     """Build the parser: a few flags for the server, and one for each setting."""
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_kore.sandbox",
+        prog=prog,
         usage="%(prog)s [options]",
         description="A strict, configurable local stand-in for what Kore.ai's API offers around erasures.",
     )
@@ -55,9 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_command_line(arguments: Sequence[str] | None = None) -> CommandLine:
+def read_command_line(arguments: Sequence[str] | None = None, prog: str = PROG) -> CommandLine:
     """Read the command line; end the program with a message if something is wrong."""
-    parser = build_parser()
+    parser = build_parser(prog)
     options = vars(parser.parse_args(arguments))
     try:
         settings, private_key = _read_settings(options)
@@ -67,9 +70,9 @@ def read_command_line(arguments: Sequence[str] | None = None) -> CommandLine:
     return CommandLine(options["host"], options["port"], settings, private_key, faults, options["ready_file"])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, prog: str = PROG) -> None:
     """Run the sandbox until a signal stops it."""
-    command_line = read_command_line()
+    command_line = read_command_line(arguments, prog)
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn stops, restores these, and raises the signal again
         signal.signal(number, _exit)
     try:

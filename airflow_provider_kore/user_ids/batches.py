@@ -7,6 +7,7 @@ import hmac
 import logging
 import secrets
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Protocol, TypeVar
 from airflow_provider_kore.api.users import UserId, canonical_name, check_user_count, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.user_ids.argument import InlineUserIds
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.source import Opener, UserIdSource
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class UserBatches:
     :param batch_size: most users in one batch.
     :param max_users: how many users there may be in all.
     :param key: makes fingerprints.
+    :param opener: opens sealed user ids; without it they are refused.
     :ivar fingerprint: of all users in their order, after the first iteration; the size of batches does not change it.
     """
 
@@ -76,6 +78,7 @@ class UserBatches:
     batch_size: int
     max_users: int
     key: bytes = field(repr=False)
+    opener: Opener | None = field(default=None, repr=False)
     fingerprint: str = field(default="", init=False)
 
     def __iter__(self) -> Iterator[tuple[PlannedBatch, Batch]]:
@@ -86,6 +89,8 @@ class UserBatches:
         :raises KoreInputError: if one of them is not a user id, or there are too many.
         """
         source = self.user_ids if isinstance(self.user_ids, UserIdSource) else InlineUserIds(self.user_ids)
+        if self.opener is not None:
+            source = source.opened_by(self.opener)
         of_all, of_batch = hmac.new(self.key, digestmod="sha256"), hmac.new(self.key, digestmod="sha256")
         batch: list[UserId] = []
         number = user_count = position = 0
@@ -148,6 +153,30 @@ def _source_changed(number: int) -> KoreInputError:
         f"The source of the user ids has changed: batch {number} is not what it was.",
         remedy="Put the source back as it was and clear the task.",
     )
+
+
+def find_user(user_ids: object, batch: int, position: int, batch_size: int) -> UserId:
+    """
+    Find the user to whom a task refers by a batch and a position in it.
+
+    :param user_ids: the source or the list that the task read.
+    :param batch: number of the batch, from 1.
+    :param position: in the batch, from 1.
+    :param batch_size: of the task.
+    :raises KoreInputError: if there is no such user, or one of those before is no user id.
+    """
+    batch_count = 0
+    for planned, users in UserBatches(user_ids, batch_size, sys.maxsize, secrets.token_bytes(32)):
+        batch_count = planned.number
+        if batch_count == batch and position <= planned.user_count:
+            return users[position - 1]
+        if batch_count == batch:
+            raise _no_such_user(f"Batch {batch} has {planned.user_count} users, and no position {position}.")
+    raise _no_such_user(f"There is no batch {batch}: the users fill {batch_count}.")
+
+
+def _no_such_user(problem: str) -> KoreInputError:
+    return KoreInputError(problem, remedy="Pass the source that the task read, and the batch_size of the task.")
 
 
 class _SeenUsers:

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import IO
 
 from airflow_provider_kore.api.account import secret_text
-from airflow_provider_kore.api.users import check_user_id, digest
+from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.user_ids.columns import ListError
-from airflow_provider_kore.user_ids.text_forms import parse_json, read_text
+from airflow_provider_kore.user_ids.streams import read_user_ids
 
 DIGEST_KEY_VARIABLE = "KORE_DIGEST_KEY"
 
@@ -45,18 +44,8 @@ def read_digests(file: IO[bytes], key: str) -> Iterator[str]:
     """
     Give the digest of each user id.
 
-    The text is read and checked as a file of user ids is.
-
-    :param file: UTF-8 text with one id a line, or a JSON object with the keys ``channel_id`` and ``channel_user_id``.
+    :param file: as :func:`~airflow_provider_kore.user_ids.streams.read_user_ids` reads it.
     :param key: of the digests.
     :raises KoreInputError: at the first line that is no user id, naming its number alone.
     """
-    try:
-        for place, line in read_text(file):
-            value = parse_json(line, place) if line.startswith("{") else line
-            yield digest(check_user_id(value, place), key)
-    except ListError as error:
-        raise KoreInputError(
-            f"The user ids on standard input cannot be read: {error.reason}.",
-            remedy=error.remedy or "Correct the list.",
-        ) from None
+    return (digest(user_id, key) for user_id in read_user_ids(file))

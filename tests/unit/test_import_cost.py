@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-HEAVY = {"httpx", "aiohttp", "jwt", "starlette", "cryptography"}
+HEAVY = {"httpx", "aiohttp", "jwt", "starlette", "cryptography", "joserfc"}
 ONLY_FOR_WORKERS = {
     "airflow_provider_kore.api.auth",
     "airflow_provider_kore.api.client",

@@ -12,8 +12,8 @@ from airflow_provider_kore.api import auth as auth_module
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.clock_skew import read_clock_skew
-from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.api.errors import Call, read_failure
+from airflow_provider_kore.api.exchange import Answer
 
 NOW = 1_800_000_000.0
 SECRET = "a-secret-of-sixty-four-bytes-or-more-so-that-no-algorithm-complains"

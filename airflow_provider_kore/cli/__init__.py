@@ -1,0 +1,1 @@
+"""The commands of this provider: ``airflow kore`` and ``python -m airflow_provider_kore``."""
