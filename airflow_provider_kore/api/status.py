@@ -91,6 +91,16 @@ class ErasureStatus:
         """Count the wordings of those who are not proven erased."""
         return Counter(entry.wording for entry in self.entries if entry.outcome is Outcome.NOT_ERASED)
 
+    @property
+    def is_understood(self) -> bool:
+        """
+        Whether the meaning of each word is known.
+
+        Else the request is not settled for good: once the profile names the word, the next attempt polls it again, and
+        submits no user a second time who may be erased.
+        """
+        return not any(entry.is_unknown for entry in self.entries)
+
     def explain_unknown_words(self) -> str | None:
         """Say how to set what Kore.ai's words mean that are not known; ``None`` if there is none that may be shown."""
         words = {entry.wording for entry in self.entries if entry.is_unknown}
