@@ -14,10 +14,8 @@ from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, 
 from airflow_provider_kore.api.errors import (
     Call,
     error_message,
-    is_throttle,
     leaves_open,
     read_failure,
-    throttle_pause,
     unreachable,
     unreadable,
 )
@@ -27,6 +25,7 @@ from airflow_provider_kore.api.listing import Page
 from airflow_provider_kore.api.members import members_path, read_members
 from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
+from airflow_provider_kore.api.throttle import is_throttle, throttle_pause
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW
@@ -60,8 +58,9 @@ _ERASING = _Needs(
     "Profile Management > Delete Users Data (Bot Analytics > Delete Users Data in versions 7 to 9)",
     "Check the bot ids and the form of the user ids. If the batch contains an owner or member of an account, or a "
     "developer of a bot, Kore.ai cannot erase that user: take the user out, or find them with a smaller batch_size, "
-    "and start a new DAG run. If Kore.ai takes fewer users at once, or names a channel and the id in it by other keys, "
-    "set largest_batch, or channel_id_key and channel_user_id_key, in the connection's api_profile.",
+    "and start a new DAG run. If Kore.ai takes fewer users at once, names a channel and the id in it by other keys, or "
+    "words a throttle differently, set largest_batch, channel_id_key and channel_user_id_key, or throttle_texts in the "
+    "connection's api_profile.",
 )
 _POLLING = _Needs(
     _ERASING.deed,
@@ -130,17 +129,6 @@ def error_message(document: object) -> tuple[str | None, object]:
     return (message if isinstance(message, str) else None), first.get("code")
 
 
-_RATE_LIMIT = re.compile(r"(?<![a-z])rate[ _-]?limit", re.I)
-
-
-def is_throttle(status: int, text: str | None, profile: ApiProfile = DEFAULT_PROFILE) -> bool:
-    """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
-    if status == 429:
-        return True
-    speaks_of_it = _RATE_LIMIT.search(text or "") is not None or profile.speaks_of_throttle(text or "")
-    return 400 <= status < 500 and speaks_of_it
-
-
 _WANTS_ENCRYPTION = re.compile(r"\bjwe\b|\b(de|en)crypt(ed|ing|ion)?\b", re.I)
 """A guess: how Kore.ai refuses a token that is only signed, for an app with *Enforce JWE*. No text is documented."""
 
@@ -180,36 +168,6 @@ answer; and what no standard defines means nothing.
 def leaves_open(status: int) -> bool:
     """Tell whether an answer that is no success leaves it open whether an erasure was accepted."""
     return status not in _PROVES_NOTHING_WAS_DONE
-
-
-LONGEST_THROTTLE_PAUSE = 3600.0
-
-
-def throttle_pause(
-    answer: Answer, text: str | None, now: datetime | None = None, profile: ApiProfile = DEFAULT_PROFILE
-) -> float:
-    """
-    Give the seconds to stay away after a throttle answer.
-
-    ``Retry-After`` decides, in seconds or as a date; without it the profile, by whether the text speaks of the hour.
-    """
-    seconds = _retry_after(answer.retry_after, now or datetime.now(UTC))
-    if seconds is None:
-        of_hour = re.search(r"hour", text or "", re.I)
-        seconds = profile.hour_throttle_pause if of_hour else profile.minute_throttle_pause
-    return min(max(seconds, 1.0), LONGEST_THROTTLE_PAUSE)
-
-
-def _retry_after(header: str | None, now: datetime) -> float | None:
-    if header is None:
-        return None
-    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
-        return float(header)
-    try:
-        when = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    return (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
