@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
+from airflow_provider_kore.api.recordings import RECORDINGS_PATH, recordings_path
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -95,6 +96,7 @@ Pem = Annotated[str, AfterValidator(pem_text)]
 Name = Annotated[str, AfterValidator(_name)]
 ExistingPath = Annotated[str, AfterValidator(_existing_path)]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag)]
+RecordingsPath = Annotated[str, AfterValidator(recordings_path)]
 BotIds = Annotated[tuple[str, ...], BeforeValidator(_split_bot_ids), AfterValidator(_check_bot_ids)]
 _NUMBER = BeforeValidator(_no_bool)
 
@@ -131,6 +133,7 @@ class KoreAccount:
         receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that contains such a key instead.
+    :param recordings_path: of the call that deletes call recordings, with ``{bot_id}`` in it.
     """
 
     base_url: str
@@ -150,6 +153,7 @@ class KoreAccount:
     digest_key: Secret = field(default="", repr=False)
     receipt_key: Pem = field(default="", repr=False)
     receipt_key_variable: Name = ""
+    recordings_path: RecordingsPath = RECORDINGS_PATH
 
     def fingerprint_key(self) -> bytes:
         """
