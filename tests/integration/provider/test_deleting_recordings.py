@@ -22,7 +22,6 @@ from airflow_provider_kore.exceptions import (
 )
 from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.recordings.progress import STORE_KEY
-from airflow_provider_kore.sandbox.settings import Settings
 from tests.integration.provider.conftest import most_calls_in, render
 from tests.integration.provider.task_runner import FakeStore, TaskRunner
 
@@ -33,6 +32,9 @@ PATHS = {
     "1.1": "/api/1.1/public/bot/{bot_id}/recordings",
     "plain": "/api/public/bot/{bot_id}/recordings",
 }
+
+TEN_CALLS = {"since": timedelta(days=38)}
+"""For a user: six weeks of sessions, messages-lite twice, two deletions. Then the budget is spent for two seconds."""
 
 
 @pytest.fixture
@@ -280,7 +282,6 @@ def assert_failed(end, error_type, words=""):
         ({"kind": "redirect"}, KoreConfigurationError),
         ({"kind": "status", "status": 503, "times": None}, KoreUnavailableError),
         ({"kind": "html", "times": None}, KoreUnavailableError),
-        ({"kind": "truncated-json", "times": None}, KoreUnavailableError),
         ({"kind": "oversized", "times": None}, KoreUnavailableError),
         ({"kind": "echo"}, KoreRequestError),
         ({"kind": "body", "status": 204, "body": "", "times": None}, KoreUnavailableError),
@@ -363,7 +364,8 @@ def test_without_messages_lite_only_a_user_with_sessions_of_that_id_is_done(dele
 def test_a_channel_can_be_named_where_kore_wants_one(delete, sandbox):
     sandbox.configure(lite_users="channel-with-type", history_channels=["korevg"])
     user = {"channel_id": "korevg", "channel_user_id": "491701234567"}
-    assert delete([user], channel_types=["korevg"]).run().state == "failed"  # it takes no array, and a text with a type
+    assert delete([user]).run().state == "failed"
+    assert counts(delete([user], channel_types=["korevg"]).run()) == (1, 2, 2, 0, 0)
 
 
 @pytest.mark.parametrize("session_id", ["", " ", "a\nb", "x" * 257, "\ud800", 7])
@@ -445,10 +447,10 @@ def test_a_store_that_fails_fails_no_task(delete, sandbox, caplog):
 
 @pytest.mark.parametrize("store", [None, FakeStore()], ids=["no store", "store"])
 def test_a_spent_budget_leaves_the_worker_and_keeps_the_account_within_it(delete, sandbox, scarce, store):
-    end = delete(PEOPLE[:2], since=timedelta(days=2), store=store, deferrable=True, timeout=120).run()
+    end = delete(PEOPLE[:2], **TEN_CALLS, store=store, deferrable=True, timeout=120).run()
     assert end.state == "success", end.text
-    assert sum(owners(sandbox).values()) == end.output["deleted"]
-    assert end.output["users_done"] == 2
+    assert owners(sandbox) == dict.fromkeys(PEOPLE[:2], 2)
+    assert counts(end) == (2, 4, 4, 0, 0)
     assert end.deferrals
     assert most_calls_in(3.8, sandbox) <= 6
     kept = json.dumps(end.deferrals) + json.dumps(end.xcoms)
@@ -456,7 +458,7 @@ def test_a_spent_budget_leaves_the_worker_and_keeps_the_account_within_it(delete
 
 
 def test_what_is_kept_can_be_lost(delete, sandbox, scarce):
-    end = delete(PEOPLE[:2], since=timedelta(days=2), deferrable=True).run(meanwhile=dict.clear)
+    end = delete(PEOPLE[:2], **TEN_CALLS, deferrable=True).run(meanwhile=dict.clear)
     assert_failed(end, KoreWaitError)
 
 
@@ -475,19 +477,16 @@ def test_the_time_can_be_over(delete, sandbox, scarce):
 )
 def test_no_user_and_no_session_is_named_anywhere(delete, sandbox, connection, caplog, no_back_off, fault):
     connection(extra__digest_key=KEY)
-    caplog.set_level(logging.DEBUG)
+    for logger in ("", "httpx", "httpcore"):  # Airflow raises the level of httpx
+        caplog.set_level(logging.DEBUG, logger)
     store = FakeStore()
     if fault is not None:
         sandbox.fail(call="recordings", after=2, **fault)
     end = delete(store=store).run()
     shown = caplog.text + end.text + repr(end.error) + json.dumps([end.xcoms, store.values])
-    assert "httpx" in caplog.text  # of the calls that name no session
+    assert "getSessions" in caplog.text  # httpx logs the calls that name no session
     assert len(session_ids(sandbox)) > 2
     assert [name for name in [*PEOPLE, *session_ids(sandbox)] if name in shown] == []
     assert "recordings?" not in shown
     if end.state == "failed":
         assert f"Batch 1 position 2 ({digest(PEOPLE[1], KEY)}): " in end.text
-
-
-def test_the_sandbox_of_these_tests_has_the_documented_defaults():
-    assert Settings().recordings_path == "v2"
