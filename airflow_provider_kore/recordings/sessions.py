@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.errors import unreadable
+from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.history import HistoryKind, LiteQuery, Query
 from airflow_provider_kore.api.history_range import HistoryRange, channel_name, lite_queries, window_queries
 from airflow_provider_kore.api.recordings import RecordedSession, is_session_id
@@ -62,15 +62,19 @@ def find_sessions(client: KoreClient, user_id: UserId, wanted: HistoryRange, dea
     # The full calls are asked for no messages, so that the sessions need not name channels for them.
     history = UserHistory(user_id, replace(wanted, channel_types=wanted.channel_types or ()))
     found: dict[RecordedSession, None] = {}
-    compared = True
+    compared, without_session = True, 0
 
     for query in session_queries(user_id, wanted):
 
         def note(item: HistoryItem, query: Query = query) -> None:
+            nonlocal without_session
             session_id = item.data.get("sessionId")
-            if not is_session_id(session_id):
-                raise unreadable(query.call, f"one of its {query.kind.value} has no sessionId that can be sent")
-            found[RecordedSession(str(item.bot_id), str(session_id))] = None
+            if is_session_id(session_id):
+                found[RecordedSession(str(item.bot_id), str(session_id))] = None
+            elif item.kind is HistoryKind.SESSIONS:
+                raise unreadable(query.call, "one of its sessions has a sessionId that cannot be sent")
+            else:
+                without_session += 1
 
         clock = client.pacing.clock
         try:
@@ -88,7 +92,10 @@ def find_sessions(client: KoreClient, user_id: UserId, wanted: HistoryRange, dea
                 remedy="Clear the task to read the sessions again. If it stays so, name the user by the u-… id, let "
                 "since be earlier, or ask Kore.ai.",
             ) from None
-    return FoundSessions(tuple(found), compared)
+    if without_session and (isinstance(user_id, ChannelUserId) or not found):
+        why = f"{without_session} messages of a user name no session, and no other call shows it"
+        raise unreadable(Call.MESSAGES_LITE, why)
+    return FoundSessions(tuple(found), compared and not without_session)
 
 
 def require_time(deadline: float) -> float:
