@@ -37,6 +37,24 @@ NO_RECORDINGS_TEXTS = frozenset(
 )
 """A guess: what Kore.ai says of a session without recordings, in a success or in an error. Written as above."""
 
+
+@dataclass(frozen=True, slots=True)
+class RecordingsGuesses:
+    """
+    How Kore.ai is taken to answer the recordings call.
+
+    :param recordings_path: of the call, with ``{bot_id}`` in it.
+    :param deleted_texts: what says that recordings were deleted, in small letters and without a full stop.
+    :param no_recordings_texts: what says that there are none, likewise.
+    """
+
+    recordings_path: str = RECORDINGS_PATH
+    deleted_texts: frozenset[str] = DELETED_TEXTS
+    no_recordings_texts: frozenset[str] = NO_RECORDINGS_TEXTS
+
+
+DEFAULT_GUESSES = RecordingsGuesses()
+
 _SAYS_NOTHING_OF_THE_SESSION = frozenset({401, 403, 407, 408, 429})
 """Refusals of the caller, whatever their text."""
 
@@ -97,7 +115,7 @@ def is_session_id(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and bool(value.strip()) and len(value) <= _LONGEST_SESSION_ID
 
 
-def read_deletion(document: object, session: RecordedSession) -> bool:
+def read_deletion(document: object, session: RecordedSession, guesses: RecordingsGuesses = DEFAULT_GUESSES) -> bool:
     """
     Read the answer of a success.
 
@@ -112,19 +130,21 @@ def read_deletion(document: object, session: RecordedSession) -> bool:
     if document.get("sessionId", session.session_id) != session.session_id:
         raise unreadable(Call.RECORDINGS, "it names another session than the one that was asked for")
     text = _plain(document.get("message"))
-    if text not in DELETED_TEXTS | NO_RECORDINGS_TEXTS:
+    if text in guesses.no_recordings_texts:
+        return False
+    if text not in guesses.deleted_texts:
         raise unreadable(Call.RECORDINGS, "its message is none that is known")
-    return text in DELETED_TEXTS
+    return True
 
 
-def says_no_recordings(status: int, document: object) -> bool:
+def says_no_recordings(status: int, document: object, guesses: RecordingsGuesses = DEFAULT_GUESSES) -> bool:
     """Tell whether an answer that is no success says that the session has no recordings."""
     if not 400 <= status < 500 or status in _SAYS_NOTHING_OF_THE_SESSION:
         return False
     text = error_message(document)[0]
     if text is None and isinstance(document, Mapping):
         text = document.get("message")
-    return _plain(text) in NO_RECORDINGS_TEXTS
+    return _plain(text) in guesses.no_recordings_texts
 
 
 def _plain(text: object) -> str | None:

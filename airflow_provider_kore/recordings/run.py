@@ -18,7 +18,7 @@ from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.http_logs import without_http_logs
-from airflow_provider_kore.api.recordings import RecordedSession, check_recorded_bots
+from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, check_recorded_bots
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.arguments import check_flag, check_max_users
 from airflow_provider_kore.compat import AirflowSkipException
@@ -239,10 +239,10 @@ class RecordingsRun:
             log.info("%d of %d users done.", progress.users_done, self._user_count)
 
     def _delete(self, client: KoreClient, session: RecordedSession, deadline: float) -> bool:
-        pacing, path = client.pacing, self._deleting_account.recordings_path
+        pacing, guesses = client.pacing, RecordingsGuesses(self._deleting_account.recordings_path)
         give_up_at = pacing.clock() + require_time(deadline)
         with without_http_logs():
-            return client.run(delete_recordings(session, path, pacing, give_up_at))
+            return client.run(delete_recordings(session, guesses, pacing, give_up_at))
 
     def _leave_if_spent(
         self, reader: KoreClient, deleter: KoreClient, started: float, deadline: float, progress: Progress

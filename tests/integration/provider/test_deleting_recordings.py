@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_provider_kore.api.calls import delete_recordings
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -21,6 +22,7 @@ from airflow_provider_kore.exceptions import (
     KoreWaitError,
 )
 from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
+from airflow_provider_kore.recordings import run
 from airflow_provider_kore.recordings.progress import STORE_KEY
 from tests.integration.provider.conftest import most_calls_in, render
 from tests.integration.provider.task_runner import FakeStore, TaskRunner
@@ -403,6 +405,43 @@ def test_a_retry_continues_with_the_first_user_who_is_not_done(delete, sandbox):
     assert len(calls(sandbox, "sessions")) == done + 10
     assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
     assert json.loads(store.values[STORE_KEY])["users_done"] == 3
+
+
+def test_a_worker_that_dies_in_the_midst_of_a_user_leaves_nothing_undone(delete, sandbox, monkeypatch):
+    store, deletions = FakeStore(), []
+
+    def die_at_the_fourth(*arguments):
+        deletions.append(arguments)
+        if len(deletions) == 4:
+            raise SystemExit
+        return delete_recordings(*arguments)
+
+    task = delete(store=store, retries=1)
+    with monkeypatch.context() as dying, pytest.raises(SystemExit):
+        dying.setattr(run, "delete_recordings", die_at_the_fourth)
+        task.run()
+    assert json.loads(store.values[STORE_KEY])["users_done"] == 1
+    assert counts(task.run()) == (3, 6, 5, 1, 0)
+    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+
+
+def test_a_dag_run_that_is_cleared_begins_with_the_first_user_and_a_later_end(delete, sandbox):
+    store = FakeStore()
+    task = delete(store=store)
+    first = task.run()
+    before = len(calls(sandbox, "sessions"))
+    task.dag_run.start_date += timedelta(seconds=1)  # as Airflow sets it anew
+    second = task.run()
+    assert second.output["until"] > first.output["until"]
+    assert counts(second) == (3, 6, 0, 6, 0)
+    assert len(calls(sandbox, "sessions")) == before + 15
+
+
+def test_a_task_that_is_cleared_within_its_dag_run_returns_the_same(delete, sandbox):
+    task = delete(store=FakeStore())
+    first, before = task.run().output, len(sandbox.log())
+    assert task.run().output == first
+    assert len(sandbox.log()) == before
 
 
 def test_without_a_store_a_retry_begins_with_the_first_user(delete, sandbox):

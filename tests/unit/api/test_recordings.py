@@ -12,10 +12,12 @@ from airflow_provider_kore.api.account import read_account
 from airflow_provider_kore.api.calls import ATTEMPTS, delete_recordings
 from airflow_provider_kore.api.conversation import NoAnswer
 from airflow_provider_kore.api.recordings import (
+    DEFAULT_GUESSES,
     DELETED_TEXTS,
     NO_RECORDINGS_TEXTS,
     RECORDINGS_PATH,
     RecordedSession,
+    RecordingsGuesses,
     check_recorded_bots,
     is_session_id,
     read_deletion,
@@ -48,7 +50,7 @@ json_values = st.recursive(
 
 def run(reply, clock=None, give_up_at=None, **limits):
     clock = clock or Clock()
-    return play(delete_recordings(SESSION, RECORDINGS_PATH, pacing(clock, **limits), give_up_at), reply, clock)
+    return play(delete_recordings(SESSION, DEFAULT_GUESSES, pacing(clock, **limits), give_up_at), reply, clock)
 
 
 # --- what an answer says --------------------------------------------------------------------------------------------
@@ -115,6 +117,15 @@ def test_a_refusal_says_that_there_are_none_by_its_text_alone(status, document, 
     assert says_no_recordings(status, document) is expected
 
 
+def test_further_texts_can_be_set():
+    guesses = RecordingsGuesses(deleted_texts=frozenset({"gone"}), no_recordings_texts=frozenset({"nothing"}))
+    assert read_deletion({"message": "Gone."}, SESSION, guesses) is True
+    assert read_deletion({"message": "nothing"}, SESSION, guesses) is False
+    assert says_no_recordings(400, {"message": "Nothing"}, guesses)
+    with pytest.raises(KoreUnreadableAnswerError):
+        read_deletion(DELETED, SESSION, guesses)
+
+
 # --- the call -------------------------------------------------------------------------------------------------------
 
 
@@ -153,9 +164,9 @@ def test_without_a_usable_answer_it_is_not_known_to_be_done(answer, error_type):
 def test_it_counts_in_the_budget_and_gives_up_in_time():
     clock = Clock()
     rate = pacing(clock, per_minute=1)
-    assert play(delete_recordings(SESSION, RECORDINGS_PATH, rate), [http(200, DELETED)], clock).result is True
+    assert play(delete_recordings(SESSION, DEFAULT_GUESSES, rate), [http(200, DELETED)], clock).result is True
     with pytest.raises(KoreThrottledError) as caught:
-        play(delete_recordings(SESSION, RECORDINGS_PATH, rate, clock.now + 30), [], clock)
+        play(delete_recordings(SESSION, DEFAULT_GUESSES, rate, clock.now + 30), [], clock)
     assert caught.value.consequence is Consequence.RECORDINGS_LEFT
 
 
