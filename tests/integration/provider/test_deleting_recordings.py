@@ -417,9 +417,10 @@ def test_a_worker_that_dies_in_the_midst_of_a_user_leaves_nothing_undone(delete,
         return delete_recordings(*arguments)
 
     task = delete(store=store, retries=1)
-    with monkeypatch.context() as dying, pytest.raises(SystemExit):
+    with monkeypatch.context() as dying:
         dying.setattr(run, "delete_recordings", die_at_the_fourth)
-        task.run()
+        with pytest.raises(SystemExit):
+            task.run()
     assert json.loads(store.values[STORE_KEY])["users_done"] == 1
     assert counts(task.run()) == (3, 6, 5, 1, 0)
     assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
