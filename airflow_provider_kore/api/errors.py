@@ -31,17 +31,20 @@ class Call(Enum):
     MESSAGES = "messages call"
     MESSAGES_LITE = "messages-lite call"
     ROLES = "roles call"
+    RECORDINGS = "recordings call"
 
     @property
     def only_reads(self) -> bool:
-        """Whether it changes nothing at Kore.ai, so that it may be repeated."""
-        return self is not Call.ERASE
+        """Whether it changes nothing at Kore.ai."""
+        return self not in (Call.ERASE, Call.RECORDINGS)
 
     @property
     def consequence(self) -> Consequence:
         """What a failure of this call means for the erasure, unless it is not known whether Kore.ai accepted it."""
         if self is Call.ERASE:
             return Consequence.NOT_ACCEPTED
+        if self is Call.RECORDINGS:
+            return Consequence.RECORDINGS_LEFT
         return Consequence.SENT if self is Call.STATUS else Consequence.ONLY_READ
 
 
@@ -51,6 +54,10 @@ class _Needs:
     scope: str
     check: str
     """What to check when Kore.ai refuses the request itself."""
+    app: str = (
+        "In Kore.ai's Admin Console, the app must have the scope {scope}; an app made in a bot's own settings does not "
+        "work."
+    )
 
 
 _ERASING = _Needs(
@@ -85,15 +92,20 @@ _NEEDS: dict[Call, _Needs] = {
         "Check that the connection's base URL is that of your Kore.ai, whose version may not have this call. If it "
         "takes shorter pages, set members_page in the connection's api_profile.",
     ),
+    Call.RECORDINGS: _Needs(
+        "delete call recordings",
+        "Delete Recordings",
+        "Check the bot ids and the connection's recordings_path, since Kore.ai's own pages name three paths. How "
+        "Kore.ai answers when a session has no recordings is not documented, and may be this.",
+        app="In the bot's own settings at Kore.ai, the app must have the scope {scope}; an app made in the Admin "
+        "Console may not work. Let recordings_conn_id name a connection with such an app.",
+    ),
 }
 
 
 def admin_console(call: Call) -> str:
     """Say which scope of the app a call needs, and where to set it."""
-    return (
-        f"In Kore.ai's Admin Console, the app must have the scope {_NEEDS[call].scope}; an app made in a bot's own "
-        "settings does not work."
-    )
+    return _NEEDS[call].app.format(scope=_NEEDS[call].scope)
 
 
 _KNOWN_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -241,8 +253,8 @@ def read_failure(
     :param code: Kore.ai's own code.
     :param profile: how Kore.ai differs from what is guessed.
     """
-    # A 408 to a call that only reads can be the late goodbye of a kept connection.
-    late = call.only_reads and answer.status == 408
+    # A 408 to a call that may be repeated can be the late goodbye of a kept connection.
+    late = call is not Call.ERASE and answer.status == 408
     if 400 <= answer.status < 500 and _MISSING_SCOPE.search(text or ""):
         meaning = _MEANINGS[403]
     elif answer.status in (400, 401, 403) and _WANTS_ENCRYPTION.search(text or ""):
@@ -257,6 +269,8 @@ def read_failure(
         # An older Kore.ai does not have this call, and may say so in whatever form.
         absent = call is Call.MESSAGES_LITE and answer.status == 404
         meaning = _REFUSED if text is not None or absent else _NOT_KORE
+    elif call is Call.RECORDINGS and answer.status in (404, 405):
+        meaning = _REFUSED
     else:
         meaning = _MEANINGS.get(answer.status, _REFUSED)
     needs = _NEEDS[call]
@@ -288,7 +302,7 @@ def unreachable(call: Call, reason: str) -> KoreUnavailableError:
 
 
 def unreadable(call: Call, why: str) -> KoreUnreadableAnswerError:
-    """Say that the answer to a call that only reads is not understood, without anything of it."""
+    """Say that the answer to a call that may be repeated is not understood, without anything of it."""
     return KoreUnreadableAnswerError(
         f"Kore.ai answered the {call.value} in a form that is not understood: {why}.",
         consequence=call.consequence,

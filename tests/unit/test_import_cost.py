@@ -15,6 +15,7 @@ MODULES = [
     "airflow_provider_kore.reporting.links",
     "airflow_provider_kore.operators.erasure",
     "airflow_provider_kore.operators.export",
+    "airflow_provider_kore.operators.recordings",
     "airflow_provider_kore.operators.verification",
     "airflow_provider_kore.sensors.erasure",
 ]

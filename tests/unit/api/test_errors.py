@@ -103,6 +103,13 @@ def answer(status, retry_after=None):
         (Call.MESSAGES, 403, ECHO, KorePermissionError, "does not let it read users' messages"),
         (Call.ROLES, 401, ECHO, KoreAuthenticationError, "Profile Management > Role Management"),
         (Call.ROLES, 403, ECHO, KorePermissionError, "does not let it read the account's members"),
+        *((Call.RECORDINGS, status, ECHO, KoreRequestError, "recordings_path") for status in (400, 404, 405, 422)),
+        *((Call.RECORDINGS, status, None, KoreRequestError, "recordings_path") for status in (400, 404, 405, 409)),
+        (Call.RECORDINGS, 401, ECHO, KoreAuthenticationError, "the bot's own settings"),
+        (Call.RECORDINGS, 403, ECHO, KorePermissionError, "does not let it delete call recordings"),
+        (Call.RECORDINGS, 408, None, KoreUnavailableError, "passes"),
+        (Call.RECORDINGS, 303, None, KoreConfigurationError, "redirect"),
+        (Call.RECORDINGS, 503, ECHO, KoreUnavailableError, "fault"),
     ],
 )
 def test_each_failure_has_its_exception_and_words(call, status, text, error_type, words):
@@ -111,7 +118,11 @@ def test_each_failure_has_its_exception_and_words(call, status, text, error_type
     assert words in str(error)
     assert f"{call.value}: HTTP {status}, code 4002" in error.problem
     assert "Xq7ZwK9" not in f"{error}{error!r}"
-    expected = {Call.ERASE: Consequence.NOT_ACCEPTED, Call.STATUS: Consequence.SENT}
+    expected = {
+        Call.ERASE: Consequence.NOT_ACCEPTED,
+        Call.STATUS: Consequence.SENT,
+        Call.RECORDINGS: Consequence.RECORDINGS_LEFT,
+    }
     assert error.consequence is expected.get(call, Consequence.ONLY_READ)
     assert not {"{", "}"} & set(str(error))
 
@@ -192,8 +203,8 @@ def test_text_and_code_are_read_from_the_usual_shape_only(document, expected):
     assert error_message(document) == expected
 
 
-def test_only_erasing_does_not_only_read():
-    assert [call for call in Call if not call.only_reads] == [Call.ERASE]
+def test_only_erasing_and_deleting_do_not_only_read():
+    assert [call for call in Call if not call.only_reads] == [Call.ERASE, Call.RECORDINGS]
 
 
 @pytest.mark.parametrize("call", [call for call in Call if call.only_reads])
