@@ -28,10 +28,11 @@ TASKS = {"preview", "erase", "export", "verify", "find_text", "mapped", "decorat
 
 
 class Found(NamedTuple):
-    """The runs by what was sealed, where each mark was seen, and what Kore.ai received."""
+    """The runs by what was sealed, the end of the good text, where each mark was seen, and what Kore.ai received."""
 
     runs: dict[str, str]
     marks: dict[str, str]
+    sealed: str
     places: dict[str, set[str]]
     sandbox: RunningSandbox
 
@@ -58,7 +59,7 @@ def call_as_the_example_does(airflow, folder, lines):
 def scan(places, marks, texts):
     for name, text in texts:
         for mark in marks:
-            if mark in text.lower():
+            if mark.lower() in text.lower():
                 places.setdefault(mark, set()).add(name)
 
 
@@ -92,18 +93,20 @@ def found(airflow, keys, tmp_path_factory):
             "changed": changed[:-1] + ("A" if changed[-1] != "A" else "Q"),
         }.items():
             runs[what] = airflow.trigger(DAG, {"user_ids": text, "bot_ids": [f"st-{len(runs)}"]})
+        (sealed,) = [run["conf"]["user_ids"][-60:] for run in airflow.runs(DAG) if run["dag_run_id"] == runs["good"]]
         places: dict[str, set[str]] = {}
+        wanted = [*marks.values(), sealed]
         deadline = time.monotonic() + 300
         while not {airflow.run_state(DAG, run) for run in runs.values()} <= {"success", "failed"}:
             assert time.monotonic() < deadline
             scan(
                 places,
-                marks.values(),
+                wanted,
                 ((f"{table}.{column}", text) for table, column, text in airflow.database_values()),
             )
             time.sleep(2)
-        scan(places, marks.values(), airflow.file_texts())
-        yield Found(runs, marks, places, sandbox)
+        scan(places, wanted, airflow.file_texts())
+        yield Found(runs, marks, sealed, places, sandbox)
 
 
 def states(airflow, run_id):
@@ -137,7 +140,11 @@ def test_what_cannot_be_opened_erases_no_user(airflow, found, what, words):
 
 
 def test_no_user_is_in_a_column_a_log_or_an_xcom(found):
-    assert found.places == {}
+    assert found.places.keys() == {found.sealed}
+
+
+def test_the_sealed_text_is_where_a_typed_id_would_be_for_good(found):
+    assert found.places[found.sealed] >= {"dag_run.conf", "log.extra", "airflow.db"}
 
 
 def test_airflow_shows_that_the_user_ids_are_sealed(airflow, found):
