@@ -29,10 +29,12 @@ class SealedUserIds(UserIdSource):
     """
     Read user ids that are sealed for one DAG, to a key of the connection.
 
-    The form of the page "Kore erasures" and the command ``seal`` make such a text, which begins with ``jwe:``. It is
-    opened while the task runs and nowhere else. Airflow stores the text where it was passed, and none of the ids.
+    The form of the page "Erasures" and the command ``seal`` make such a text. It is opened while the task runs and
+    nowhere else. Airflow stores the text where it was passed, and none of the ids. It opens only for the DAG that it
+    names, and only if the run of that started before it expired, or if the task completes what it has submitted.
 
-    :param text: the whole text.
+    :param text: the whole text, which begins with ``jwe:``. As ``user_ids`` of an operator it needs no
+        ``SealedUserIds`` around it, and may come from a template or an XCom.
     """
 
     _opener: Opener | None = None
