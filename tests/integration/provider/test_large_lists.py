@@ -12,11 +12,13 @@ from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.erasure import run as erasure_run
 from airflow_provider_kore.erasure import wait as progress
 from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER
+from airflow_provider_kore.erasure.store import HEADER_KEY
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
 from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 from airflow_provider_kore.user_ids import UserIdSource
 from tests.integration.provider import task_runner
 from tests.integration.provider.conftest import erasures, most_calls_in
+from tests.integration.provider.task_runner import FakeStore
 
 PEOPLE = [f"person{number}@example.com" for number in range(1, 12)]
 
@@ -44,6 +46,16 @@ class ChangingUserIds(UserIdSource):
             if isinstance(user_id, Exception):
                 raise user_id
             yield user_id
+
+
+class CountingStore(FakeStore):
+    """Count how often the records of the first fifty batches are read."""
+
+    readings = 0
+
+    def get(self, key, default=None):
+        self.readings += key == f"{HEADER_KEY}_batches_1"
+        return super().get(key, default)
 
 
 def counts(output):
@@ -228,7 +240,7 @@ def test_a_record_that_could_not_be_stored_goes_along_to_the_triggerer_and_back(
 # --- a budget that is spent ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("store", ["new", None], ids=["with a store", "before Airflow 3.3"])
+@pytest.mark.parametrize("store", [CountingStore(), None], ids=["with a store", "before Airflow 3.3"])
 def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_keeps_to_it_when_it_comes_back(
     erase, sandbox, scarce, store
 ):
@@ -242,6 +254,7 @@ def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_keeps_to_it_when
     assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
     assert most_calls_in(2.0, sandbox) <= 4
     assert most_calls_in(4.0, sandbox) <= 6
+    assert store is None or store.readings == len(end.deferrals)
 
 
 def test_a_task_that_must_not_defer_waits_for_its_turns_in_the_worker(erase, sandbox, scarce):
@@ -361,3 +374,13 @@ def test_nothing_is_read_again_where_nothing_is_to_be_sent(erase, sandbox):
     assert len(readings) == 2
     assert task.run().state == "success"
     assert len(readings) == 3
+
+
+def test_a_retry_reads_its_records_once(erase, sandbox):
+    sandbox.configure(refuse=PEOPLE[:1])
+    store = CountingStore()
+    task = erase(PEOPLE, batch_size=2, retries=1, store=store)
+    task.run()
+    assert store.readings == 0
+    assert task.run().state == "failed"
+    assert store.readings == 1
