@@ -23,6 +23,7 @@ def get_provider_info() -> dict[str, object]:
                 "python-modules": [
                     "airflow_provider_kore.operators.erasure",
                     "airflow_provider_kore.operators.export",
+                    "airflow_provider_kore.operators.recordings",
                     "airflow_provider_kore.operators.verification",
                 ],
             }
@@ -174,6 +175,12 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         "Variable of the seal key",
         "Instead of the seal key: the name of the Airflow Variable that stores it. A secrets backend may store the "
         "Variable.",
+        type=["string", "null"],
+    ),
+    "recordings_path": _field(
+        "Path of call recordings",
+        "Of the call that deletes recordings, with {bot_id} in it. Kore.ai names several. Default: "
+        "/api/public/bot/{bot_id}/v2/recordings.",
         type=["string", "null"],
     ),
 }

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, Profile
+from airflow_provider_kore.api.recordings import RECORDINGS_PATH, recordings_path
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -98,6 +99,7 @@ Pem = Annotated[str, AfterValidator(pem_text)]
 Name = Annotated[str, AfterValidator(_name)]
 ExistingPath = Annotated[str, AfterValidator(_existing_path)]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag)]
+RecordingsPath = Annotated[str, AfterValidator(recordings_path)]
 BotIds = Annotated[tuple[str, ...], BeforeValidator(_split_bot_ids), AfterValidator(_check_bot_ids)]
 _NUMBER = BeforeValidator(_no_bool)
 
@@ -137,6 +139,7 @@ class KoreAccount:
     :param api_profile: how Kore.ai differs from what is guessed about it.
     :param seal_key: private keys, in PEM form or a JWK set, that open sealed user ids.
     :param seal_key_variable: the Airflow Variable that contains such keys instead.
+    :param recordings_path: of the call that deletes call recordings, with ``{bot_id}`` in it.
     """
 
     base_url: str
@@ -159,6 +162,7 @@ class KoreAccount:
     api_profile: Profile = DEFAULT_PROFILE
     seal_key: Pem = field(default="", repr=False)
     seal_key_variable: Name = ""
+    recordings_path: RecordingsPath = RECORDINGS_PATH
 
     def fingerprint_key(self) -> bytes:
         """
@@ -243,9 +247,7 @@ def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:
     # Raised here, so that the exception has no context: that one contains the value.
     path = first["loc"] if first["loc"][0] == "api_profile" else first["loc"][:1]
     name = "Client Secret" if path[0] == "client_secret" else ".".join(part for part in path if isinstance(part, str))
-    problem = (
-        first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("a valid tuple", "a list")
-    )
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("tuple", "list")
     raise _fault(f"The connection's field {name} {problem}.", f"Correct the field {name}.")
 
 

@@ -120,7 +120,7 @@ class AsyncKoreClient:
         :raises ValueError: if it asks for anything but to read.
         """
         reply: Reply = None
-        with closing(conversation), _closing(keeper := TurnKeeper(self.pacing.budget), self.pacing.budget.does_io):
+        with closing(conversation), _closing(keeper := TurnKeeper(self.pacing), self.pacing.budget.does_io):
             while True:
                 try:
                     step = conversation.send(reply)
@@ -168,7 +168,7 @@ class AsyncKoreClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             # The exception's own text is left out: it could contain bytes of the answer of an unknown server.
             return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
-        skew = self._auth.read_clock_skew(response.status, response.headers.get("date"))
+        skew = self._auth.compare_clocks(response.status, response.headers.get("date"))
         return Answer(response.status, response.headers.get("retry-after"), bytes(content), skew)
 
 

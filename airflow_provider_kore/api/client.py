@@ -91,7 +91,7 @@ class KoreClient:
     def run(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
         reply: Answer | NoAnswer | None = None
-        with closing(with_turns(conversation, self.pacing.budget)) as steps:
+        with closing(with_turns(conversation, self.pacing)) as steps:
             while True:
                 try:
                     step = steps.send(reply)
@@ -121,5 +121,5 @@ class KoreClient:
                 response.close()
         except httpx.HTTPError as error:
             return _no_answer(error)
-        skew = self._auth.read_clock_skew(response.status_code, response.headers.get("date"))
+        skew = self._auth.compare_clocks(response.status_code, response.headers.get("date"))
         return Answer(response.status_code, response.headers.get("retry-after"), bytes(content), skew)

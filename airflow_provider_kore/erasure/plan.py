@@ -170,7 +170,7 @@ def find_members(plan: Plan, account: KoreAccount, client: KoreClient, deadline:
 
     :param deadline: until when the task waits for its turn to call, in seconds since the epoch.
     """
-    give_up_at = client.pacing.clock() + max(deadline - time.time(), 0.0)
+    give_up_at = client.pacing.clock() + (deadline - time.time())
     try:
         names = MemberNames(client.run(fetch_members(client.pacing, give_up_at)))
     except KoreError as error:

@@ -14,7 +14,6 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreSourceError,
 )
-from airflow_provider_kore.key_variable import read_key_variable
 from airflow_provider_kore.user_ids.source import Opener, UserIdSource
 
 if TYPE_CHECKING:
@@ -29,10 +28,12 @@ class SealedUserIds(UserIdSource):
     """
     Read user ids that are sealed for one DAG, to a key of the connection.
 
-    The form of the page "Kore erasures" and the command ``seal`` make such a text, which begins with ``jwe:``. It is
-    opened while the task runs and nowhere else. Airflow stores the text where it was passed, and none of the ids.
+    The form of the page "Erasures" and the command ``seal`` make such a text. It is opened while the task runs and
+    nowhere else. Airflow stores the text where it was passed, and none of the ids. It opens only for the DAG that it
+    names, and only if the run of that started before it expired, or if the task completes what it has submitted.
 
-    :param text: the whole text.
+    :param text: the whole text, which begins with ``jwe:``. As ``user_ids`` of an operator it needs no
+        ``SealedUserIds`` around it, and may come from a template or an XCom.
     """
 
     _opener: Opener | None = None
@@ -90,6 +91,7 @@ def _read_keys(account: KoreAccount) -> SealKeys:
     """Read the keys of a connection, and mask them in logs. As a part of the source they fail as a source does."""
     from airflow.sdk.log import mask_secret
 
+    from airflow_provider_kore.key_variable import read_key_variable
     from airflow_provider_kore.user_ids.seal_keys import SealKeys
 
     if not account.seal_key and not account.seal_key_variable:

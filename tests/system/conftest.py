@@ -115,7 +115,10 @@ def page(browser: Browser, airflow: LocalAirflow) -> Iterator[Page]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what needs a browser, and list it, if and only if that is asked for."""
+    """Mark what needs the one Airflow. Leave out what needs a browser, if and only if that is asked for."""
+    for item in items:
+        if "airflow" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.airflow)
     if os.environ.get("NO_BROWSER", "0") not in ("", "0"):
         for item in items:
             if "browser" in getattr(item, "fixturenames", ()):

@@ -170,7 +170,7 @@ def test_which_users_are_not_erased_is_not_known_without_the_key_and_is_with_it(
     task = erase(sealed(), deferrable=True, retries=1)
     end = task.run(meanwhile=lambda xcoms: keys(NEW_KEY))
     assert "Which users are not erased, and whether all are, is not known" in end.text
-    assert end.error.consequence is Consequence.SENT
+    assert end.error.consequence is Consequence.PARTLY_DONE
     keys(KEY)
     end = task.run()
     assert isinstance(end.error, KoreNotErasedError)

@@ -186,6 +186,7 @@ FIELDS = [
     "digest_key",
     "receipt_key",
     "receipt_key_variable",
+    "api_profile",
     "seal_key",
     "seal_key_variable",
 ]
