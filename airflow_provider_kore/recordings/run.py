@@ -38,6 +38,7 @@ from airflow_provider_kore.resumption import (
     state_is_lost,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
+from airflow_provider_kore.user_ids.sealed import seal_opener
 from airflow_provider_kore.user_ids.user_refs import show_user_ref, user_ref
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class RecordingsRun:
             USUAL_BATCH_SIZE,
             check_max_users(task.max_users, min(self._account.max_users, self._deleting_account.max_users)),
             self._account.fingerprint_key(),
+            seal_opener(self._account, context),
         )
 
     def start(self) -> dict[str, object]:

@@ -11,12 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.sync_api import Browser, Page
 
 from demo.browser import chromium, sign_in
@@ -54,35 +49,47 @@ def lineage_events(tmp_path_factory: pytest.TempPathFactory) -> LineageEvents:
     return LineageEvents(tmp_path_factory.mktemp("lineage") / "events.jsonl")
 
 
+def _pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
 @pytest.fixture(scope="session")
 def keys() -> dict[str, str]:
     """The keys of digests and receipts, as the default connection has them."""
-    signs, opens = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    signs_pem, opens_pem = (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for key in (signs, opens)
-    )
-    return {"digest_key": secrets.token_hex(16), "receipt_key": signs_pem.decode(), "seal_key": opens_pem.decode()}
+    return {"digest_key": secrets.token_hex(16), "receipt_key": _pem(Ed25519PrivateKey.generate())}
 
 
 @pytest.fixture(scope="session")
-def sealed_dags(keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example that takes sealed user ids, with the key of this session."""
+def seal_keys() -> tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePrivateKey]:
+    """The keys that open sealed user ids, the newer first."""
+    return ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="session")
+def sealed_dags(seal_keys: tuple[ec.EllipticCurvePrivateKey, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example that takes sealed user ids, by the older key, and by a key that nobody has."""
     folder = tmp_path_factory.mktemp("sealed")
-    private = load_pem_private_key(keys["seal_key"].encode(), None)
-    key = jwk_of(private.public_key()) | {"kid": thumbprint(private.public_key())}
-    source = (REPOSITORY / "dags" / "kore_erase_sealed.py").read_text()
-    source = re.sub(r"SEAL_KEY = \{.*?\n\}", lambda _: f"SEAL_KEY = {json.dumps(key)}", source, flags=re.DOTALL)
-    source = source.replace("file:///data", folder.as_uri()).replace("kore_erase_sealed()", "kore_erase_sealed_here()")
-    (folder / "kore_erase_sealed_here.py").write_text(source)
+    source = (REPOSITORY / "dags" / "kore_erase_sealed.py").read_text().replace("file:///data", folder.as_uri())
+    start, end = source.index("SEAL_KEY = {"), source.index("RECEIPTS = ")
+    for name, private in (("here", seal_keys[1]), ("elsewhere", ec.generate_private_key(ec.SECP256R1()))):
+        key = jwk_of(private.public_key()) | {"kid": thumbprint(private.public_key())}
+        text = f"{source[:start]}SEAL_KEY = {json.dumps(key)}\n{source[end:]}"
+        text = text.replace("kore_erase_sealed()", f"kore_erase_sealed_{name}()")
+        (folder / f"kore_erase_sealed_{name}.py").write_text(text)
     return folder
 
 
 @pytest.fixture(scope="session")
 def airflow(
-    sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str, str], sealed_dags: Path
+    sandbox: LocalSandbox,
+    lineage_events: LineageEvents,
+    keys: dict[str, str],
+    seal_keys: tuple[ec.EllipticCurvePrivateKey, ...],
+    sealed_dags: Path,
 ) -> Iterator[LocalAirflow]:
     """An Airflow with the example DAGs and those of the system tests, that logs all it can."""
     extra = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, **keys}
+    extra["seal_key"] = "".join(map(_pem, seal_keys))
     environment = {
         "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(sandbox.connection | {"extra": extra}),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",

@@ -469,7 +469,7 @@ def test_who_was_never_sent_needs_a_person(page, fake, stage, state, label, grou
     expect(row.locator(".state")).to_have_text(label)
     expect(row.locator(".state")).to_have_class(f"state {group}")
     expect(row).to_contain_text("Number unknown")
-    expect(row).to_contain_text("Nothing sent")
+    expect(row).to_contain_text("No erasure sent")
     if stage == "refused":
         expect(row).to_contain_text("20 days left")
 

@@ -2,7 +2,7 @@
 
 import { Erasures } from "./airflow.js";
 import { ApiError, segment } from "./api.js";
-import { byId, element, isFramed, leaveFor, setting } from "./dom.js";
+import { byId, element, followLinks, isFramed, leaveFor, setting } from "./dom.js";
 import {
   DAY,
   beginOf,
@@ -187,7 +187,7 @@ function usersCell(report, asOf) {
   return [
     element("span", { class: "number" }, report.users === null ? "Number unknown" : usersText(report.users)),
     bar,
-    element("span", { class: "quiet" }, details.join(" · ") || (isUnsent(report) ? "Nothing sent" : "Nothing known yet")),
+    element("span", { class: "quiet" }, details.join(" · ") || (isUnsent(report) ? "No erasure sent" : "Nothing known yet")),
   ];
 }
 
@@ -473,14 +473,6 @@ async function fetchShown() {
   if (failure !== undefined) refreshLater();
 }
 
-function follow(event) {
-  const link = event.target.closest?.("a[href]");
-  if (!link || !isFramed || link.hasAttribute("data-here") || event.button > 1) return;
-  event.preventDefault();
-  const isOther = link.origin !== location.origin;
-  leaveFor(link.href, isOther || event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey);
-}
-
 async function copy(event) {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
@@ -550,8 +542,7 @@ addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(refreshTimer);
   else void refresh();
 });
-document.addEventListener("click", follow);
-document.addEventListener("auxclick", follow);
+followLinks();
 document.addEventListener("click", copy);
 byId("refresh").addEventListener("click", () => void refresh());
 byId("message-action").addEventListener("click", actOnMessage);
