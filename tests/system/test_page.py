@@ -458,6 +458,7 @@ def test_days_left_are_those_where_the_request_came_in(page, fake):
         ("refused", "failed", "Refused", "not_erased"),
         ("refused", "up_for_retry", "Will retry", "open"),
         ("exporting", "failed", "Not exported", "not_erased"),
+        ("deleting_recordings", "failed", "Recordings left", "not_erased"),
     ],
 )
 def test_who_was_never_sent_needs_a_person(page, fake, stage, state, label, group):

@@ -71,7 +71,7 @@ function clearMessages() {
   for (const field of FIELDS) showFault(field);
 }
 
-/** Say what has failed. Nothing of an error is shown that can hold a user id. */
+/** Say what has failed. Nothing of an error is shown that can contain a user id. */
 function tell(error) {
   showStatus("");
   if (error instanceof IdsError) showFault("ids", error.message);

@@ -8,7 +8,7 @@ const PARAMS = ["bot_ids", "received_at", "regime", "approved_plan"];
 const PAGE_SIZE = 100;
 const MOST_DAGS = 2_000;
 const ASKED_AT_ONCE = 4;
-const LOOK_EVERY = 1_500; // milliseconds
+const POLL_INTERVAL = 1_500; // milliseconds
 const MOST_SILENCES = 40;
 const ENDED = new Set(["success", "failed"]);
 
@@ -91,7 +91,7 @@ export async function startRun(dagId, runId, conf) {
 /**
  * Wait until the run has a preview, and return what the dry run returned; undefined if the run ended without one.
  *
- * The preview goes on if Airflow does not answer for a while, and so does this.
+ * The preview continues if Airflow does not answer for a while, and so does this.
  *
  * @param signal stops the waiting, and then the promise is rejected.
  */
@@ -141,7 +141,7 @@ export async function findReason(dagId, runId) {
 
 const pause = (signal) =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, LOOK_EVERY);
+    const timer = setTimeout(resolve, POLL_INTERVAL);
     const stop = () => {
       clearTimeout(timer);
       reject(signal.reason);
