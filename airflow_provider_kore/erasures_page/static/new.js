@@ -256,7 +256,7 @@ async function erase() {
   planned.runId ??= newRunId("erase"); // the same one again, if the answer was lost
   showStatus("The erasure starts.");
   await startRun(dagId, planned.runId, conf);
-  location.replace(`./?${new URLSearchParams({ dag_id: dagId, run_id: planned.runId })}`);
+  location.replace(`./?${new URLSearchParams({ dag_id: dagId, run_id: planned.runId, new: "" })}`);
   await new Promise(() => {}); // nothing more can be done here
 }
 

@@ -65,6 +65,7 @@ const scope = Object.fromEntries(
 );
 const filters = { group: query.get("state") ?? "", dagId: query.get("dag") ?? "", text: query.get("text") ?? "" };
 const erasures = new Erasures(scope, () => renderSoon());
+const isNew = query.has("new"); // the form has just started the run
 let page = 0;
 let failure;
 let lastAnswer;
@@ -342,7 +343,7 @@ function renderLoaded() {
 function renderFreshness() {
   if (lastAnswer === undefined) return;
   const moment = clock.format(lastAnswer).slice(11);
-  const isActive = erasures.isAnythingActive;
+  const isActive = erasures.isAnythingActive || isAwaited();
   byId("freshness").textContent = isActive
     ? `As of ${moment}. Refreshes every ${REFRESH_SECONDS} seconds while something is open.`
     : `As of ${moment}. Nothing is under way.`;
@@ -361,11 +362,17 @@ const FAILURES = {
   404: ["There is no such DAG or run", "It may have been deleted.", null],
 };
 
+/** Whether the run that the form has started has reported nothing yet. */
+const isAwaited = () => isNew && erasures.total === 0;
+
 function messageOf() {
   if (failure !== undefined) {
     return FAILURES[failure] ?? ["Airflow cannot answer", `It answered with status ${failure}.`, "Try again"];
   }
   if (erasures.total === undefined) return null;
+  if (isAwaited()) {
+    return ["The run has started", "Its erasure appears here as soon as its task begins, after an approval if the DAG asks for one.", null];
+  }
   if (rows.length === 0 && scope.dagId) {
     return ["Nothing is reported here", "No task of this DAG or run has reported an erasure, or its XComs are deleted.", null];
   }
@@ -510,7 +517,7 @@ async function fetchNews() {
 
 function refreshLater() {
   clearTimeout(refreshTimer);
-  const isWorthIt = failure === undefined ? erasures.isAnythingActive : failure === 0 || failure >= 500;
+  const isWorthIt = failure === undefined ? erasures.isAnythingActive || isAwaited() : failure === 0 || failure >= 500;
   if (isWorthIt && !document.hidden) refreshTimer = setTimeout(refresh, REFRESH_SECONDS * 1000);
 }
 
