@@ -79,6 +79,7 @@ class Studio:
         self.shoot(page, "new-erasure")
         page.get_by_role("button", name="Preview").click()
         page.locator("#plan").wait_for(timeout=120_000)
+        page.set_viewport_size({"width": 1200, "height": 340})
         self.shoot(page, "new-erasure-plan")
 
     def shoot(self, page: Page, name: str) -> None:
@@ -115,7 +116,7 @@ def main() -> None:
             studio.shoot(page, "trigger-form")
             page.goto(f"{airflow.url}/plugin/{PAGE_ROUTE}")
             studio.shoot(page, "erasures")
-            page.set_viewport_size({"width": 1200, "height": 860})
+            page.set_viewport_size({"width": 1200, "height": 760})
             studio.fill_form(page)
 
 
