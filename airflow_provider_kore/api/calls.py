@@ -85,6 +85,28 @@ def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversat
         turn.leave()
 
 
+def exchange_once(
+    request: Request, call: Call, pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[Answer | NoAnswer]:
+    """
+    Make one call, and return whatever is answered; for who wants to see the answer itself.
+
+    :param call: which call the request is.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreThrottledError: if the budget left no turn before ``give_up_at``; nothing was sent.
+    """
+    turn = pacing.budget.turn(call, pacing.clock())
+    yield from _wait_for(turn, pacing, give_up_at)
+    try:
+        answer = yield request
+    finally:
+        turn.end(pacing.clock())
+    assert answer is not None, "a request is answered"  # noqa: S101
+    if isinstance(answer, Answer) and is_throttle(answer.status, text := _text_of(answer), pacing.profile):
+        pacing.budget.close(pacing.clock(), throttle_pause(answer, text, profile=pacing.profile))
+    return answer
+
+
 def _text_of(answer: Answer) -> str | None:
     """Give Kore.ai's own text of an answer that is no success, also where its shape is not the usual one."""
     if 200 <= answer.status < 300:
@@ -220,7 +242,9 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
 
     def fetch_page(skip: int) -> Conversation[Page[frozenset[str]]]:
         turn = pacing.budget.turn(Call.ROLES, pacing.clock())
-        return _read(Request("GET", members_path(skip, pacing.profile.members_page)), turn, pacing, give_up_at, read_members)
+        return _read(
+            Request("GET", members_path(skip, pacing.profile.members_page)), turn, pacing, give_up_at, read_members
+        )
 
     why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)
     if why is not None:
