@@ -74,10 +74,10 @@ def ask_at_the_terminal(question: str) -> str:
     :raises KoreInputError: if there is no terminal.
     """
     try:
-        with _TERMINAL.open("r+", encoding="utf-8", buffering=1) as terminal:
-            terminal.write(question)
-            terminal.flush()
-            return terminal.readline()
+        # Twice, since Python opens nothing for both that cannot be sought in.
+        with _TERMINAL.open("w", encoding="utf-8") as shown, _TERMINAL.open(encoding="utf-8") as typed:
+            print(question, end="", file=shown, flush=True)
+            return typed.readline()
     except OSError:
         raise KoreInputError(
             "There is no terminal to ask at.", remedy="Run it at a terminal: no flag answers in a person's stead."

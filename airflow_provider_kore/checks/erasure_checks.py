@@ -79,7 +79,7 @@ def _while_running(seen: TrialSeen, subject: Subject) -> Finding:
     running = seen.first.running_polls()
     if not running:
         return not_tested("It was over at the first poll.", "An erasure that takes longer.")
-    forms = [poll.form for poll in running]
+    forms = [str(poll.form) for poll in running]
     if set(forms) == {"entries"}:
         return confirmed("entries")
     form = next(form for form in forms if form != "entries")

@@ -12,7 +12,7 @@ from typing import TypeVar
 from airflow_provider_kore.api.conversation import Answer, Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
 from airflow_provider_kore.api.errors import Call, describe, error_message, is_throttle
-from airflow_provider_kore.api.profile import ApiProfile
+from airflow_provider_kore.api.profile import SHORTEST_PHRASE, ApiProfile
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.checks.findings import Finding, NotTestedError
 
@@ -191,4 +191,5 @@ def plain_text(reply: Reply) -> str | None:
     For probes without a user only: it has neither digits nor what an address, a token or an id consists of.
     """
     text = (reply.text or "").strip()
-    return text if len(text) <= 120 and " " in text and _PLAIN_TEXT.fullmatch(text) else None
+    is_short = len(text) <= 120 and sum(map(str.isalpha, text)) >= SHORTEST_PHRASE
+    return text if is_short and " " in text and _PLAIN_TEXT.fullmatch(text) else None

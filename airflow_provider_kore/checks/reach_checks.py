@@ -55,6 +55,7 @@ def _connect(account: KoreAccount, route: Route, name: str, port: int) -> Findin
             with route.tls.wrap_socket(connection, server_hostname=name) as encrypted:
                 return confirmed(encrypted.version() or "TLS")
     except ssl.SSLCertVerificationError as error:
-        return different(error.verify_message, "Check the base URL, and set ca_bundle if Kore.ai is your own.")
+        said = error.verify_message.partition(",")[0]  # what follows names the host
+        return different(said, "Check the base URL, and set ca_bundle if Kore.ai is your own.")
     except OSError as error:
         return different(type(error).__name__, "Check the base URL, the network, the firewall and the proxy.")

@@ -104,7 +104,7 @@ def read_scope(reply: Reply, call: Call, setting: str) -> Finding:
 
 
 def _erase_scope(subject: Subject) -> Steps[Finding]:
-    reply = yield from ask(status_probe(subject), *_ANSWERED)
+    reply = yield from ask(status_probe(subject), Kind.RIGHT, Kind.REFUSED)
     return read_scope(reply, Call.ERASE, "scope_granted")
 
 
@@ -133,7 +133,7 @@ def roles_probe(subject: Subject, page: int | None = None) -> Probe:
 
 def _roles_scope(subject: Subject) -> Steps[Finding]:
     yield from ask(status_probe(subject), *_ANSWERED)
-    reply = yield from ask(roles_probe(subject), *_ANSWERED, Kind.TOKEN)
+    reply = yield from ask(roles_probe(subject), Kind.OK, Kind.RIGHT, Kind.TOKEN)
     return read_scope(reply, Call.ROLES, "roles_granted")
 
 

@@ -30,14 +30,15 @@ class Poll:
 
     :param seconds: since the acceptance, without the time that calls take.
     :param reply: the answer.
-    :param form: of ``response``: ``missing``, ``empty``, ``entries`` or ``unknown``, for an unknown request id.
+    :param form: of ``response``: ``missing``, ``empty``, ``entries``, or ``unknown`` for an unknown request id;
+        ``None`` if the call was not answered.
     :param word: the status of the user, as far as it may be shown.
     :param user_id: of the entry, as it came.
     """
 
     seconds: float
     reply: Reply
-    form: str
+    form: str | None
     word: str | None
     user_id: object = field(repr=False)
 
@@ -67,8 +68,9 @@ class ErasureSeen:
         return self.polls[-1].word if self.has_ended and self.polls else None
 
     def running_polls(self) -> Sequence[Poll]:
-        """List the polls before the end."""
-        return [poll for poll in self.polls if not self.has_ended or poll.word != self.last_word]
+        """List the polls before the end that were answered."""
+        answered = [poll for poll in self.polls if poll.form is not None]
+        return [poll for poll in answered if not self.has_ended or poll.word != self.last_word]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ def read_poll(reply: Reply, user_id: UserId, seconds: float, profile: ApiProfile
     """Read one status call about one user."""
     if reply.kind is not Kind.OK:
         unknown = profile.means_unknown_request(reply.status, reply.text)
-        return Poll(seconds, reply, "unknown" if unknown else f"no answer: {reply.why}", None, None)
+        return Poll(seconds, reply, "unknown" if unknown else None, None, None)
     assert isinstance(reply.document, dict), "a success is an object"  # noqa: S101
     response = reply.document.get("response")
     if response is None:
