@@ -236,7 +236,7 @@ def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:
     # Raised here, so that the exception has no context: that one contains the value.
     path = first["loc"] if first["loc"][0] == "api_profile" else first["loc"][:1]
     name = "Client Secret" if path[0] == "client_secret" else ".".join(part for part in path if isinstance(part, str))
-    problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("a valid tuple", "a list")
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("tuple", "list")
     raise _fault(f"The connection's field {name} {problem}.", f"Correct the field {name}.")
 
 

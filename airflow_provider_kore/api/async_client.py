@@ -134,7 +134,7 @@ class AsyncKoreClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             # The exception's own text is left out: it could contain bytes of the answer of an unknown server.
             return NoAnswer(received=not isinstance(error, _NOT_RECEIVED), reason=type(error).__name__)
-        skew = self._auth.read_clock_skew(response.status, response.headers.get("date"))
+        skew = self._auth.compare_clocks(response.status, response.headers.get("date"))
         return Answer(response.status, response.headers.get("retry-after"), bytes(content), skew)
 
 

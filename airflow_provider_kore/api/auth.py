@@ -81,9 +81,9 @@ class KoreAuth(httpx.Auth):
         """Sign one token."""
         return jwt.encode(self.claims(), self._key, algorithm=self._account.algorithm)
 
-    def read_clock_skew(self, status: int, date: str | None) -> float | None:
+    def compare_clocks(self, status: int, date: str | None) -> float | None:
         """
-        Read the header ``Date`` of an answer, see :func:`read_clock_skew`, and correct later tokens if this one was refused.
+        Read the clock skew of an answer, and correct the time of later tokens by it if this one was refused.
 
         :param status: HTTP status of the answer.
         :param date: the header as it came.
@@ -94,7 +94,7 @@ class KoreAuth(httpx.Auth):
             if abs(skew - known) >= SHORTEST_SKEW:
                 _clock_corrections[self._whose_clock] = skew
                 log.warning(
-                    "This machine's clock is %.0f s %s Kore.ai's. Tokens have Kore.ai's time from now on; set the clock.",
+                    "This machine's clock is %.0f s %s Kore.ai's. Tokens now have Kore.ai's time; set the clock.",
                     abs(skew),
                     "behind" if skew > 0 else "ahead of",
                 )

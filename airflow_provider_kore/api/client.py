@@ -122,5 +122,5 @@ class KoreClient:
                 response.close()
         except httpx.HTTPError as error:
             return _no_answer(error)
-        skew = self._auth.read_clock_skew(response.status_code, response.headers.get("date"))
+        skew = self._auth.compare_clocks(response.status_code, response.headers.get("date"))
         return Answer(response.status_code, response.headers.get("retry-after"), bytes(content), skew)

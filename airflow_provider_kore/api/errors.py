@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW
+from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -60,8 +60,9 @@ _ERASING = _Needs(
     "Profile Management > Delete Users Data (Bot Analytics > Delete Users Data in versions 7 to 9)",
     "Check the bot ids and the form of the user ids. If the batch contains an owner or member of an account, or a "
     "developer of a bot, Kore.ai cannot erase that user: take the user out, or find them with a smaller batch_size, "
-    "and start a new DAG run. If Kore.ai takes fewer users at once, or names a channel and the id in it by other keys, "
-    "set largest_batch, or channel_id_key and channel_user_id_key, in the connection's api_profile.",
+    "and start a new DAG run. If Kore.ai takes fewer users at once, names a channel and the id in it by other keys, or "
+    "words a throttle differently, set largest_batch, channel_id_key and channel_user_id_key, or throttle_texts in the "
+    "connection's api_profile.",
 )
 _POLLING = _Needs(
     _ERASING.deed,

@@ -164,7 +164,7 @@ class ApiProfile(BaseModel):
     def _check(self) -> Self:
         if fault := self._fault_of_words() or self._fault_of_keys():
             raise ValueError(fault)
-        if not self.unknown_request_text and max(self.unknown_request_statuses) >= 500:  # noqa: PLR2004
+        if not self.unknown_request_text and max(self.unknown_request_statuses) >= 500:
             raise ValueError("unknown_request_statuses: a status from 500 on needs unknown_request_text beside it")
         return self
 

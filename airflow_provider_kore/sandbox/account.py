@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from random import Random
 
 from airflow_provider_kore.sandbox.answers import Answer, RefusedError, json_answer
@@ -54,6 +55,10 @@ class Account:
             self._random = Random(settings.seed)  # noqa: S311  # durations, no secrets
         self.settings = settings
         return settings
+
+    def date(self) -> str:
+        """Return the time that an answer shows in its header ``Date``."""
+        return formatdate(self._clock() + self.settings.clock_offset, usegmt=True)
 
     def answer(self, request: ReceivedRequest) -> Answer:
         """Answer one API request; it is logged, with its outcome, before the answer leaves."""
@@ -116,7 +121,7 @@ class Account:
     def _authenticate(self, request: ReceivedRequest, entry: LogEntry) -> None:
         claims = read_token(request.header("auth"), self.settings)
         entry.jti = token_id(claims)
-        check_claims(claims, self.settings, entry.time, self._used_token_ids)
+        check_claims(claims, self.settings, entry.time + self.settings.clock_offset, self._used_token_ids)
         if entry.jti is not None:
             self._used_token_ids.add(entry.jti)
 
@@ -143,7 +148,7 @@ class Account:
                 entry.request_id = route.request_id
                 return self._status(route.request_id)
             case "roles":
-                return roles_answer(read_roles_request(request), self.settings)
+                return roles_answer(read_roles_request(request, self.settings), self.settings)
             case "sessions" | "messages" | "messages-lite":
                 history_request = read_history_request(route, request, self.settings, moment_at(entry.time))
                 return self._history.answer(history_request, entry.time, self.settings)
@@ -162,5 +167,5 @@ class Account:
     def _status(self, request_id: str) -> Answer:
         erasure, now = self._erasures.get(request_id), self._clock()
         if erasure is None or (self.settings.while_running == "unknown" and now < erasure.finishes_at):
-            raise RefusedError(self.settings.unknown_request_status, "Invalid request id")
+            raise RefusedError(self.settings.unknown_request_status, self.settings.unknown_request_text)
         return status_answer(erasure, self.settings, now)

@@ -59,7 +59,8 @@ class KoreApi:
         if answer.reset:
             reset()
             return
-        response = Response(b"" if answer.status in _WITHOUT_BODY else answer.body, answer.status, answer.headers)
+        headers = {"date": self._account.date()} | dict(answer.headers)
+        response = Response(b"" if answer.status in _WITHOUT_BODY else answer.body, answer.status, headers)
         if answer.streamed:
             del response.headers["content-length"]
         await response(scope, receive, send)

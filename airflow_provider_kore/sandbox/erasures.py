@@ -103,7 +103,14 @@ def status_answer(erasure: Erasure, settings: Settings, now: float) -> Answer:
 
 
 def _shown(user_id: UserId, settings: Settings) -> UserId:
-    return resolved_id(user_id) if settings.user_id_form == "resolved" else user_id
+    if settings.user_id_form == "resolved":
+        return resolved_id(user_id)
+    if isinstance(user_id, str):
+        return user_id
+    return {
+        settings.channel_id_key: user_id["channel_id"],
+        settings.channel_user_id_key: user_id["channel_user_id"],
+    }
 
 
 def _fate(user_id: UserId, members: Set[str], settings: Settings) -> Fate:

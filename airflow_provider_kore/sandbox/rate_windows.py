@@ -9,6 +9,7 @@ from airflow_provider_kore.sandbox.answers import RefusedError
 from airflow_provider_kore.sandbox.settings import Settings
 
 _FORUM_TEXT = "Rate limit for this API has been reached. Please try again later"
+_OTHER_TEXT = "Too many calls from this account"
 
 
 class RateWindows:
@@ -38,7 +39,11 @@ class RateWindows:
 
 
 def _throttled(window: str, wait: float, settings: Settings, now: float) -> RefusedError:
-    text = f"You've exceeded the {window} rate limit. Please try again later."
+    texts = {
+        "documented": f"You've exceeded the {window} rate limit. Please try again later.",
+        "forum": _FORUM_TEXT,
+        "other": _OTHER_TEXT,
+    }
     seconds = max(1, math.ceil(wait))
     headers = {
         "none": {},
@@ -47,6 +52,6 @@ def _throttled(window: str, wait: float, settings: Settings, now: float) -> Refu
     }
     return RefusedError(
         settings.throttle_status,
-        _FORUM_TEXT if settings.throttle_text == "forum" else text,
+        texts[settings.throttle_text],
         headers=headers[settings.retry_after],
     )

@@ -47,8 +47,8 @@ def _check_name(value: str) -> str:
 
 Name = Annotated[InstanceOf[str], AfterValidator(_check_name)]  # str would refuse half a surrogate pair
 
-# A channel, and the id of a user there; the spelling of the keys is a guess.
-ChannelUser = Annotated[dict[Literal["channel_id", "channel_user_id"], Name], Field(min_length=2)]
+# A channel, and the id of a user there; in what is read, under the keys that the settings name.
+ChannelUser = Annotated[dict[str, Name], Field(min_length=2, max_length=2)]
 UserId = Name | ChannelUser
 
 
@@ -148,14 +148,22 @@ def read_erase_request(request: ReceivedRequest, settings: Settings) -> EraseReq
     body = read_body(request, EraseRequest)
     if settings.max_user_ids and len(body.user_ids) > settings.max_user_ids:
         raise RefusedError(400, f"userIds must have at most {settings.max_user_ids} items")
-    if not settings.channel_users and not all(isinstance(user_id, str) for user_id in body.user_ids):
-        raise RefusedError(400, "userIds must contain ids only")
+    body = body.model_copy(update={"user_ids": tuple(_read_user_id(user_id, settings) for user_id in body.user_ids)})
     if body.all_bots:
         return body.model_copy(update={"bot_ids": ()})  # Kore ignores botIds when the flag is true
     if not body.bot_ids:
         raise RefusedError(400, "botIds must not be empty when RemoveDataFromAllBots is not true")
     refuse_unknown_bots(body.bot_ids, settings)
     return body
+
+
+def _read_user_id(user_id: UserId, settings: Settings) -> UserId:
+    if isinstance(user_id, str):
+        return user_id
+    keys = (settings.channel_id_key, settings.channel_user_id_key)
+    if not settings.channel_users or user_id.keys() != set(keys):
+        raise RefusedError(400, "userIds must contain ids only")
+    return {"channel_id": user_id[keys[0]], "channel_user_id": user_id[keys[1]]}
 
 
 def refuse_unknown_bots(bot_ids: Sequence[str | None], settings: Settings) -> None:

@@ -8,10 +8,8 @@ from airflow_provider_kore.sandbox.requests import ReceivedRequest
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.users import resolved_id
 
-_LONGEST_PAGE = 50
 
-
-def read_roles_request(request: ReceivedRequest) -> Page:
+def read_roles_request(request: ReceivedRequest, settings: Settings) -> Page:
     """Read which part of the members a request wants; refuse what Kore does not document."""
     pairs = parse_qsl(request.query, keep_blank_values=True)
     parameters = dict(pairs)
@@ -19,8 +17,8 @@ def read_roles_request(request: ReceivedRequest) -> Page:
         raise RefusedError(400, "The query must have offset and limit only, each once")
     return read_page(
         _number(parameters.get("offset", "0")),
-        _number(parameters.get("limit", str(_LONGEST_PAGE))),
-        longest=_LONGEST_PAGE,
+        _number(parameters.get("limit", str(settings.members_page))),
+        longest=settings.members_page,
     )
 
 

@@ -77,6 +77,7 @@ class SandboxServer(uvicorn.Server):
                 log_level="critical",  # neither access log nor traceback: both may contain a user id
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the account has a clock of its own
                 timeout_graceful_shutdown=0,
             )
         )

@@ -54,6 +54,10 @@ class Settings(StrictModel):
     """Refuse a token without `jti` or `kore_jti`"""
     clock_leeway: Annotated[float, Field(ge=0)] = guessed(60.0)
     """Seconds that `iat` and `nbf` may be in the future"""
+    clock_offset: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
+    """Seconds by which the clock that tokens are checked with, and that `Date` shows, is ahead of this machine's"""
+    enforce_jwe: bool = documented(False)
+    """Refuse a token that is signed and not encrypted; the text of the refusal is guessed"""
     scope_granted: bool = True
     """Whether the app has the scope to delete users' data"""
     history_granted: bool = True
@@ -66,13 +70,19 @@ class Settings(StrictModel):
     bots: Names = ()
     """Bots of the account; none listed: every bot id exists"""
     channel_users: bool = guessed(True)
-    """Accept objects with `channel_id` and `channel_user_id` in `userIds`"""
+    """Accept objects with a channel and the id of a user there in `userIds`"""
+    channel_id_key: Text = guessed("channel_id")
+    """Key of the channel in such an object"""
+    channel_user_id_key: Text = guessed("channel_user_id")
+    """Key of the user's id in such an object"""
     max_user_ids: Count = guessed(0)
     """Most `userIds` in one request; 0: no limit"""
     refuse: Names = ()
     """Users that are never erased (account or bot owners): ids, or patterns as `*@example.com`"""
     members: Names = ()
     """Members of the account: ids, which the list of roles shows; they are never erased, as `refuse`"""
+    members_page: Annotated[int, Field(ge=1)] = guessed(50)
+    """Most members that a request for roles may ask for; more gets 400"""
     refusal: Literal["per-user", "whole-request"] = guessed("per-user")
     """Whether a refused user fails alone, or the whole request with 400"""
     unknown_users: Names = ()
@@ -101,8 +111,10 @@ class Settings(StrictModel):
     """`status` of an unknown user"""
     timestamps: Literal["iso", "date-object", "isodate"] = documented("iso")
     """ISO strings, `{"$date": …}` (guessed), or `ISODate("…")`, which is not JSON"""
-    unknown_request_status: Literal[400, 404] = guessed(400)
+    unknown_request_status: Annotated[int, Field(ge=400, le=599)] = guessed(400)
     """HTTP status for an unknown request id"""
+    unknown_request_text: Text = guessed("Invalid request id")
+    """Text for an unknown request id"""
 
     sessions_per_user: Count = 2
     """Sessions that each user has with each bot, until erased"""
@@ -161,8 +173,8 @@ class Settings(StrictModel):
     """Whether sessions and messages count in the account's windows, or in windows of their own for each bot"""
     throttle_status: Literal[429, 400] = guessed(429)
     """HTTP status of a throttled request"""
-    throttle_text: Literal["documented", "forum"] = documented("documented")
-    """Text of a throttled request: that of the documentation, or of Kore's forum"""
+    throttle_text: Literal["documented", "forum", "other"] = documented("documented")
+    """Text of a throttled request: that of the documentation, of Kore's forum, or one that names no rate limit"""
     retry_after: Literal["none", "seconds", "date"] = guessed("none")
     """`Retry-After` of a throttled request"""
 

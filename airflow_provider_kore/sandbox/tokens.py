@@ -42,6 +42,8 @@ def read_token(token: str | None, settings: Settings) -> Mapping[str, object]:
         claims = json.loads(jwt.PyJWS().decode(token or "", _key(settings), [settings.algorithm]))
     except (jwt.PyJWTError, ValueError):
         raise _invalid_credentials() from None
+    if settings.enforce_jwe:
+        raise _unverified("JWE is enforced, and the token is not encrypted")
     if not isinstance(claims, dict):
         raise _invalid_credentials()
     return claims

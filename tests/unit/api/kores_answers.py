@@ -58,14 +58,14 @@ def named(document):
     return statuses, nameless
 
 
-def most_that_count_can_prove(document, user_count):
+def most_that_count_can_prove(document, user_count, good=good):
     statuses, nameless = named(document)
     if user_count is not None and len(statuses) + nameless > user_count:
         return 0
     return sum(all(map(good, group)) for group in statuses.values())
 
 
-def most_that_names_can_prove(document, users):
+def most_that_names_can_prove(document, users, good=good):
     statuses, nameless = named(document)
     names = [name_of_user(user) for user in users]
     proven = sum(bool(statuses.get(name)) and all(map(good, statuses[name])) for name in names)

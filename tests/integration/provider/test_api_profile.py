@@ -1,0 +1,100 @@
+"""Each guess that turns out wrong fails closed and says what to set; with that in the connection, the task succeeds."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from airflow_provider_kore.api.users import ChannelUserId
+
+USERS = ["anna@example.com", "u-2", "+491512345"]
+
+
+@dataclass
+class Difference:
+    """A Kore.ai that differs from a guess, and the profile that says so."""
+
+    sandbox: dict
+    profile: dict
+    words: str
+    """What the error says without the profile."""
+
+    users: list = field(default_factory=lambda: USERS)
+    arguments: dict = field(default_factory=dict)
+    before: dict = field(default_factory=dict)
+    """The profile with which the task fails."""
+
+
+ONE_CALL_A_SECOND = {"requests_per_minute": 1, "minute_seconds": 1.0}
+
+DIFFERENCES = {
+    "erased_word": Difference(
+        {"erased_word": "Data_Deleted"},
+        {"erased_words": ["data_deleted"]},
+        '{"api_profile": {"erased_words": ["data_deleted"]}}',
+    ),
+    "running_word": Difference({"running_word": "Ongoing"}, {"open_words": ["ongoing"]}, '"open_words": ["ongoing"]'),
+    "channel_id_key and channel_user_id_key": Difference(
+        {"channel_id_key": "channelId", "channel_user_id_key": "channelUId"},
+        {"channel_id_key": "channelId", "channel_user_id_key": "channelUId"},
+        "channel_id_key",
+        users=[*USERS, ChannelUserId("rtm", "4711")],
+    ),
+    "max_user_ids": Difference({"max_user_ids": 2}, {"largest_batch": 2}, "largest_batch"),
+    "unknown_request_status": Difference(
+        {"unknown_request_status": 422, "while_running": "unknown"},
+        {"unknown_request_statuses": [400, 422]},
+        "unknown_request_statuses",
+    ),
+    "while_running unknown, for longer than the grace": Difference(
+        {"while_running": "unknown", "duration": 3.0},
+        {"unknown_request_grace": 60},
+        "does not know the request id",
+        before={"unknown_request_grace": 0.1},
+    ),
+    "throttle_text and throttle_status": Difference(
+        {"throttle_text": "other", "throttle_status": 400, **ONE_CALL_A_SECOND},
+        {"throttle_texts": ["Too many calls"], "minute_throttle_pause": 1},
+        "throttle_texts",
+        arguments={"batch_size": 2},
+    ),
+    "minute_seconds": Difference(
+        ONE_CALL_A_SECOND,
+        {"minute_throttle_pause": 1},
+        "rate limit",
+        arguments={"batch_size": 2, "timeout": 4},
+        before={"minute_throttle_pause": 6},
+    ),
+    "hour_seconds": Difference(
+        {"requests_per_hour": 1, "hour_seconds": 1.0},
+        {"hour_throttle_pause": 1},
+        "rate limit",
+        arguments={"batch_size": 2, "timeout": 4},
+        before={"hour_throttle_pause": 6},
+    ),
+    "members_page": Difference(
+        {"members_page": 20, "members": ["boss@example.com"]},
+        {"members_page": 20},
+        "members_page",
+        arguments={"check_members": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+@pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
+def test_a_guess_that_is_wrong_fails_closed_and_the_profile_puts_it_right(erase, sandbox, connection, name, deferrable):
+    case = DIFFERENCES[name]
+    sandbox.configure(**{"duration": 0.3} | case.sandbox)
+    connection(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000, extra__api_profile=case.before)
+    arguments = {"deferrable": deferrable, "timeout": 10, **case.arguments}
+
+    end = erase(case.users, **arguments).run()
+    assert end.state == "failed"
+    assert case.words in end.text
+    assert not any(user in end.text for user in USERS)
+    assert (end.output or {}).get("erased", 0) < len(case.users)
+
+    connection(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000, extra__api_profile=case.profile)
+    end = erase(case.users, **arguments).run()
+    assert end.state == "success", end.text
+    assert end.output["erased"] == len(case.users)

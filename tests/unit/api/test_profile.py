@@ -1,0 +1,338 @@
+"""What a profile may say of Kore.ai, and that none of it proves what Kore.ai did not say."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kores_answers import (
+    BAD,
+    GOOD,
+    OPEN,
+    REQUEST_ID,
+    answer,
+    counts,
+    entry,
+    most_that_count_can_prove,
+    most_that_names_can_prove,
+    some_json,
+    strange_entries,
+    user_lists,
+)
+
+from airflow_provider_kore.api.account import read_account
+from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.matching import count_outcome, match_outcome
+from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.profile import (
+    DEFAULT_PROFILE,
+    ApiProfile,
+    explain_unknown_words,
+    is_code_word,
+    may_mean_erased,
+)
+from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.api.status import read_outcome, read_status
+from airflow_provider_kore.api.users import CHANNEL_KEYS, ChannelUserId
+from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreInputError
+
+SECRET = "Xq7ZwK9-secret"
+
+
+def read(profile):
+    extra = {"api_profile": profile}
+    return read_account(host="https://kore.example", login="cs-1", password=SECRET, extra=extra).api_profile
+
+
+def refused(profile):
+    with pytest.raises(KoreConfigurationError) as caught:
+        read(profile)
+    assert caught.value.consequence is Consequence.NOT_SENT
+    assert SECRET not in f"{caught.value}{caught.value!r}"
+    return str(caught.value)
+
+
+# --- what a profile may say -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", [None, "", {}, "{}", " {} ", DEFAULT_PROFILE])
+def test_without_a_profile_the_guesses_count(profile):
+    assert read(profile) == ApiProfile()
+
+
+def test_a_profile_is_an_object_or_its_text():
+    fields = {"erased_words": ["Deleted", "Deleted"], "largest_batch": 50, "unknown_request_statuses": [422]}
+    profile = read(fields)
+    assert read(json.dumps(fields)) == profile
+    assert hash(read(json.dumps(fields))) == hash(profile)
+    assert (profile.erased_words, profile.largest_batch) == (("Deleted",), 50)
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ("[]", "must be a JSON object"),
+        (SECRET, "must be a JSON object"),
+        ("{", "must be a JSON object"),
+        ("[" * 100_000, "must be a JSON object"),
+        ('{"largest_batch": 1, "largest_batch": 2}', "must be a JSON object"),
+        ([], "must be a JSON object"),
+        (7, "must be a JSON object"),
+        ({"erased_word": ["deleted"]}, "not known: erased_word; the known ones are erased_words, open_words"),
+        ({"erased_words": "deleted"}, "erased_words should be a valid list"),
+        ({"erased_words": [SECRET]}, "erased_words must be a word of letters"),
+        *(
+            ({"erased_words": [word]}, "erased_words")
+            for word in ("", " ", "1", "a b", "deleted\n", "gelöscht", 1, None)
+        ),
+        *(
+            ({"open_words": [word]}, "open_words must be a word")
+            for word in ("", "in progress", "x" * 41, "a--b", "-a")
+        ),
+        ({"open_words": ["success"]}, "documented"),
+        ({"not_erased_words": ["Suc-cess"]}, "documented"),
+        ({"not_erased_words": ["in-progress"]}, "documented"),
+        ({"open_words": ["gone"], "not_erased_words": ["GONE"]}, "in both open_words and not_erased_words"),
+        ({"erased_words": ["all-gone"], "open_words": ["all_gone"]}, "in both erased_words and open_words"),
+        ({"channel_id_key": "channel_user_id", "channel_user_id_key": "channel_id"}, "names a user"),
+        ({"channel_id_key": "channelUId"}, "names a user"),
+        ({"channel_user_id_key": "channelType"}, "names a channel"),
+        ({"channel_user_id_key": "channel_id"}, "differ"),
+        ({"channel_id_key": "a b"}, "channel_id_key"),
+        *(({"largest_batch": value}, "largest_batch") for value in (0, -1, True, "5", 1.5)),
+        *(
+            ({"unknown_request_statuses": [value]}, "statuses")
+            for value in (200, 302, 401, 403, 407, 408, 429, 600, True)
+        ),
+        ({"unknown_request_statuses": []}, "statuses"),
+        ({"unknown_request_statuses": [404, 500]}, "needs unknown_request_text"),
+        ({"unknown_request_text": "id"}, "5 letters"),
+        ({"unknown_request_grace": -1}, "grace"),
+        ({"throttle_texts": ["call"]}, "5 letters"),
+        ({"throttle_texts": ["     "]}, "5 letters"),
+        *(({"minute_throttle_pause": value}, "pause") for value in (0, 3601, float("nan"), float("inf"), True, "60")),
+        ({"hour_throttle_pause": 0.5}, "pause"),
+        ({"members_page": 0}, "members_page"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_by_its_key(profile, words):
+    assert words in refused(profile)
+
+
+DANGEROUS = [
+    *("failed", "FAILURE", "error", "in-progress", "In_Progress", "pending", "queued", "running", "processing"),
+    *("not-erased", "NotDeleted", "undeleted", "un-deleted", "unsuccessful", "incomplete", "partially-deleted"),
+    *("completed-with-errors", "deleting", "to-be-deleted", "marked-for-deletion", "soft-deleted", "deletable"),
+    *("accepted", "submitted", "scheduled", "skipped", "ignored", "refused", "cancelled", "timeout", "unknown", "none"),
+    *("null", "false", "no", "owner", "not_found", "NoSuchUser", "retry", "partial-success"),
+]
+
+
+@pytest.mark.parametrize("word", DANGEROUS)
+def test_a_word_that_says_anything_else_than_an_end_is_never_erased(word):
+    assert "erased_words" in refused({"erased_words": [word]})
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("deleted", "DELETED", "erased", "removed", "done", "ok", "purged", "pruned", "anonymized", "forgotten"),
+        *("DataDeleted", "user-deleted", "processed", "finished", "closed", "success", "succeeded", "complete"),
+    ],
+)
+def test_a_word_for_an_end_can_be_named(word):
+    assert read_outcome(word.swapcase(), read({"erased_words": [word]})) is Outcome.ERASED
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "outcome"),
+    [
+        ({}, "deleted", Outcome.NOT_ERASED),
+        ({"erased_words": ["data_deleted"]}, "data-deleted", Outcome.NOT_ERASED),
+        ({"erased_words": ["deleted"]}, "deleted ", Outcome.NOT_ERASED),
+        ({"erased_words": ["kinked"]}, "\u212ainked", Outcome.NOT_ERASED),
+        ({"open_words": ["still-here"]}, "Still here", Outcome.OPEN),
+        ({"open_words": ["completed"]}, "COMPLETED", Outcome.OPEN),
+        ({"not_erased_words": ["completed"]}, "completed", Outcome.NOT_ERASED),
+        ({"not_erased_words": ["pending"]}, "pending", Outcome.NOT_ERASED),
+        ({"open_words": ["failed"]}, "failed", Outcome.OPEN),
+    ],
+)
+def test_the_words_of_a_profile_are_read_without_case_and_no_looser(profile, status, outcome):
+    assert read_outcome(status, read(profile)) is outcome
+
+
+# --- no profile proves what Kore.ai did not say -----------------------------------------------------------------------
+
+POOL = [
+    "deleted",
+    "Done",
+    "data_deleted",
+    "purged",
+    "working",
+    "Owner",
+    "partial",
+    "completed",
+    "pending",
+    "failed",
+    "x",
+]
+
+
+@st.composite
+def profiles(draw):
+    """A profile of words, each in one list or in none."""
+    lists = {"erased_words": [], "open_words": [], "not_erased_words": []}
+    for word in draw(st.lists(st.sampled_from(POOL), unique=True)):
+        name = draw(st.sampled_from(list(lists)))
+        if name != "erased_words" or may_mean_erased(word):
+            lists[name].append(draw(st.sampled_from([word, word.upper(), word.swapcase()])))
+    return ApiProfile(**lists)
+
+
+def good_by(profile):
+    """Tell which statuses are documented or configured as erased; written from the contract and not from the code."""
+    moved = {word.lower() for word in (*profile.open_words, *profile.not_erased_words)}
+    words = ({"success", "completed"} - moved) | {word.lower() for word in profile.erased_words}
+
+    def good(status):
+        return isinstance(status, str) and status.isascii() and status.lower() in words
+
+    return good
+
+
+some_statuses = st.one_of(
+    st.sampled_from([*GOOD, *OPEN, *BAD]),
+    st.sampled_from([*POOL, *map(str.upper, POOL)]),
+    st.sampled_from(POOL).map("{} ".format),
+    st.sampled_from(POOL).map(" {}".format),
+    some_json,
+)
+
+
+@st.composite
+def profiles_and_answers(draw):
+    users = draw(user_lists)
+    entries = [entry(user, draw(some_statuses)) for user in users if draw(st.integers(0, 9)) < 9]
+    entries += draw(st.lists(strange_entries, max_size=2)) if draw(st.booleans()) else []
+    return draw(profiles()), users, answer(*draw(st.permutations(entries)))
+
+
+@given(profiles_and_answers())
+def test_whatever_the_profile_a_user_is_erased_only_by_an_entry_whose_word_means_erased(case):
+    profile, users, document = case
+    status, good = read_status(document, REQUEST_ID, profile), good_by(profile)
+    matched, counted = match_outcome(status, users).outcome, count_outcome(status, len(users))
+    assert sum(counts(matched)) == sum(counts(counted)) == len(users)
+    assert matched.erased <= most_that_names_can_prove(document, users, good)
+    assert counted.erased <= most_that_count_can_prove(document, len(users), good)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["erased_words", "open_words", "not_erased_words"]),
+        st.lists(st.sampled_from([*POOL, *DANGEROUS, "success"]) | st.text(max_size=8) | some_json, max_size=3),
+    ),
+    st.sampled_from([*POOL, *DANGEROUS, *GOOD, *OPEN, *BAD]) | some_json,
+)
+def test_whatever_is_configured_is_refused_or_makes_erased_only_of_the_words_that_it_names(fields, status):
+    try:
+        profile = read(fields)
+    except KoreConfigurationError:
+        return
+    outcome = read_outcome(status, profile)
+    assert (outcome is Outcome.ERASED) == good_by(profile)(status)
+    assert outcome is not Outcome.ERASED or status not in DANGEROUS
+
+
+# --- the words of Kore.ai that are not known --------------------------------------------------------------------------
+
+
+def test_an_unknown_word_is_explained_with_the_very_extra_to_set():
+    document = answer(*(entry(f"u-{n:04}", word) for n, word in enumerate(["Deleted", "DELETED", "Gone", "SUCCESS"])))
+    status = read_status(document, REQUEST_ID)
+    (_, explanation) = count_outcome(status, 4).remarks
+    extra, end = json.JSONDecoder().raw_decode(explanation[explanation.index("{") :])
+    assert end
+    profile = read(extra["api_profile"])
+    assert count_outcome(read_status(document, REQUEST_ID, profile), 4).erased == 4
+
+
+def test_a_word_that_cannot_mean_erased_is_not_offered_as_such():
+    explanation = explain_unknown_words(["Partial", "gone"])
+    assert '{"api_profile": {"open_words": ["gone", "partial"]}}' in explanation
+    assert "erased_words" not in explanation.replace("not_erased_words", "")
+
+
+@pytest.mark.parametrize("word", ["FAILED", "Failure", "ERROR"])
+def test_a_known_failure_is_not_explained(word):
+    assert len(count_outcome(read_status(answer(entry("u-0001", word)), REQUEST_ID), 1).remarks) == 1
+
+
+def test_a_word_that_the_profile_knows_is_not_explained():
+    profile = read({"not_erased_words": ["owner-of-bot"]})
+    status = read_status(answer(entry("u-0001", "OWNER_OF_BOT")), REQUEST_ID, profile)
+    assert status.explain_unknown_words() is None
+    assert count_outcome(status, 1).not_erased == 1
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("annaschmidt", "annaschmidt")],
+        [("anna.schmidt@example.com", "schmidt")],
+        [("anna", "annaschmidt")],
+        [("u-0001", "annaschmidt"), ("annaschmidt", "FAILED")],
+        [("u-0001", "schmidt"), ("anna.schmidt@example.com", "SUCCESS")],
+        [("u-0001", "anna schmidt")],
+        [("u-0001", "schmidt7")],
+        [(f"u-{number:04}", f"schmidt-{'abcde'[number]}") for number in range(5)],
+        [(ChannelUserId("rtm", "annaschmidt"), "schmidt")],
+    ],
+)
+def test_what_can_name_a_user_is_not_explained(entries):
+    status = read_status(answer(*(entry(user, word) for user, word in entries)), REQUEST_ID)
+    assert "schmidt" not in (status.explain_unknown_words() or "")
+
+
+@given(st.text(max_size=60))
+def test_only_letters_hyphens_and_underscores_are_shown(text):
+    if is_code_word(text):
+        assert len(text) <= 40
+        assert text.isascii()
+        assert text.replace("-", "").replace("_", "").isalpha()
+
+
+# --- how users are written --------------------------------------------------------------------------------------------
+
+KEYS = st.sampled_from(
+    [("channel_id", "channel_user_id"), ("channelId", "channelUserId"), ("channelType", "channelUId")]
+)
+ONE_BOT = ErasureScope(("st-1",), all_bots=False)
+
+
+def test_the_profile_writes_by_default_what_the_rest_of_the_provider_reads():
+    assert DEFAULT_PROFILE.channel_keys == CHANNEL_KEYS
+
+
+@given(KEYS, st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip))
+def test_a_channel_pair_is_written_and_read_by_the_keys_of_the_profile(keys, channel, name):
+    profile = read({"channel_id_key": keys[0], "channel_user_id_key": keys[1]})
+    user = ChannelUserId(channel, name)
+    (written,) = json.loads(ErasureRequest((user,), ONE_BOT).body(profile))["userIds"]
+    assert written == {keys[0]: channel, keys[1]: name}
+    status = read_status(answer({"userId": written, "status": "SUCCESS"}), REQUEST_ID, profile)
+    assert match_outcome(status, [user]).outcome.erased == 1
+
+
+def test_a_channel_pair_under_other_keys_is_nobody():
+    profile = read({"channel_id_key": "channelId", "channel_user_id_key": "channelUserId"})
+    status = read_status(answer(entry(ChannelUserId("rtm", "4711"))), REQUEST_ID, profile)
+    assert match_outcome(status, [ChannelUserId("rtm", "4711")]).outcome.erased == 0
+
+
+def test_more_users_than_kore_takes_are_never_written_into_one_request():
+    profile = read({"largest_batch": 2})
+    assert ErasureRequest(("u-1", "u-2"), ONE_BOT).body(profile)
+    with pytest.raises(KoreInputError, match="largest_batch"):
+        ErasureRequest(("u-1", "u-2", "u-3"), ONE_BOT).body(profile)
