@@ -11,7 +11,7 @@ COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo pictures test test-distributed test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick \
+.PHONY: help venv demo docs pictures test test-distributed test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick \
 	lint format requirements clean FORCE
 
 help: ## Show this list
@@ -51,6 +51,10 @@ benchmarks: .venv-benchmarks/ready ## Measure beside the peers, print tables, an
 
 benchmarks-quick: .venv-benchmarks/ready ## Measure the main ratios in some three minutes, and judge with a wide margin
 	@exec $(<D)/bin/python -m benchmarks --quick
+
+docs: .venv/ready ## Build the documentation into build/docs; DOCS_INTERSPHINX=1 links to Python's and Airflow's
+	@AIRFLOW_HOME=$(CURDIR)/build/airflow AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING .venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "Open build/docs/index.html"
 
 lint: .venv/ready ## Check style, types and the direction of imports
 	.venv/bin/python -m ruff check .

@@ -11,6 +11,18 @@ from enum import StrEnum
 from functools import partial
 from typing import Self
 
+DOCUMENTATION = "https://airflow-provider-kore.readthedocs.io/en/stable"
+"""Where this documentation is published, as in the project's metadata."""
+
+
+def guide_to(exception: str) -> str:
+    """
+    Give the address of what a user can do about an exception.
+
+    :param exception: the name of its class.
+    """
+    return f"{DOCUMENTATION}/howto/failed.html#{exception.lower()}"
+
 
 class Consequence(StrEnum):
     """What an error means for the erasure."""
@@ -33,13 +45,17 @@ class KoreError(Exception):
     """
     An error that keeps an erasure from a proven end.
 
+    Its text ends with the address of its section in the documentation.
+
     :param problem: what happened, one or more sentences, without a user id, token or secret.
     :param consequence: what it means for the erasure.
     :param remedy: what the reader should do next.
+    :ivar text: all three, without the address, to be quoted by another error.
     """
 
     def __init__(self, problem: str, *, consequence: Consequence, remedy: str) -> None:
-        super().__init__(f"{problem} {consequence} {remedy}".strip())
+        self.text = f"{problem} {consequence} {remedy}".strip()
+        super().__init__(f"{self.text} See {guide_to(type(self).__name__)}")
         self.problem = problem
         self.consequence = consequence
         self.remedy = remedy

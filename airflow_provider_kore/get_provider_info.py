@@ -12,7 +12,7 @@ def get_provider_info() -> dict[str, object]:
         "integrations": [
             {
                 "integration-name": "Kore.ai",
-                "external-doc-url": "https://docs.kore.ai/",
+                "external-doc-url": "https://airflow-provider-kore.readthedocs.io/en/stable",
                 "tags": ["service"],
             }
         ],

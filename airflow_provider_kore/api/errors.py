@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW
-from airflow_provider_kore.api.conversation import Answer
+from airflow_provider_kore.api.exchange import Answer
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 from airflow_provider_kore.exceptions import (
     Consequence,

@@ -9,7 +9,7 @@ from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.compat import AirflowSensorTimeout
 from airflow_provider_kore.deadlines import StatutoryDeadline
 from airflow_provider_kore.erasure.ledger import ErasureLedger
-from airflow_provider_kore.exceptions import Consequence, KoreError, KoreNotErasedError
+from airflow_provider_kore.exceptions import Consequence, KoreError, KoreNotErasedError, guide_to
 from airflow_provider_kore.user_ids.user_refs import UserRef, show_user_refs
 
 SHOWN_REQUEST_IDS = 20
@@ -55,7 +55,7 @@ def _not_erased(
     submits: bool,
 ) -> KoreNotErasedError:
     unsent = sum(record.user_count for record in ledger.records if record.is_unsent)
-    reasons = [*dict.fromkeys(str(failure) for failure in failures), *outcome.remarks]
+    reasons = [*dict.fromkeys(failure.text for failure in failures), *outcome.remarks]
     if not_erased_users:
         reasons.insert(0, f"Among them: {show_user_refs(not_erased_users, len(not_erased_users))}.")
     if unsent and not submits:
@@ -93,7 +93,8 @@ def _too_late(
     return AirflowSensorTimeout(
         f"The {'statutory deadline passed' if over else 'deadline came'} before Kore.ai was done: "
         f"{show_counts(outcome)}. Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai continues with "
-        "them: nothing has to be submitted again. Clear this task to wait longer, or raise its timeout."
+        "them: nothing has to be submitted again. Clear this task to wait longer, or raise its timeout. "
+        f"See {guide_to('AirflowSensorTimeout')}"
     )
 
 

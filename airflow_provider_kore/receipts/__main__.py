@@ -72,7 +72,7 @@ def _verify(file: Path, key: Path, *, searches: bool) -> int:
     try:
         statement = audit(file, public_key_pem, summary.add, search.add)
     except KoreReceiptError as error:
-        print(f"NOT VALID. {error}")
+        print(f"NOT VALID. {error.text}")
         return NOT_VALID
     print("VALID: it was signed with this key, nothing in it was changed, and it adds up.")
     print(*describe(statement, summary), *search.describe(), sep="\n")

@@ -38,7 +38,8 @@ def test_every_failure_comes_back_as_it_went(error_type, consequence):
     back = failure_from_json(through_the_database(failure_to_json(error)))
     assert type(back) is error_type
     assert (back.problem, back.consequence, back.remedy) == ("It happened.", consequence, "Do this.")
-    assert str(back) == str(error) == f"It happened. {consequence} Do this."
+    assert back.text == f"It happened. {consequence} Do this."
+    assert str(back) == str(error)
 
 
 @pytest.mark.parametrize("error_type", ERROR_TYPES)

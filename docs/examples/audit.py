@@ -1,0 +1,10 @@
+"""Verify a receipt without Airflow and without this provider."""
+
+import sys
+from pathlib import Path
+
+import jwt
+
+receipt, public_key = sys.argv[1:]
+claims = jwt.decode(Path(receipt).read_text(), Path(public_key).read_text(), algorithms=["EdDSA"])
+print(claims["outcome"], claims["does_not_cover"])
