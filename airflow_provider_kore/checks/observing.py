@@ -63,7 +63,7 @@ class _ProbeAuth(KoreAuth):
 
 class Observer(AbstractContextManager["Observer"]):
     """
-    Send probes, each one once, and read the replies.
+    Send probes and read the replies; of equal ones only one is sent.
 
     :param account: whose calls they are.
     :param sleep: waits for seconds.
@@ -114,10 +114,11 @@ class Observer(AbstractContextManager["Observer"]):
             return error.finding
 
     def observe(self, probe: Probe) -> Reply:
-        """Send a probe, or give the reply to an equal one."""
-        if probe not in self._replies:
-            self._replies[probe] = self._send(probe)
-        return self._replies[probe]
+        """Send a probe, or give the reply to an equal one; a refused token is tried again, by a corrected clock."""
+        reply = self._replies.get(probe)
+        if reply is None or reply.kind is Kind.TOKEN:
+            reply = self._replies[probe] = self._send(probe)
+        return reply
 
     def _send(self, probe: Probe) -> Reply:
         self._auth.probe = probe

@@ -26,7 +26,7 @@ def _token(subject: Subject) -> Steps[Finding]:
     probe = status_probe(subject)
     reply = yield from ask(probe, *_ANSWERED, Kind.TOKEN)
     if reply.kind is Kind.TOKEN and reply.skew and abs(reply.skew) < LONGEST_CORRECTED_SKEW:
-        reply = yield from ask(replace(probe, number=1), *_ANSWERED, Kind.TOKEN)  # with Kore.ai's time
+        reply = yield from ask(probe, *_ANSWERED, Kind.TOKEN)  # with Kore.ai's time
     if reply.kind is Kind.TOKEN:
         assert reply.answer is not None  # noqa: S101
         failure = read_failure(Call.STATUS, reply.answer, reply.text, None, subject.profile)
