@@ -6,6 +6,7 @@ import argparse
 import json
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider_kore.checks.report import Row
 
 _NO_BOT = "st-none"
+
+_LONGEST_SILENCE = 10.0
+"""Seconds that are waited without a word."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.checks") -> int:
@@ -58,8 +62,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="ERASE the user whose id is on standard input from the bot. Use a throw-away user. A second line may name "
         "one by channel: a JSON object with channel_id and channel_user_id. Asks twice, at the terminal",
     )
-    parser.add_argument("--wait", type=float, default=600.0, metavar="SECONDS", help="longest wait for an erasure")
-    parser.add_argument("--poll-interval", type=float, default=5.0, metavar="SECONDS", help="between two status calls")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="longest wait for an erasure (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--poll-interval",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="between two status calls (default: %(default)s)",
+    )
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write what was seen as JSON, without ids and secrets"
     )
@@ -69,10 +85,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     from airflow_provider_kore.checks.report import exit_status, to_report
-    from airflow_provider_kore.compat import log_to_standard_error
+    from airflow_provider_kore.compat import set_up_command
     from airflow_provider_kore.hooks.kore import KoreHook
 
-    log_to_standard_error()
+    set_up_command()
     account = KoreHook(options.conn_id).account
     users = _read_users(options)
     rows = _run(account, options, users)
@@ -112,7 +128,7 @@ def _run(account: KoreAccount, options: argparse.Namespace, users: Sequence[User
     subject = Subject(account.api_profile, bot_id, users[0] if users else None, secrets.token_hex(6), datetime.now(UTC))
     pair = require_test_user(account, options.bot_id, users) if options.erase_test_user else None
     rows = [Row(*found) for found in check_reach(account)]
-    with Observer(account) as observer:
+    with Observer(account, _sleep) as observer:
         rows.append(Row(TOKEN.name, TOKEN.guess, observer.find(TOKEN.run(subject))))
         if rows[-1].finding.verdict is not Verdict.CONFIRMED:
             remaining = [(check.name, check.guess) for check in (*TOKEN_CHECKS[1:], *HISTORY_CHECKS, *ERASURE_CHECKS)]
@@ -123,6 +139,12 @@ def _run(account: KoreAccount, options: argparse.Namespace, users: Sequence[User
         if options.erase_test_user:
             seen = erase_test_user(observer, subject, pair, options.poll_interval, options.wait)
     return [*rows, *(Row(check.name, check.guess, check.find(seen, subject)) for check in ERASURE_CHECKS)]
+
+
+def _sleep(seconds: float) -> None:
+    if seconds > _LONGEST_SILENCE:
+        print(f"Waiting {seconds:.0f} s for the account's budget of calls.", file=sys.stderr)
+    time.sleep(seconds)
 
 
 def _show(rows: Sequence[Row], account: KoreAccount, output: str) -> None:

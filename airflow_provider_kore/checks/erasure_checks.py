@@ -234,7 +234,8 @@ def _channel_pair(seen: TrialSeen, subject: Subject) -> Finding:
         return confirmed("accepted")
     if erasure.request_id is not None:
         profile = {"channel_id_key": keys[0], "channel_user_id_key": keys[1]}
-        return different(f"the keys are {keys[0]} and {keys[1]}", "Set the extra below.", profile=profile)
+        seen_keys = f"the keys are {keys[0]} and {keys[1]}"
+        return different(seen_keys, "Set the extra below.", profile=profile, settings=profile)
     if erasure.accepted.kind is not Kind.REFUSED:
         return not_tested(f"erase call: {erasure.accepted.why}")
     return different(

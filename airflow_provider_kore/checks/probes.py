@@ -66,7 +66,7 @@ _SPEAKS_OF_RIGHT = re.compile(r"permi(ssion|tted)|authori[sz]|scope|forbid|acces
 @dataclass(frozen=True, slots=True)
 class Reply:
     """
-    What came of a probe; its ``repr`` shows nothing of the body.
+    Keep the reply to a probe; its ``repr`` shows nothing of the body.
 
     :param kind: what it is.
     :param answer: as it came; ``None`` if none came.

@@ -50,6 +50,7 @@ def _clock(subject: Subject) -> Steps[Finding]:
     return different(
         f"This machine's clock is {abs(reply.skew):.0f} s {'behind' if reply.skew > 0 else 'ahead of'} Kore.ai's.",
         "Set the clock, by NTP. Up to five minutes are corrected after a token was refused.",
+        settings={"clock_offset": round(reply.skew)},
     )
 
 
@@ -147,7 +148,10 @@ def _members_page(subject: Subject) -> Steps[Finding]:
         if shorter.kind is Kind.OK:
             _require_members(shorter)
             return different(
-                f"{reply.why}; pages of {size} are answered", "Set the extra below.", profile={"members_page": size}
+                f"{reply.why}; pages of {size} are answered",
+                "Set the extra below.",
+                profile={"members_page": size},
+                settings={"members_page": size},
             )
     raise NotTestedError(f"roles call: {reply.why}", "A Kore.ai that has this call; only check_members needs it.")
 

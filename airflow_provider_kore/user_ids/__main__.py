@@ -79,11 +79,11 @@ def _digest(_: argparse.Namespace) -> None:
 
 
 def _who(options: argparse.Namespace) -> None:
-    from airflow_provider_kore.compat import log_to_standard_error  # sources need Airflow, and digests do not
+    from airflow_provider_kore.compat import set_up_command  # sources need Airflow, and digests do not
     from airflow_provider_kore.user_ids.batches import find_user
     from airflow_provider_kore.user_ids.files import FileUserIds
 
-    log_to_standard_error()
+    set_up_command()
     if options.uri is None and options.column is not None:
         raise KoreInputError("Standard input has no columns.", remedy="Leave out --column, or name a file.")
     source = list(read_user_ids(sys.stdin.buffer)) if options.uri is None else FileUserIds(options.uri, options.column)

@@ -88,6 +88,11 @@ def server(answer):
         httpd.server_close()
 
 
+@pytest.fixture(autouse=True)
+def context_of_the_process(monkeypatch):
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # which the command changes
+
+
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_nothing_is_confirmed_of_what_is_not_kore(monkeypatch, capsys, caplog, tmp_path, kind):
     with server(ANSWERS[kind]) as url:

@@ -96,6 +96,8 @@ def check(sandbox, connection, monkeypatch, capsys, caplog, tmp_path):
     """Run the command with a test user; gives status, what is different, and the profile to set."""
     monkeypatch.setattr(erasing, "ask_at_the_terminal", lambda text: "erase" if "throw-away" in text else "st-1")
 
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # which the command changes
+
     def check(*arguments, given=f"{USER}\n{PAIR}\n"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
         report = tmp_path / "report.json"
