@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
@@ -81,12 +82,16 @@ def _digest(_: argparse.Namespace) -> None:
 def _who(options: argparse.Namespace) -> None:
     from airflow_provider_kore.compat import set_up_command  # sources need Airflow, and digests do not
     from airflow_provider_kore.user_ids.batches import find_user
-    from airflow_provider_kore.user_ids.files import FileUserIds
+    from airflow_provider_kore.user_ids.files import URI, FileUserIds
 
     set_up_command()
     if options.uri is None and options.column is not None:
         raise KoreInputError("Standard input has no columns.", remedy="Leave out --column, or name a file.")
-    source = list(read_user_ids(sys.stdin.buffer)) if options.uri is None else FileUserIds(options.uri, options.column)
+    if options.uri is None:
+        source: object = list(read_user_ids(sys.stdin.buffer))
+    else:
+        uri = options.uri if URI.match(options.uri) else f"file://{Path(options.uri).absolute()}"
+        source = FileUserIds(uri, options.column)
     user_id = find_user(source, options.batch, options.position, options.batch_size)
     print(user_id if isinstance(user_id, str) else json.dumps(asdict(user_id), ensure_ascii=False))
 
