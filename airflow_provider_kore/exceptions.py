@@ -39,6 +39,10 @@ class Consequence(StrEnum):
     ONLY_READ = "This call only reads: it changed nothing at Kore.ai."
     NOT_EVIDENT = "It proves nothing about the erasure."
     NOTHING_ERASED = "No user is erased by this task."
+    RECORDINGS_LEFT = (
+        "Recordings may be left at Kore.ai. Do not erase the users yet: with them, the sessions are lost that lead to "
+        "the recordings."
+    )
 
 
 class KoreError(Exception):
@@ -137,6 +141,13 @@ class KoreExportError(KoreError):
     """The data of a user cannot be exported whole."""
 
     def __init__(self, problem: str, *, consequence: Consequence = Consequence.NOTHING_ERASED, remedy: str) -> None:
+        super().__init__(problem, consequence=consequence, remedy=remedy)
+
+
+class KoreRecordingsError(KoreError):
+    """The call recordings of a user are not proven to be deleted."""
+
+    def __init__(self, problem: str, *, consequence: Consequence = Consequence.RECORDINGS_LEFT, remedy: str) -> None:
         super().__init__(problem, consequence=consequence, remedy=remedy)
 
 

@@ -23,6 +23,7 @@ def get_provider_info() -> dict[str, object]:
                 "python-modules": [
                     "airflow_provider_kore.operators.erasure",
                     "airflow_provider_kore.operators.export",
+                    "airflow_provider_kore.operators.recordings",
                     "airflow_provider_kore.operators.verification",
                 ],
             }
@@ -162,5 +163,24 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         "Where your Kore.ai differs from what is guessed about it, as a JSON object, such as "
         '{"erased_words": ["deleted"]}. Keys that are not known are refused.',
         type=["object", "null"],
+    ),
+    "seal_key": _field(
+        "Seal key",
+        "Opens sealed user ids: one or more unencrypted EC private keys on P-256, in PEM form one after the other, or "
+        "as a JWK set. Several, so that a key can be replaced. Default: no sealed user ids.",
+        type=["string", "null"],
+        format="password",
+    ),
+    "seal_key_variable": _field(
+        "Variable of the seal key",
+        "Instead of the seal key: the name of the Airflow Variable that stores it. A secrets backend may store the "
+        "Variable.",
+        type=["string", "null"],
+    ),
+    "recordings_path": _field(
+        "Path of call recordings",
+        "Of the call that deletes recordings, with {bot_id} in it. Kore.ai names several. Default: "
+        "/api/public/bot/{bot_id}/v2/recordings.",
+        type=["string", "null"],
     ),
 }

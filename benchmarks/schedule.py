@@ -185,7 +185,7 @@ def our_task(world: World, pacing: Pacing, batches: int) -> Actor:
     """Submit some batches, then watch them to their end."""
     requests = []
     for _ in range(batches):
-        request_id = yield from with_turns(submit_erasure(ERASE, pacing), pacing.budget)
+        request_id = yield from with_turns(submit_erasure(ERASE, pacing), pacing)
         requests.append(AcceptedErasure(request_id, 1))
 
     def assess(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
@@ -197,7 +197,7 @@ def our_task(world: World, pacing: Pacing, batches: int) -> Actor:
     schedule = PollSchedule()
     watch = ErasureWatch(requests, pacing, fingerprint_key=b"k", started=world.now, assess=assess, clock=world.clock)
     wait = watch.wait(schedule, LONGEST_RUN, world.now + schedule.pause(0.0))
-    yield from with_turns(wait, pacing.budget)
+    yield from with_turns(wait, pacing)
 
 
 def _pacing(world: World) -> Pacing:

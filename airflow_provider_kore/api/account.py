@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, Profile
+from airflow_provider_kore.api.recordings import RECORDINGS_PATH, recordings_path
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -49,7 +50,9 @@ def pem_text(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not text.strip() or "PRIVATE KEY" in text:  # which would be shown, where a name is
+    if (
+        not text.strip() or "PRIVATE KEY" in text or "{" in text
+    ):  # a key in PEM form or a JWK, which would be shown, where a name is
         raise ValueError("must be a name")
     return text.strip()
 
@@ -96,6 +99,7 @@ Pem = Annotated[str, AfterValidator(pem_text)]
 Name = Annotated[str, AfterValidator(_name)]
 ExistingPath = Annotated[str, AfterValidator(_existing_path)]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag)]
+RecordingsPath = Annotated[str, AfterValidator(recordings_path)]
 BotIds = Annotated[tuple[str, ...], BeforeValidator(_split_bot_ids), AfterValidator(_check_bot_ids)]
 _NUMBER = BeforeValidator(_no_bool)
 
@@ -133,6 +137,9 @@ class KoreAccount:
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that contains such a key instead.
     :param api_profile: how Kore.ai differs from what is guessed about it.
+    :param seal_key: private keys, in PEM form or a JWK set, that open sealed user ids.
+    :param seal_key_variable: the Airflow Variable that contains such keys instead.
+    :param recordings_path: of the call that deletes call recordings, with ``{bot_id}`` in it.
     """
 
     base_url: str
@@ -153,6 +160,9 @@ class KoreAccount:
     receipt_key: Pem = field(default="", repr=False)
     receipt_key_variable: Name = ""
     api_profile: Profile = DEFAULT_PROFILE
+    seal_key: Pem = field(default="", repr=False)
+    seal_key_variable: Name = ""
+    recordings_path: RecordingsPath = RECORDINGS_PATH
 
     def fingerprint_key(self) -> bytes:
         """
@@ -207,11 +217,12 @@ def read_account(
             f"The connection signs with {account.algorithm} and has no Client Secret.",
             "Put the app's Client Secret into the field Client Secret.",
         )
-    if account.receipt_key and account.receipt_key_variable:
-        raise _fault(
-            "The connection has both receipt_key and receipt_key_variable.",
-            "Keep one of the two: the key itself, or the name of the Variable that contains it.",
-        )
+    for name in ("receipt_key", "seal_key"):
+        if getattr(account, name) and getattr(account, f"{name}_variable"):
+            raise _fault(
+                f"The connection has both {name} and {name}_variable.",
+                "Keep one of the two: the key itself, or the name of the Variable that contains it.",
+            )
     return account
 
 

@@ -120,7 +120,7 @@ class AsyncKoreClient:
         :raises ValueError: if it asks for anything but to read.
         """
         reply: Reply = None
-        with closing(conversation), _closing(keeper := TurnKeeper(self.pacing.budget), self.pacing.budget.does_io):
+        with closing(conversation), _closing(keeper := TurnKeeper(self.pacing), self.pacing.budget.does_io):
             while True:
                 try:
                     step = conversation.send(reply)

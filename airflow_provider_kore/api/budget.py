@@ -46,7 +46,7 @@ class Turn:
 class Reason(Enum):
     """Why a call must wait, as the log says it."""
 
-    THROTTLED = "Kore.ai said that the account's rate limit is reached"
+    THROTTLED = "Kore.ai throttled the account"
     MINUTE = "the calls of this minute are used or promised"
     HOUR = "the calls of this hour are used or promised"
     POLLS_SLOWED = "polls that find their erasures open may use half of the calls"

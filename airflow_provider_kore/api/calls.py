@@ -14,10 +14,8 @@ from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, 
 from airflow_provider_kore.api.errors import (
     Call,
     error_message,
-    is_throttle,
     leaves_open,
     read_failure,
-    throttle_pause,
     unreachable,
     unreadable,
 )
@@ -26,7 +24,9 @@ from airflow_provider_kore.api.history import Query, read_page
 from airflow_provider_kore.api.listing import Page
 from airflow_provider_kore.api.members import members_path, read_members
 from airflow_provider_kore.api.pacing import Pacing
+from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, read_deletion, says_no_recordings
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
+from airflow_provider_kore.api.throttle import is_throttle, throttle_pause
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 4
-"""Attempts of a call that certainly was not received, or only reads, before its error is raised."""
+"""Attempts of a call that certainly was not received, or may be repeated, before its error is raised."""
 
 SHORT_WAIT = 10.0
 """Seconds that a conversation waits in the queue without asking again how long it still takes."""
@@ -248,6 +248,32 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
     return tuple(members)
 
 
+def delete_recordings(
+    session: RecordedSession, guesses: RecordingsGuesses, pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[bool]:
+    """
+    Delete the recordings of one session.
+
+    It is no erasure, and is repeated also where no answer came: deleting twice ends in the same state. If the first
+    answer was lost, the second may say that there are none.
+
+    :param session: the session. The request's URL contains its id: run this within
+        :func:`~airflow_provider_kore.api.http_logs.without_http_logs`.
+    :param guesses: the path of the call, and what its answers say.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :return: whether there were recordings.
+    :raises KoreError: if it is not known that the recordings are gone.
+    """
+    return _read(
+        session.deletion(guesses.recordings_path),
+        Turn(Call.RECORDINGS, pacing.clock()),
+        pacing,
+        give_up_at,
+        lambda document: read_deletion(document, session, guesses),
+        lambda answer: False if says_no_recordings(answer.status, _decoded(answer), guesses) else None,
+    )
+
+
 def _fetch_all(
     fetch_page: Callable[[int], Conversation[Page[T]]], consume: Callable[[T], bool | None], key: Callable[[T], object]
 ) -> Conversation[str | None]:
@@ -280,15 +306,21 @@ def _fetch_all(
 
 
 def _read(
-    request: Request, turn: Turn, pacing: Pacing, give_up_at: float | None, read: Callable[[object], T]
+    request: Request,
+    turn: Turn,
+    pacing: Pacing,
+    give_up_at: float | None,
+    read: Callable[[object], T],
+    read_refusal: Callable[[Answer], T | None] = lambda _: None,
 ) -> Conversation[T]:
     """
-    Make a call that only reads, and make it again after a fault.
+    Make a call that may be repeated, and make it again after a fault.
 
     The answers are unreadable only if each attempt got a whole answer in a form that is not understood. One attempt
     with a fault that passes, such as a gateway's error or JSON that is cut off, makes all of them such a fault.
 
     :param read: reads the decoded answer; raises :class:`KoreUnreadableAnswerError`.
+    :param read_refusal: reads an answer that is no success; ``None`` if that is a failure.
     :raises KoreUnavailableError: if an attempt got no answer, an answer that is not whole, or a fault of the server.
     :raises KoreUnreadableAnswerError: if all attempts got answers that ``read`` does not understand.
     """
@@ -310,6 +342,8 @@ def _read(
                 return read(document)
             except KoreUnreadableAnswerError as error:
                 unreadable_answer = error
+        elif (meant := read_refusal(answer)) is not None:
+            return meant
         elif answer.status >= 500:
             passing = _failure(turn.call, answer, pacing)
         else:

@@ -94,7 +94,7 @@ class KoreClient:
     def run(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
         reply: Answer | NoAnswer | None = None
-        with closing(with_turns(conversation, self.pacing.budget)) as steps:
+        with closing(with_turns(conversation, self.pacing)) as steps:
             while True:
                 try:
                     step = steps.send(reply)

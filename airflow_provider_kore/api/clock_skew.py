@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 LONGEST_CORRECTED_SKEW = 300.0
@@ -25,8 +26,9 @@ def read_clock_skew(date: str | None, now: float) -> float | None:
     if date is None or len(date) > 64:
         return None
     try:
-        skew = parsedate_to_datetime(date).timestamp() + 0.5 - now
-    except (ValueError, OverflowError, OSError):
+        when = parsedate_to_datetime(date)
+        skew = when.replace(tzinfo=when.tzinfo or UTC).timestamp() + 0.5 - now
+    except (ValueError, OverflowError):
         return None
     if abs(skew) > _LONGEST_SKEW:
         return None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW
@@ -33,17 +31,20 @@ class Call(Enum):
     MESSAGES = "messages call"
     MESSAGES_LITE = "messages-lite call"
     ROLES = "roles call"
+    RECORDINGS = "recordings call"
 
     @property
     def only_reads(self) -> bool:
-        """Whether it changes nothing at Kore.ai, so that it may be repeated."""
-        return self is not Call.ERASE
+        """Whether it changes nothing at Kore.ai."""
+        return self not in (Call.ERASE, Call.RECORDINGS)
 
     @property
     def consequence(self) -> Consequence:
         """What a failure of this call means for the erasure, unless it is not known whether Kore.ai accepted it."""
         if self is Call.ERASE:
             return Consequence.NOT_ACCEPTED
+        if self is Call.RECORDINGS:
+            return Consequence.RECORDINGS_LEFT
         return Consequence.SENT if self is Call.STATUS else Consequence.ONLY_READ
 
 
@@ -53,6 +54,10 @@ class _Needs:
     scope: str
     check: str
     """What to check when Kore.ai refuses the request itself."""
+    app: str = (
+        "In Kore.ai's Admin Console, the app must have the scope {scope}; an app made in a bot's own settings does not "
+        "work."
+    )
 
 
 _ERASING = _Needs(
@@ -87,15 +92,20 @@ _NEEDS: dict[Call, _Needs] = {
         "Check that the connection's base URL is that of your Kore.ai, whose version may not have this call. If it "
         "takes shorter pages, set members_page in the connection's api_profile.",
     ),
+    Call.RECORDINGS: _Needs(
+        "delete call recordings",
+        "Delete Recordings",
+        "Check the bot ids and the connection's recordings_path, since Kore.ai's own pages name three paths. How "
+        "Kore.ai answers when a session has no recordings is not documented, and may be this.",
+        app="In the bot's own settings at Kore.ai, the app must have the scope {scope}; an app made in the Admin "
+        "Console may not work. Let recordings_conn_id name a connection with such an app.",
+    ),
 }
 
 
 def admin_console(call: Call) -> str:
     """Say which scope of the app a call needs, and where to set it."""
-    return (
-        f"In Kore.ai's Admin Console, the app must have the scope {_NEEDS[call].scope}; an app made in a bot's own "
-        "settings does not work."
-    )
+    return _NEEDS[call].app.format(scope=_NEEDS[call].scope)
 
 
 _KNOWN_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -129,17 +139,6 @@ def error_message(document: object) -> tuple[str | None, object]:
         return None, None
     message = first.get("msg")
     return (message if isinstance(message, str) else None), first.get("code")
-
-
-_RATE_LIMIT = re.compile(r"(?<![a-z])rate[ _-]?limit", re.I)
-
-
-def is_throttle(status: int, text: str | None, profile: ApiProfile = DEFAULT_PROFILE) -> bool:
-    """Tell a spent budget: 429, or a guess: any 4xx that speaks of a rate limit."""
-    if status == 429:
-        return True
-    speaks_of_it = _RATE_LIMIT.search(text or "") is not None or profile.speaks_of_throttle(text or "")
-    return 400 <= status < 500 and speaks_of_it
 
 
 _WANTS_ENCRYPTION = re.compile(r"\bjwe\b|\b(de|en)crypt(ed|ing|ion)?\b", re.I)
@@ -181,36 +180,6 @@ answer; and what no standard defines means nothing.
 def leaves_open(status: int) -> bool:
     """Tell whether an answer that is no success leaves it open whether an erasure was accepted."""
     return status not in _PROVES_NOTHING_WAS_DONE
-
-
-LONGEST_THROTTLE_PAUSE = 3600.0
-
-
-def throttle_pause(
-    answer: Answer, text: str | None, now: datetime | None = None, profile: ApiProfile = DEFAULT_PROFILE
-) -> float:
-    """
-    Give the seconds to stay away after a throttle answer.
-
-    ``Retry-After`` decides, in seconds or as a date; without it the profile, by whether the text speaks of the hour.
-    """
-    seconds = _retry_after(answer.retry_after, now or datetime.now(UTC))
-    if seconds is None:
-        of_hour = re.search(r"hour", text or "", re.I)
-        seconds = profile.hour_throttle_pause if of_hour else profile.minute_throttle_pause
-    return min(max(seconds, 1.0), LONGEST_THROTTLE_PAUSE)
-
-
-def _retry_after(header: str | None, now: datetime) -> float | None:
-    if header is None:
-        return None
-    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
-        return float(header)
-    try:
-        when = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    return (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +253,8 @@ def read_failure(
     :param code: Kore.ai's own code.
     :param profile: how Kore.ai differs from what is guessed.
     """
-    # A 408 to a call that only reads can be the late goodbye of a kept connection.
-    late = call.only_reads and answer.status == 408
+    # A 408 to a call that may be repeated can be the late goodbye of a kept connection.
+    late = call is not Call.ERASE and answer.status == 408
     if 400 <= answer.status < 500 and _MISSING_SCOPE.search(text or ""):
         meaning = _MEANINGS[403]
     elif answer.status in (400, 401, 403) and _WANTS_ENCRYPTION.search(text or ""):
@@ -300,6 +269,8 @@ def read_failure(
         # An older Kore.ai does not have this call, and may say so in whatever form.
         absent = call is Call.MESSAGES_LITE and answer.status == 404
         meaning = _REFUSED if text is not None or absent else _NOT_KORE
+    elif call is Call.RECORDINGS and answer.status in (404, 405):
+        meaning = _REFUSED
     else:
         meaning = _MEANINGS.get(answer.status, _REFUSED)
     needs = _NEEDS[call]
@@ -331,7 +302,7 @@ def unreachable(call: Call, reason: str) -> KoreUnavailableError:
 
 
 def unreadable(call: Call, why: str) -> KoreUnreadableAnswerError:
-    """Say that the answer to a call that only reads is not understood, without anything of it."""
+    """Say that the answer to a call that may be repeated is not understood, without anything of it."""
     return KoreUnreadableAnswerError(
         f"Kore.ai answered the {call.value} in a form that is not understood: {why}.",
         consequence=call.consequence,

@@ -49,6 +49,13 @@ _LOCATION = Fault(
     "is the URI of a file",
     "Pass the URI by itself and not in a list, or as FileUserIds(uri).",
 )
+_SEALED = Fault(
+    "is a text of sealed user ids, and no user id by itself",
+    "Pass the text by itself as user_ids, and not in a list or a file.",
+)
+
+SEALED_PREFIX = "jwe:"
+"""How a text of sealed user ids begins."""
 
 USUAL_ID = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]"
@@ -104,6 +111,8 @@ def id_text_fault(text: str) -> Fault | None:
         return _SEVERAL
     if _FILE_URI.match(text):
         return _LOCATION
+    if text.startswith(SEALED_PREFIX):
+        return _SEALED
     if text.lower() in _PLACEHOLDERS:
         return _PLACEHOLDER
     if not any(character.isalnum() or unicodedata.category(character) in _NAMING for character in text):

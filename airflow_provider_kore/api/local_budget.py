@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from airflow_provider_kore.api.budget import SUBMITS_PER_POLL, Reason, Turn, Wait, windows
 from airflow_provider_kore.api.errors import Call
 
+_FULL = (Reason.MINUTE, Reason.HOUR)
+"""Why a call waits for the first window, and for the second."""
+
 
 class LocalBudget:
     """
@@ -128,10 +131,11 @@ class LocalBudget:
     def _left(self, now: float) -> tuple[int, int]:
         """Count the calls that are left in each window."""
         known = len(self._ended) + len(self._under_way)
-        per_minute, per_hour = (
-            max(calls - known + bisect_right(self._ended, now - seconds), 0) for calls, seconds in self._windows
+        (per_minute, minute), (per_hour, hour) = self._windows
+        return (
+            max(per_minute - known + bisect_right(self._ended, now - minute), 0),
+            max(per_hour - known + bisect_right(self._ended, now - hour), 0),
         )
-        return per_minute, per_hour
 
     def _next_turn(self, call: Call, position: int, now: float) -> tuple[float, int, Reason]:
         """
@@ -143,14 +147,16 @@ class LocalBudget:
             ahead = position + min(len(self._submits), (position + 1) * SUBMITS_PER_POLL - self._submits_in_a_row)
         else:
             ahead = position + min(len(self._polls), (self._submits_in_a_row + position) // SUBMITS_PER_POLL)
-        moments = {Reason.THROTTLED: self._closed_until}
+        moment, reason = self._closed_until, Reason.THROTTLED
         known = len(self._ended) + len(self._under_way)
-        for reason, (calls, seconds) in zip((Reason.MINUTE, Reason.HOUR), self._windows, strict=True):
+        for full, (calls, seconds) in zip(_FULL, self._windows, strict=True):
             rounds, ahead_in_round = divmod(ahead, calls)
             leaving = known + ahead_in_round - calls  # the call that must have left the window by then
             free = now if leaving < 0 else (self._ended[leaving] if leaving < len(self._ended) else now) + seconds
-            moments[reason] = free + rounds * seconds
-        if call.only_reads:
-            moments[Reason.POLLS_SLOWED] = self._next_poll + position * self._slow_down
-        reason = max(moments, key=moments.__getitem__)
-        return moments[reason], ahead, reason
+            free += rounds * seconds
+            if free > moment:
+                moment, reason = free, full
+        if call.only_reads and (slowed := self._next_poll + position * self._slow_down) > moment:
+            # After a throttle, polls begin one after the other.
+            moment, reason = slowed, Reason.THROTTLED if self._closed_until > now else Reason.POLLS_SLOWED
+        return moment, ahead, reason

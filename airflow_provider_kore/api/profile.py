@@ -56,7 +56,7 @@ _NOT_OF_AN_END = re.compile(
     r"process(?!ed)|progress|queue|ready|receiv|request|retr|(?<!p)run|schedul|start|submit|suspend|todo|wait|work|"
     # It says who the user is, or nothing.
     r"admin|agent|develop|exist|false|member|nil|none|null|owner|protect|undefined|unknown|unsupport|"
-    r"(?<![a-z])(for|in|no|non|to)(?![a-z])|(?<![a-z])un(?!til)"
+    r"(?<![a-z])(for|in|no|non|to)(?![a-z])|(?<![a-z])(un(?!til)|no(data|record|such|thing|user))"
 )
 """What no word for *erased* contains, so that a mistake in the connection proves nothing."""
 
@@ -246,13 +246,13 @@ def _letters(words: Iterable[str]) -> frozenset[str]:
 def explain_unknown_words(words: Iterable[str]) -> str:
     """Say how to set what words of Kore.ai mean, in an error; the words are shown, so each must be a code."""
     names = sorted({word.lower() for word in words})
-    lists = ["erased_words", "open_words", "not_erased_words"]
-    if not all(map(may_mean_erased, names)):
-        lists.remove("erased_words")
-    extra = json.dumps({"api_profile": {lists[0]: names}})
+    lists: dict[str, list[str]] = {}
+    for name in names:  # where a wrong guess is harmless if it cannot mean erased: the task waits
+        lists.setdefault("erased_words" if may_mean_erased(name) else "open_words", []).append(name)
     return (
-        f"The meaning of {' and '.join(names)} is not known. Ask Kore.ai for it, and set it in the extra of the "
-        f"connection: {extra}, or with {' or '.join(lists[1:])} instead."
+        f"The meaning of {' and '.join(names)} is not known. Ask Kore.ai for it, and if it confirms this, set "
+        f"{json.dumps({'api_profile': lists})} in the extra of the connection. The lists are erased_words, open_words "
+        "(not erased yet) and not_erased_words."
     )
 
 

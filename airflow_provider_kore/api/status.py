@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from airflow_provider_kore.api.erase_request import ERASE_PATH, check_request_id
@@ -27,11 +27,17 @@ def read_outcome(status: object, profile: ApiProfile = DEFAULT_PROFILE) -> Outco
     return known or Outcome.NOT_ERASED
 
 
+MOST_WORDS = 5
+"""How many different words one answer may have for the users who are not erased; more are no words for an outcome."""
+
+WITHHELD = "a status that is not shown"
+
+
 def show_wording(status: object, user_id: UserId) -> str:
     """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the user."""
     if isinstance(status, str) and is_code_word(status) and not _may_name(user_id, status):
         return status
-    return f"a status that is not shown, of type {type(status).__name__}"
+    return f"{WITHHELD}, of type {type(status).__name__}"
 
 
 def _may_name(user_id: UserId, status: str) -> bool:
@@ -85,23 +91,20 @@ class ErasureStatus:
         """Count the wordings of those who are not proven erased."""
         return Counter(entry.wording for entry in self.entries if entry.outcome is Outcome.NOT_ERASED)
 
+    @property
+    def is_understood(self) -> bool:
+        """
+        Whether the meaning of each word is known.
+
+        Else the request is not settled for good: once the profile names the word, the next attempt polls it again, and
+        submits no user a second time who may be erased.
+        """
+        return not any(entry.is_unknown for entry in self.entries)
+
     def explain_unknown_words(self) -> str | None:
-        """
-        Say how to set what Kore.ai's words mean that are not known; ``None`` if there is none that may be shown.
-
-        A word is shown only if it is no part of a user id of the answer, nor the other way round. Many different ones
-        are no words for an outcome.
-        """
+        """Say how to set what Kore.ai's words mean that are not known; ``None`` if there is none that may be shown."""
         words = {entry.wording for entry in self.entries if entry.is_unknown}
-        if not 0 < len(words) <= MOST_UNKNOWN_WORDS:
-            return None
-        user_ids = [entry.user_id for entry in self.entries if entry.user_id is not None]
-        shown = {word for word in words if not any(_may_name(user_id, word) for user_id in user_ids)}
-        return explain_unknown_words(shown) if shown else None
-
-
-MOST_UNKNOWN_WORDS = 3
-"""How many words of one answer an error explains."""
+        return explain_unknown_words(words) if words else None
 
 
 def status_path(request_id: str) -> str:
@@ -135,7 +138,7 @@ def read_status(document: object, request_id: str, profile: ApiProfile = DEFAULT
         raise unreadable(Call.STATUS, f"its response is of type {type(response).__name__}, not a list")
     return ErasureStatus(
         request_id,
-        tuple(_worst_of_each_user(_read_entry(value, profile) for value in response)),
+        tuple(_withhold_names(_worst_of_each_user(_read_entry(value, profile) for value in response))),
         created_on=_read_time(document.get("createdOn")),
         updated_on=_read_time(document.get("lastUpdatedOn")),
     )
@@ -163,6 +166,16 @@ def _read_entry(value: object, profile: ApiProfile) -> ErasureStatusEntry:
         return ErasureStatusEntry(user_id, Outcome.NOT_ERASED, wording)
     is_unknown = wording == status and profile.outcome_of(wording) is None
     return ErasureStatusEntry(user_id, read_outcome(status, profile), wording, is_unknown)
+
+
+def _withhold_names(entries: Sequence[ErasureStatusEntry]) -> Iterator[ErasureStatusEntry]:
+    """Withhold each word that may name any user of the answer, since the status of one user can name another."""
+    words = {entry.wording for entry in entries if entry.outcome is Outcome.NOT_ERASED}
+    user_ids = [entry.user_id for entry in entries if entry.user_id is not None]
+    if len(words) <= MOST_WORDS:
+        words = {word for word in words if any(_may_name(user_id, word) for user_id in user_ids)}
+    for entry in entries:
+        yield replace(entry, wording=WITHHELD, is_unknown=False) if entry.wording in words else entry
 
 
 def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureStatusEntry]:

@@ -8,9 +8,11 @@ from contextlib import closing
 from types import TracebackType
 from typing import Self, TypeVar
 
-from airflow_provider_kore.api.budget import Budget, Turn, Wait
+from airflow_provider_kore.api.budget import Turn, Wait
 from airflow_provider_kore.api.conversation import Ask, BudgetStep, Close, Conversation, Leave, Pause, Reply, SlowPolls
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
+from airflow_provider_kore.api.pacing import Pacing
+from airflow_provider_kore.api.wait_log import WaitLog
 
 T = TypeVar("T")
 
@@ -23,11 +25,12 @@ class TurnKeeper:
     however it ends. So a call always ends, and no conversation that has ended stands in the queue. Safe for threads:
     a step that one thread still answers while another closes the keeper leaves nothing behind.
 
-    :param budget: the account's budget.
+    :param pacing: the account's budget, and the clock.
     """
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, pacing: Pacing) -> None:
+        self._budget = pacing.budget
+        self._log = WaitLog(pacing.clock)
         self._turn: Turn | None = None
         self._wait: Wait | None = None
         self._closed = False
@@ -74,6 +77,7 @@ class TurnKeeper:
                 return None
             self._turn, self._wait = turn, None
             self._wait = self._budget.ask(turn)
+            self._log.note(turn, self._wait)
             return self._wait
 
     def _release(self) -> None:
@@ -88,11 +92,11 @@ class TurnKeeper:
 
 
 def with_turns(
-    conversation: Conversation[T], budget: Budget
+    conversation: Conversation[T], pacing: Pacing
 ) -> Generator[Request | Pause, Answer | NoAnswer | None, T]:
-    """Let a budget answer the steps of a conversation that concern it, and pass on the requests and pauses."""
+    """Let the budget answer the steps of a conversation that concern it, and pass on the requests and pauses."""
     reply: Reply = None
-    with closing(conversation), TurnKeeper(budget) as keeper:
+    with closing(conversation), TurnKeeper(pacing) as keeper:
         while True:
             try:
                 step = conversation.send(reply)

@@ -109,7 +109,7 @@ class UserHistory:
 
     def ask(self, query: Query, pacing: Pacing, write: Write, give_up_at: float | None = None) -> Conversation[None]:
         """
-        Ask for all pages of one query.
+        Ask for all pages of one query, or compare what is known with them.
 
         :param query: one of :meth:`queries`.
         :param write: is called with each item that was not known yet.
@@ -119,11 +119,11 @@ class UserHistory:
         :raises KoreError: see :func:`fetch_history_page`.
         """
         if not isinstance(query, LiteQuery):
-            yield from self._read(query, pacing, write, give_up_at)
+            yield from self.read(query, pacing, write, give_up_at)
             return
         try:
             if query.by_channel:
-                yield from self._read(query, pacing, write, give_up_at)
+                yield from self.read(query, pacing, write, give_up_at)
             else:
                 yield from self._compare(query, pacing, give_up_at)
         except LITE_REFUSALS as error:
@@ -132,8 +132,8 @@ class UserHistory:
             self.compared = False
             log.info("What is exported cannot be compared with messages-lite: %s", error.problem)
 
-    def _read(self, query: Query, pacing: Pacing, write: Write, give_up_at: float | None) -> Conversation[None]:
-        """Write all items; first those that tell whose they are, since they tell it of others too."""
+    def read(self, query: Query, pacing: Pacing, write: Write, give_up_at: float | None = None) -> Conversation[None]:
+        """Ask for all pages of one query, and write the items, as :meth:`ask`; first those that tell whose they are."""
         undecided: list[HistoryItem] = []
 
         def add(item: HistoryItem) -> None:
@@ -291,7 +291,8 @@ def _incomplete(kind: HistoryKind, why: str) -> KoreExportError:
 
 def _not_own(why: str) -> KoreExportError:
     return KoreExportError(
-        f"ALARM: Kore.ai answered with data that are not only this user's: {why}. What was written of it is removed.",
-        remedy="Hand nothing out. If this id names several users at Kore.ai, one by the id and one by the id in a "
-        "channel, export and erase each by the u-… id. If not, ask Kore.ai whose data its history calls answer with.",
+        f"ALARM: Kore.ai answered with data that are not only this user's: {why}.",
+        remedy="Hand nothing out; what was written of this user is removed. If this id names several users at Kore.ai, "
+        "one by the id and one by the id in a channel, export and erase each by the u-… id. If not, ask Kore.ai whose "
+        "data its history calls answer with.",
     )

@@ -258,7 +258,7 @@ class ErasureWatch:
                 request.request_id,
                 self._assess(status, request.user_count),
                 fingerprint=status.fingerprint(self._fingerprint_key),
-                understood=True,
+                understood=status.is_understood,
                 seen_at=int(self._clock()),
                 created_on=status.created_on,
                 updated_on=status.updated_on,

@@ -264,5 +264,11 @@ ERASURE_CHECKS = (
     ErasureCheck(
         "refusal", "An owner of a bot fails alone, with FAILED", None, "An owner of a bot as throw-away user."
     ),
+    ErasureCheck(
+        "recordings_path",
+        "Recordings are deleted below /api/public/bot/…/v2",
+        None,
+        "KoreDeleteRecordingsOperator, on a throw-away user.",
+    ),
     ErasureCheck("throttle_status", "A spent budget is answered with HTTP 429", None, "Spending the account's budget."),
 )

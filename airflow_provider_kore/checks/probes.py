@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
-from airflow_provider_kore.api.errors import Call, describe, error_message, is_throttle
+from airflow_provider_kore.api.errors import Call, describe, error_message
 from airflow_provider_kore.api.exchange import Answer
 from airflow_provider_kore.api.profile import SHORTEST_PHRASE, ApiProfile
+from airflow_provider_kore.api.throttle import is_throttle
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.checks.findings import Finding, NotTestedError
 

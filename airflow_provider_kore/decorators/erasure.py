@@ -80,8 +80,8 @@ def kore_erase_task(
     return the same users in the same order each time. What it returns never becomes an XCom, a rendered field or a line
     of the log. Its arguments do, so pass references and not user ids.
 
-    :param python_callable: returns an iterable of user ids, the URI of a file, or a source from
-        :mod:`airflow_provider_kore.user_ids`, whose fields are not templated here.
+    :param python_callable: returns an iterable of user ids, the URI of a file, a text of sealed user ids, or a source
+        from :mod:`airflow_provider_kore.user_ids`, whose fields are not templated here.
     :param kwargs: arguments of :class:`KoreEraseUserDataOperator`, without ``user_ids``.
     """
     return task_decorator_factory(

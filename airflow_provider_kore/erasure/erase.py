@@ -33,6 +33,8 @@ from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputEr
 from airflow_provider_kore.reporting.page_report import Stage, publish
 from airflow_provider_kore.resumption import export_usage, import_usage, max_worker_wait
 from airflow_provider_kore.triggers.event import waiting_broke_off
+from airflow_provider_kore.user_ids.sealed import seal_opener
+from airflow_provider_kore.user_ids.source import Opener
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -76,6 +78,7 @@ class EraseRun(ErasureRun):
         self._waits = task.wait_for_completion
         self._attempt = context["ti"].try_number
         self._may_skip = False
+        self._may_have_expired = resumes
 
     # --- SUBMIT ------------------------------------------------------------------------------------------------------
 
@@ -153,7 +156,12 @@ class EraseRun(ErasureRun):
             exported=task.exported,
             approved_plan=task.approved_plan,
         )
-        self._batches = batches_of(task, account)
+        self._batches = batches_of(task, account, self._opener)
+
+    @property
+    def _opener(self) -> Opener:
+        """Open sealed user ids, also expired ones if it is to complete what was submitted."""
+        return seal_opener(self._hook.account, self._context, may_have_expired=self._may_have_expired)
 
     def _find_earlier(self, *, dry_run: bool) -> None:
         """Publish what earlier attempts sent, since Airflow has deleted what they published."""
@@ -162,6 +170,7 @@ class EraseRun(ErasureRun):
             self._may_skip = self._arguments.on_empty == "skip" and not self._store.is_forgotten(self._attempt)
             return
         self._ledger = ledger
+        self._may_have_expired = True
         self._report.publish(Stage.SUBMITTING)
         if dry_run:
             raise KoreResumeError(
@@ -171,7 +180,7 @@ class EraseRun(ErasureRun):
             )
 
     def _plan(self, *, may_skip: bool) -> Plan:
-        plan = make_plan(self._arguments, self._hook.account, may_skip=may_skip)
+        plan = make_plan(self._arguments, self._hook.account, self._opener, may_skip=may_skip)
         self._batches = plan.batches
         return plan
 

@@ -22,6 +22,7 @@ from airflow_provider_kore.erasure.plan_identity import PlanIdentity, identify_p
 from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.exceptions import Consequence, KoreError, KoreInputError
 from airflow_provider_kore.user_ids.batches import UserBatches
+from airflow_provider_kore.user_ids.source import Opener
 from airflow_provider_kore.user_ids.user_refs import NAMED_IN_OUTPUT, UserRef, show_user_refs, user_ref
 
 log = logging.getLogger(__name__)
@@ -62,12 +63,13 @@ class Plan:
         return self.identity["user_count"]
 
 
-def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Plan:
+def make_plan(task: PlannedTask, account: KoreAccount, opener: Opener | None = None, *, may_skip: bool) -> Plan:
     """
     Check the bots, and read and check all users.
 
     :param task: the arguments.
     :param account: the connection.
+    :param opener: opens sealed user ids.
     :param may_skip: whether the task may be skipped if there are no users.
     :raises KoreInputError: if any of that is refused, or there are no users.
     :raises AirflowSkipException: if there are no users, and that is to skip the task.
@@ -75,7 +77,7 @@ def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Pla
     scope = check_scope(
         task.bot_ids, task.all_bots, allow_all_bots=account.allow_all_bots, allowed_bot_ids=account.allowed_bot_ids
     )
-    batches = batches_of(task, account)
+    batches = batches_of(task, account, opener)
     records = [BatchRecord.of(batch) for batch in batches.plan()]
     if not records:
         if may_skip and task.on_empty == "skip":
@@ -89,11 +91,11 @@ def make_plan(task: PlannedTask, account: KoreAccount, *, may_skip: bool) -> Pla
     return Plan(scope, records, identity, fingerprint_plan(identity, records, account.fingerprint_key()), batches)
 
 
-def batches_of(task: PlannedTask, account: KoreAccount) -> UserBatches:
+def batches_of(task: PlannedTask, account: KoreAccount, opener: Opener | None) -> UserBatches:
     """Return the users of a task in batches, unread; none is larger than Kore.ai takes."""
     most = check_max_users(task.max_users, account.max_users)
     batch_size = min(task.batch_size, account.api_profile.largest_batch or task.batch_size)
-    return UserBatches(task.user_ids, batch_size, most, account.fingerprint_key())
+    return UserBatches(task.user_ids, batch_size, most, account.fingerprint_key(), opener)
 
 
 def fingerprint_plan(identity: PlanIdentity, records: Sequence[BatchRecord], key: bytes) -> str:
@@ -168,7 +170,7 @@ def find_members(plan: Plan, account: KoreAccount, client: KoreClient, deadline:
 
     :param deadline: until when the task waits for its turn to call, in seconds since the epoch.
     """
-    give_up_at = client.pacing.clock() + max(deadline - time.time(), 0.0)
+    give_up_at = client.pacing.clock() + (deadline - time.time())
     try:
         names = MemberNames(client.run(fetch_members(client.pacing, give_up_at)))
     except KoreError as error:

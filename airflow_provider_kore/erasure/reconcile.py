@@ -149,7 +149,8 @@ class Reconciler:
                 request_id,
                 ", ".join(map(show_user_ref, users[:NAMED_IN_LOG])) + (", …" if count > NAMED_IN_LOG else ""),
             )
-        self.not_erased_users += users[: max(NAMED_IN_OUTPUT - len(self.not_erased_users), 0)]
+        self.not_erased_users += users
+        del self.not_erased_users[NAMED_IN_OUTPUT:]
 
 
 def _unexpected_users(record: BatchRecord) -> KoreUnexpectedUsersError:

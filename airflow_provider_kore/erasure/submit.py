@@ -102,7 +102,7 @@ class Submission:
         _announce(record, name)
         users = record.users_to_send(batch)
         sending = self._ledger.write_intent(record, users, self._key)
-        give_up_at = client.pacing.clock() + max(self._deadline - time.time(), 0.0)
+        give_up_at = client.pacing.clock() + (self._deadline - time.time())
         try:
             request = ErasureRequest(users, self._ledger.scope)
             request_id = client.run(submit_erasure(request, client.pacing, give_up_at))

@@ -89,11 +89,6 @@ class WaitQueue:
         self.numbers = [number for number in self.numbers if number not in outcomes] + still_open
         self.round_size = 0
 
-    def clear(self) -> None:
-        """Stop waiting."""
-        self.numbers = []
-        self.round_size = 0
-
 
 def end_of_wait(started: float, timeout: float, deadline: StatutoryDeadline | None) -> float:
     """

@@ -37,6 +37,7 @@ from airflow_provider_kore.resumption import (
     state_is_lost,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, PlannedBatch, UserBatches
+from airflow_provider_kore.user_ids.sealed import seal_opener
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -109,6 +110,7 @@ class ExportRun:
             USUAL_BATCH_SIZE,
             check_max_users(arguments.max_users, account.max_users),
             account.fingerprint_key(),
+            seal_opener(account, context),
         )
 
     def export(self) -> dict[str, object]:

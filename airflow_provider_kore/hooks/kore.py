@@ -268,5 +268,5 @@ def _refusal(problem: str, remedy: str) -> KoreConfigurationError:
 
 def _secrets(account: KoreAccount) -> list[JsonValue]:
     """List the secrets; Airflow itself masks only the password and fields with certain names."""
-    secrets = (account.client_secret, account.private_key, account.digest_key, account.receipt_key)
+    secrets = (account.client_secret, account.private_key, account.digest_key, account.receipt_key, account.seal_key)
     return [secret for secret in secrets if secret]

@@ -52,10 +52,11 @@ class KoreEraseUserDataOperator(UserIdsMixin, ReportsLineage, BaseOperator):
 
     A literal argument is checked when the DAG is parsed, a template when the task runs.
 
-    :param user_ids: a source of user ids from :mod:`airflow_provider_kore.user_ids`, the URI of a file, or a function.
-        These are read while the task runs, so that no id enters Airflow's database. Or a list of user ids (e-mail
-        addresses, ``u-…`` ids, channel user ids, ``ChannelUserId`` or mappings with exactly its two keys), or an XCom
-        or a template that gives one; Airflow keeps such ids wherever the DAG's author put them. Templated.
+    :param user_ids: a source of user ids from :mod:`airflow_provider_kore.user_ids`, the URI of a file, a text of
+        sealed user ids (``jwe:…``), or a function. These are read while the task runs, so that no id enters Airflow's
+        database. Or a list of user ids (e-mail addresses, ``u-…`` ids, channel user ids, ``ChannelUserId`` or mappings
+        with exactly its two keys), or an XCom or a template that gives one; Airflow keeps such ids wherever the DAG's
+        author put them. Templated.
     :param bot_ids: the list of bots to erase from. Templated.
     :param all_bots: ``True`` to erase from all bots of the organisation instead; the connection must allow it with
         ``allow_all_bots``. A real bool; templated. Default: ``False``.

@@ -14,12 +14,13 @@ from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
 from airflow_provider_kore.sandbox.history import History
 from airflow_provider_kore.sandbox.history_requests import read_history_request
 from airflow_provider_kore.sandbox.rate_windows import RateWindows
+from airflow_provider_kore.sandbox.recordings import Recordings, read_recordings_request
 from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, State
-from airflow_provider_kore.sandbox.requests import CallName, ReceivedRequest, Route, find_route, read_erase_request
+from airflow_provider_kore.sandbox.requests import ReceivedRequest, Route, find_route, read_erase_request
 from airflow_provider_kore.sandbox.roles import read_roles_request, roles_answer
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.times import moment_at
-from airflow_provider_kore.sandbox.tokens import check_claims, check_key, read_token, token_id
+from airflow_provider_kore.sandbox.tokens import check_claims, check_key, is_of_bot_app, read_token, token_id
 
 
 class Account:
@@ -45,6 +46,7 @@ class Account:
         self._rate_windows = RateWindows()
         self._rate_windows_by_bot: dict[str | None, RateWindows] = defaultdict(RateWindows)
         self._history = History(moment_at(self._clock()))
+        self._recordings = Recordings()
         self._random = Random(self.settings.seed)  # noqa: S311  # durations, no secrets
 
     def configure(self, changes: Mapping[str, object]) -> Settings:
@@ -77,7 +79,7 @@ class Account:
         answer, fault = self._process(request, entry)
         if fault:
             entry.fault = fault.kind
-            answer = fault.spoil(answer, request.body)
+            answer = fault.spoil(answer, request.body or request.query.encode())
         entry.outcome = "reset" if answer.reset else answer.status
         return answer
 
@@ -100,30 +102,33 @@ class Account:
             for user in request.users
             if user.fate == "erased"
         )
-        return State(requests=requests, erased=erased)
+        deleted = tuple(self._recordings.deleted.values())
+        return State(requests=requests, erased=erased, deleted_recordings=deleted)
 
     def _process(self, request: ReceivedRequest, entry: LogEntry) -> tuple[Answer, Fault | None]:
         fault: Fault | None = None
         try:
             route = find_route(request)
             entry.call = route.call
-            self._authenticate(request, entry)
+            by_bot_app = self._authenticate(request, entry)
             self._count(route, entry)
             # A fault strikes only a request that would be processed: what is refused here uses none up.
             fault = self.faults.strike(route.call)
             if fault and not fault.accepts:
                 return Answer(status=500, body=b""), fault
-            self._check_scope(route.call)
+            self._check_scope(route, by_bot_app=by_bot_app)
             return self._dispatch(route, request, entry), fault
         except RefusedError as refusal:
             return refusal.answer, fault
 
-    def _authenticate(self, request: ReceivedRequest, entry: LogEntry) -> None:
+    def _authenticate(self, request: ReceivedRequest, entry: LogEntry) -> bool:
+        """Check the token; return whether it is of the app that was made in a bot's own settings."""
         claims = read_token(request.header("auth"), self.settings)
         entry.jti = token_id(claims)
         check_claims(claims, self.settings, entry.time + self.settings.clock_offset, self._used_token_ids)
         if entry.jti is not None:
             self._used_token_ids.add(entry.jti)
+        return is_of_bot_app(claims, self.settings)
 
     def _count(self, route: Route, entry: LogEntry) -> None:
         by_bot = route.call in ("sessions", "messages", "messages-lite") and not self.settings.history_counts
@@ -134,10 +139,19 @@ class Account:
             entry.throttled = True
             raise
 
-    def _check_scope(self, call: CallName) -> None:
+    def _check_scope(self, route: Route, *, by_bot_app: bool) -> None:
         settings = self.settings
-        granted = {"erase": settings.scope_granted, "status": settings.scope_granted, "roles": settings.roles_granted}
-        if not granted.get(call, settings.history_granted):
+        granted = {
+            "erase": settings.scope_granted,
+            "status": settings.scope_granted,
+            "roles": settings.roles_granted,
+            "recordings": settings.recordings_granted,
+        }
+        if route.call == "recordings":
+            is_right_app = by_bot_app or not settings.bot_client_id
+        else:
+            is_right_app = route.bot_id is not None or not by_bot_app
+        if not is_right_app or not granted.get(route.call, settings.history_granted):
             raise RefusedError(settings.missing_scope_status, "Insufficient permissions")
 
     def _dispatch(self, route: Route, request: ReceivedRequest, entry: LogEntry) -> Answer:
@@ -149,6 +163,10 @@ class Account:
                 return self._status(route.request_id)
             case "roles":
                 return roles_answer(read_roles_request(request, self.settings), self.settings)
+            case "recordings":
+                session_id, bot_id = read_recordings_request(route, request, self.settings), str(route.bot_id)
+                session = self._history.session(bot_id, session_id, self.settings)
+                return self._recordings.delete(session_id, session, self.settings)
             case "sessions" | "messages" | "messages-lite":
                 history_request = read_history_request(route, request, self.settings, moment_at(entry.time))
                 return self._history.answer(history_request, entry.time, self.settings)

@@ -64,7 +64,7 @@ class Fault(StrictModel):
         """Return whether Kore processes the request before the fault strikes."""
         return self.kind in _ON_TOP_OF_THE_ANSWER if self.accept is None else self.accept
 
-    def spoil(self, answer: Answer, request_body: bytes) -> Answer:
+    def spoil(self, answer: Answer, request_text: bytes) -> Answer:
         """Return what the caller receives instead of the answer of Kore."""
         match self.kind:
             case "latency":
@@ -91,7 +91,7 @@ class Fault(StrictModel):
                 content = {"requestId": "eud-oversized", "padding": "x" * _OVERSIZED_BYTES}
                 spoiled = replace(json_answer(200, content), streamed=True)
             case "echo":
-                spoiled = RefusedError(400, f"Invalid request: {request_body.decode(errors='replace')}").answer
+                spoiled = RefusedError(400, f"Invalid request: {request_text.decode(errors='replace')}").answer
             case "body":
                 text = self.body if isinstance(self.body, str) else json.dumps(self.body)
                 spoiled = Answer(status=self.status, body=text.encode(errors="backslashreplace"))

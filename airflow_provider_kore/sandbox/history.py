@@ -40,6 +40,14 @@ class History:
         contents = [item.content for item in items]
         return request.page.answer(contents, settings, more_key="moreAvailable", items_key=request.kind)
 
+    def session(self, bot_id: str, session_id: str, settings: Settings) -> Session | None:
+        """Find a session of the users named so far, also one that was erased since."""
+        for user_id in self._names:
+            for session in sessions_of(self._user(user_id), bot_id, self._end, settings):
+                if session.session_id == session_id:
+                    return session
+        return None
+
     def _items(self, request: HistoryRequest, now: float, settings: Settings) -> list[Item]:
         sessions = [
             session

@@ -62,8 +62,19 @@ class ErasedUser:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeletedRecordings:
+    """A session whose recordings have been deleted; the user by the id at Kore, and by name."""
+
+    session_id: str
+    bot_id: str
+    user_id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
-    """What an account knows: its accepted requests, and the users erased so far."""
+    """What an account knows: its accepted requests, the users erased so far, and the recordings deleted so far."""
 
     requests: tuple[RequestState, ...]
     erased: tuple[ErasedUser, ...]
+    deleted_recordings: tuple[DeletedRecordings, ...]

@@ -22,7 +22,7 @@ from airflow_provider_kore.sandbox.answers import RefusedError
 from airflow_provider_kore.sandbox.models import StrictModel
 from airflow_provider_kore.sandbox.settings import Settings
 
-CallName = Literal["erase", "status", "sessions", "messages", "messages-lite", "roles"]
+CallName = Literal["erase", "status", "sessions", "messages", "messages-lite", "roles", "recordings"]
 
 _ROUTES: tuple[tuple[CallName, str, re.Pattern[str]], ...] = (
     ("erase", "DELETE", re.compile(r"/api/public/bot/eraseUsersData")),
@@ -31,6 +31,9 @@ _ROUTES: tuple[tuple[CallName, str, re.Pattern[str]], ...] = (
     ("messages", "POST", re.compile(r"/api/public/(?:bot/(?P<bot_id>[^/]+)/)?getMessages")),
     ("messages-lite", "POST", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/messages-lite")),
     ("roles", "GET", re.compile(r"/api/public/alluserroles")),
+    ("recordings", "DELETE", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/(?P<variant>v2)/recordings")),
+    ("recordings", "DELETE", re.compile(r"/api/(?P<variant>1\.1)/public/bot/(?P<bot_id>[^/]+)/recordings")),
+    ("recordings", "DELETE", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/recordings")),
 )
 
 
@@ -93,11 +96,12 @@ class ReceivedRequest:
 
 @dataclass(frozen=True)
 class Route:
-    """The call that a request makes; a status call names a request id, one for history may name a bot."""
+    """The call that a request makes; a status call names a request id, others may name a bot and a version."""
 
     call: CallName
     request_id: str = ""
     bot_id: str | None = None
+    variant: str = "plain"
 
 
 class EraseRequest(Body):

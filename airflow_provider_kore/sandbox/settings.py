@@ -50,6 +50,11 @@ class Settings(StrictModel):
     """The one algorithm that the app accepts"""
     public_key: str = ""
     """Public key of the app as PEM text, for RS256 and RS512"""
+    bot_client_id: str = ""
+    """Client ID of a second app, made in a bot's own settings: with it, only this one may delete recordings, and it may
+    neither erase nor ask about all bots. Empty: the one app may do all"""
+    bot_client_secret: Text = "sandbox-secret-of-a-bot-sandbox-secret-of-a-bot-sandbox-secret-of-a-bot"  # noqa: S105
+    """Client Secret of that app, the key of HS256 and HS512"""
     enforce_jti: bool = documented(True)
     """Refuse a token without `jti` or `kore_jti`"""
     clock_leeway: Annotated[float, Field(ge=0)] = guessed(60.0)
@@ -64,6 +69,8 @@ class Settings(StrictModel):
     """Whether the app has the scopes to read sessions and chat history"""
     roles_granted: bool = True
     """Whether the app has the scope to read roles"""
+    recordings_granted: bool = True
+    """Whether the app has the scope to delete recordings"""
     missing_scope_status: Annotated[int, Field(ge=400, le=599)] = guessed(403)
     """HTTP status when the scope is missing"""
 
@@ -148,6 +155,17 @@ class Settings(StrictModel):
     """Whether the day `dateTo` of `messages-lite` belongs to its span"""
     unlisted_channels: Names = ()
     """Channels whose sessions and messages the full calls do not list, and `messages-lite` does"""
+    recordings_path: Literal["v2", "1.1", "plain"] = documented("v2")
+    """Which path deletes recordings: `/api/public/bot/{botId}/v2/recordings`, as Kore's page says; with
+    `/api/1.1/public` and without `v2`, as its sample says; or with neither, as an older page says. Others get 404"""
+    recorded_channels: Names = ()
+    """Channels whose sessions have recordings; none listed: all"""
+    recordings_deleted_text: Text = documented("Call recordings deleted successfully")
+    """`message` when recordings are deleted"""
+    no_recordings_status: Literal[200, 400, 404] = guessed(404)
+    """HTTP status when a session has no recordings, or is not known"""
+    no_recordings_text: Text = guessed("No recordings found")
+    """Text of that answer"""
     erased_user_answer: Literal["empty", "error"] = guessed("empty")
     """Whether a request about an erased user finds nothing, or gets 400"""
     leave_behind: Names = ()

@@ -36,10 +36,10 @@ def check_key(settings: Settings) -> None:
 
 
 def read_token(token: str | None, settings: Settings) -> Mapping[str, object]:
-    """Return the claims of a token that this app signed; refuse any other, and more or fewer than one."""
+    """Return the claims of a token that an app signed; refuse any other, and more or fewer than one."""
     try:
         # only the signature: time and identity are checked against the sandbox's own clock and in Kore's words
-        claims = json.loads(jwt.PyJWS().decode(token or "", _key(settings), [settings.algorithm]))
+        claims = json.loads(jwt.PyJWS().decode(token or "", _key_of(token, settings), [settings.algorithm]))
     except (jwt.PyJWTError, ValueError):
         raise _invalid_credentials() from None
     if settings.enforce_jwe:
@@ -47,6 +47,11 @@ def read_token(token: str | None, settings: Settings) -> Mapping[str, object]:
     if not isinstance(claims, dict):
         raise _invalid_credentials()
     return claims
+
+
+def is_of_bot_app(claims: Mapping[str, object], settings: Settings) -> bool:
+    """Return whether a token is of the app that was made in a bot's own settings."""
+    return bool(settings.bot_client_id) and claims.get("appId") == settings.bot_client_id
 
 
 def token_id(claims: Mapping[str, object]) -> str | None:
@@ -59,7 +64,7 @@ def check_claims(claims: Mapping[str, object], settings: Settings, now: float, u
     """Refuse claims that Kore refuses, and a token that was used before."""
     subject = claims.get("sub")
     if (
-        claims.get("appId") != settings.client_id
+        (claims.get("appId") != settings.client_id and not is_of_bot_app(claims, settings))
         or "iss" in claims  # the claim of the SDK flow, which is not for the public APIs
         or not (isinstance(subject, str) and subject.strip())
     ):
@@ -81,6 +86,15 @@ def check_claims(claims: Mapping[str, object], settings: Settings, now: float, u
         raise _unverified('if "jti" claim "exp" must be <= 1 hour(s)')
     elif identifier in used_token_ids:
         raise _unverified("possibly a replay")
+
+
+def _key_of(token: str | None, settings: Settings) -> str:
+    """Return the key of the app that a token names, before the signature is checked; RS256 and RS512 share one."""
+    if settings.bot_client_id and not settings.algorithm.startswith("RS"):
+        claims = jwt.decode(token or "", options={"verify_signature": False})
+        if is_of_bot_app(claims, settings):
+            return settings.bot_client_secret
+    return _key(settings)
 
 
 def _key(settings: Settings) -> str:

@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from airflow_provider_kore.api.users import ChannelUserId
     from airflow_provider_kore.user_ids.files import FileUserIds
     from airflow_provider_kore.user_ids.functions import CallableUserIds
+    from airflow_provider_kore.user_ids.sealed import SealedUserIds
     from airflow_provider_kore.user_ids.source import UserIdSource
     from airflow_provider_kore.user_ids.sql import SqlUserIds
 
-__all__ = ["CallableUserIds", "ChannelUserId", "FileUserIds", "SqlUserIds", "UserIdSource"]
+__all__ = ["CallableUserIds", "ChannelUserId", "FileUserIds", "SealedUserIds", "SqlUserIds", "UserIdSource"]
 
 # Imported when they are asked for: sources need Airflow, and the command of this package does not.
 _MODULES = {
     "CallableUserIds": "airflow_provider_kore.user_ids.functions",
     "ChannelUserId": "airflow_provider_kore.api.users",
     "FileUserIds": "airflow_provider_kore.user_ids.files",
+    "SealedUserIds": "airflow_provider_kore.user_ids.sealed",
     "SqlUserIds": "airflow_provider_kore.user_ids.sql",
     "UserIdSource": "airflow_provider_kore.user_ids.source",
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
+from airflow_provider_kore.user_ids.seal_commands import add_seal_commands
 from airflow_provider_kore.user_ids.streams import read_user_ids
 
 _ON_STANDARD_INPUT = "UTF-8 text with one id a line, or a JSON object with the keys channel_id and channel_user_id"
@@ -18,17 +19,17 @@ _ON_STANDARD_INPUT = "UTF-8 text with one id a line, or a JSON object with the k
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.user_ids") -> int:
     """
-    Match users to the names that logs and results have for them.
+    Match users to the names that logs and results have for them, and seal user ids for a DAG.
 
     Neither user ids nor the key of digests are arguments, which other users of the machine could see.
     """
     options = _parser(prog).parse_args(arguments)
     try:
-        options.run(options)
+        status: int = options.run(options)
     except KoreInputError as error:
         print(f"{error.problem} {error.remedy}", file=sys.stderr)
         return 1
-    return 0
+    return status
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
@@ -41,6 +42,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         f"the environment variable {DIGEST_KEY_VARIABLE}, or asked for.",
     )
     digest.set_defaults(run=_digest)
+    add_seal_commands(commands, _ON_STANDARD_INPUT)
     who = commands.add_parser(
         "who",
         help='print the id of the user who is "batch 3 position 17" of a source',
@@ -75,15 +77,16 @@ def _from_1(text: str) -> int:
     return int(text)
 
 
-def _digest(_: argparse.Namespace) -> None:
+def _digest(_: argparse.Namespace) -> int:
     key = ask_digest_key()
     if not key:
         raise KoreInputError("There is no digest key.", remedy=f"Set {DIGEST_KEY_VARIABLE}.")
     for name in read_digests(sys.stdin.buffer, key):
         print(name)
+    return 0
 
 
-def _who(options: argparse.Namespace) -> None:
+def _who(options: argparse.Namespace) -> int:
     from airflow_provider_kore.compat import set_up_command  # sources need Airflow, and digests do not
     from airflow_provider_kore.user_ids.batches import find_user
     from airflow_provider_kore.user_ids.files import URI, FileUserIds
@@ -98,6 +101,7 @@ def _who(options: argparse.Namespace) -> None:
         source = FileUserIds(uri, options.column)
     user_id = find_user(source, options.batch, options.position, options.batch_size)
     print(user_id if isinstance(user_id, str) else json.dumps(asdict(user_id), ensure_ascii=False))
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow_provider_kore.api.users import check_list
 from airflow_provider_kore.exceptions import KoreError, KoreInputError, KoreSourceError
 from airflow_provider_kore.rendering import TextTemplatesMixin, require_rendered
-from airflow_provider_kore.user_ids.files import URI, FileUserIds
 from airflow_provider_kore.user_ids.functions import CallableUserIds
 from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.text_sources import source_of_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -71,10 +71,9 @@ def wrap_inline_ids(value: object) -> object:
     :raises KoreInputError: if there are user ids beside what is still to be pulled, since Airflow would show them, or
         sources in a list.
     """
+    value = source_of_text(value)
     if value is None or isinstance(value, ResolveMixin):
         return value
-    if isinstance(value, str) and URI.match(value):
-        return FileUserIds(value)
     if isinstance(value, str) and _TEMPLATE.search(value):
         return value
     if callable(value):

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from airflow_provider_kore.api.users import UserId, canonical_name, check_user_count, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
 from airflow_provider_kore.user_ids.argument import InlineUserIds
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.source import Opener, UserIdSource
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class UserBatches:
     :param batch_size: most users in one batch.
     :param max_users: how many users there may be in all.
     :param key: makes fingerprints.
+    :param opener: opens sealed user ids; without it they are refused.
     :ivar fingerprint: of all users in their order, after the first iteration; the size of batches does not change it.
     """
 
@@ -77,6 +78,7 @@ class UserBatches:
     batch_size: int
     max_users: int
     key: bytes = field(repr=False)
+    opener: Opener | None = field(default=None, repr=False)
     fingerprint: str = field(default="", init=False)
 
     def __iter__(self) -> Iterator[tuple[PlannedBatch, Batch]]:
@@ -87,6 +89,8 @@ class UserBatches:
         :raises KoreInputError: if one of them is not a user id, or there are too many.
         """
         source = self.user_ids if isinstance(self.user_ids, UserIdSource) else InlineUserIds(self.user_ids)
+        if self.opener is not None:
+            source = source.opened_by(self.opener)
         of_all, of_batch = hmac.new(self.key, digestmod="sha256"), hmac.new(self.key, digestmod="sha256")
         batch: list[UserId] = []
         number = user_count = position = 0

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from copy import copy
 from functools import partial
 from typing import cast
 
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.user_ids.files import URI, FileUserIds
-from airflow_provider_kore.user_ids.source import UserIdSource
+from airflow_provider_kore.user_ids.source import Opener, UserIdSource
+from airflow_provider_kore.user_ids.text_sources import source_of_text
 
 
 class CallableUserIds(UserIdSource):
     """
     Read user ids from what a function returns, which is called without arguments each time they are read.
 
-    :param function: returns an iterable of user ids, in an order that is the same each time, the URI of a file, or a
-        source of user ids, whose fields are not templated here.
+    :param function: returns an iterable of user ids, in an order that is the same each time, the URI of a file, a text
+        of sealed user ids, or a source of user ids, whose fields are not templated here.
     """
+
+    _opener: Opener | None = None
 
     def __init__(self, function: Callable[[], object]) -> None:
         self.function = function
 
     def __repr__(self) -> str:
         return f"user ids that {getattr(self.function, '__qualname__', type(self.function).__qualname__)} returns"
+
+    def opened_by(self, opener: Opener) -> CallableUserIds:
+        """Return the same function, which may return sealed user ids."""
+        opened = copy(self)
+        opened._opener = opener
+        return opened
 
     def read(self) -> Iterator[object]:
         """
@@ -34,11 +43,9 @@ class CallableUserIds(UserIdSource):
             cannot be iterated.
         """
         try:
-            returned = self.function()
-            if isinstance(returned, str) and URI.match(returned):
-                returned = FileUserIds(returned)
+            returned = source_of_text(self.function())
             if isinstance(returned, UserIdSource):
-                yield from returned.read()
+                yield from (returned.opened_by(self._opener) if self._opener else returned).read()
             else:
                 yield from _check_iterable(returned)
         except KoreInputError:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Self
 
 # Airflow finds XComs in its own kinds of references only, and has no public name for their base.
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.rendering import require_rendered
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Operator
+
+Opener = Callable[[str], Iterator[UserId]]
+"""Opens a text of sealed user ids, with the keys of the task's connection."""
 
 
 class UserIdSource(ResolveMixin, ABC):
@@ -33,6 +37,15 @@ class UserIdSource(ResolveMixin, ABC):
     @abstractmethod
     def read(self) -> Iterator[object]:
         """Read the user ids, in an order that is the same each time; the caller checks each."""
+
+    def opened_by(self, opener: Opener) -> UserIdSource:
+        """
+        Return what to read in a running task: this source, unless it is sealed or may lead to one that is.
+
+        :param opener: of the task.
+        """
+        del opener
+        return self
 
     def iter_references(self) -> Iterable[tuple[Operator, str]]:
         """List the tasks and the keys of the XComs in this source; Airflow calls this to order the tasks."""

@@ -27,6 +27,7 @@ from airflow_provider_kore.resumption import (
     state_is_lost,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
+from airflow_provider_kore.user_ids.sealed import seal_opener
 from airflow_provider_kore.verification.findings import Verification, sample_seed
 from airflow_provider_kore.verification.search import CheckedUser, search_users
 from airflow_provider_kore.verification.verdict import verification_failures
@@ -87,7 +88,10 @@ class VerifyRun:
         self._task = task
         self._context = context
         self._hook = KoreHook(task.kore_conn_id)
-        self._batches = UserBatches(task.user_ids, USUAL_BATCH_SIZE, sys.maxsize, self._hook.account.fingerprint_key())
+        account = self._hook.account
+        self._batches = UserBatches(
+            task.user_ids, USUAL_BATCH_SIZE, sys.maxsize, account.fingerprint_key(), seal_opener(account, context)
+        )
 
     def start(self) -> dict[str, object]:
         """Check everything, and verify one user after the other."""

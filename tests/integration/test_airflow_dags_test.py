@@ -47,6 +47,10 @@ def times_erased(sandbox):
     return {user: users.count(user) for user in users}
 
 
+def session_ids(sandbox):
+    return [entry.query.removeprefix("sessionId=") for entry in sandbox.log() if entry.call == "recordings"]
+
+
 def write_lists(airflow, names, count):
     lists = {name: people(name, count) for name in names}
     for name, users in lists.items():
@@ -63,7 +67,8 @@ def test_every_task_ends_well_in_every_mode(home, sandbox):
     erases = ["erase_deferrable", "erase_in_worker", "decorated_deferrable", "decorated_in_worker"]
     users = write_lists(airflow, [*erases, "submit", "mapped_0", "mapped_1"], 3)
     run = airflow.dags_test("kore_every_task")
-    modes = {f"{kind}_{mode}" for kind in ("export", "verify") for mode in ("deferrable", "in_worker")}
+    kinds, modes = ("export", "recordings", "verify"), ("deferrable", "in_worker")
+    modes = {f"{kind}_{mode}" for kind in kinds for mode in modes}
     waits = {"wait_deferrable", "wait_poke", "wait_reschedule"}
     assert run.states == dict.fromkeys([*erases, *modes, *waits, "submit", "mapped0", "mapped1"], "success"), run.errors
     for task in (*erases, *waits, "mapped0", "mapped1"):
@@ -74,6 +79,7 @@ def test_every_task_ends_well_in_every_mode(home, sandbox):
         assert run.returned(task, "verification")[0]["gone"] == 3
     for mode in ("deferrable", "in_worker"):
         assert run.returned(f"export_{mode}", "user_count") == (3,)
+        assert run.returned(f"recordings_{mode}", "users_done", "failed") == (3, 0)
         assert len(list((home / f"receipts_{mode}").iterdir())) >= 3
     assert times_erased(sandbox) == dict.fromkeys(users, 1)
     deferred = {task for task, key in run.xcoms if key == STATE_KEY}
@@ -87,7 +93,7 @@ def test_every_task_ends_well_where_it_leaves_its_worker_since_the_budget_is_spe
     users += write_lists(airflow, ["submit"], 6)
     run = airflow.dags_test("kore_every_task", KORE_SPENT_BUDGET="1")
     tasks = ["erase_deferrable", "decorated_deferrable", "submit", "mapped0", "mapped1"]
-    tasks += ["export_deferrable", "verify_deferrable", "wait_deferrable"]
+    tasks += ["export_deferrable", "recordings_deferrable", "verify_deferrable", "wait_deferrable"]
     assert run.states == dict.fromkeys(tasks, "success"), run.errors
     assert run.returned("erase_deferrable", "erased", "open", "not_erased") == (2, 0, 0)
     assert run.returned("verify_deferrable", "gone") == (2,)
@@ -139,6 +145,28 @@ def test_the_example_with_an_export_ends_well(home, sandbox):
     assert run.states == dict.fromkeys(["export_users", "erase_users", "tell"], "success"), run.errors
     assert (home / "export" / "manifest.json").exists()
     assert times_erased(sandbox) == dict.fromkeys(people("exported"), 1)
+
+
+@pytest.mark.parametrize("is_deletable", [True, False])
+def test_the_example_with_recordings_erases_only_whose_recordings_are_deleted(home, sandbox, is_deletable):
+    sandbox.configure(bot_client_id="cs-bot", recordings_granted=is_deletable)
+    airflow = Airflow(home, EXAMPLES, sandbox)
+    app = {"login": "cs-bot", "password": sandbox.settings.bot_client_secret}
+    recordings = {"AIRFLOW_CONN_KORE_RECORDINGS": json.dumps(sandbox.connection | app)}
+    users_from = airflow.write("1234.txt", people("recorded"))
+    conf = {"users_from": users_from, "export_to": (home / "export").as_uri(), "bot_ids": BOTS}
+    run = airflow.dags_test("kore_erase_with_recordings", conf=conf, **recordings)
+    deleted = [recordings.name for recordings in sandbox.state().deleted_recordings]
+    if is_deletable:
+        tasks = ["export_users", "delete_recordings", "erase_users"]
+        assert run.states == dict.fromkeys(tasks, "success"), run.errors
+        assert run.returned("delete_recordings", "sessions", "deleted", "failed") == (6, 6, 0)
+        assert sorted(deleted) == sorted(people("recorded") * 2)
+        assert times_erased(sandbox) == dict.fromkeys(people("recorded"), 1)
+    else:
+        assert (run.states["delete_recordings"], run.states["erase_users"]) == ("failed", "upstream_failed")
+        assert (deleted, times_erased(sandbox)) == ([], {})
+    assert no_user_in(run, [*people("recorded"), *session_ids(sandbox)])
 
 
 @contextmanager

@@ -41,6 +41,8 @@ BY_REFERENCE = {
     "not_checkable": "KoreVerificationError",
     "exported": None,
     "miscounted": "KoreExportError",
+    "recorded": None,
+    "recorded_echoed": "KoreRequestError",
 }
 """The error with which each task ends."""
 
@@ -98,7 +100,7 @@ LITERAL = re.compile(r'^(\w*LITERAL) = "(\w+)@', re.MULTILINE)
 
 
 class Found(NamedTuple):
-    """The places of each mark, the local part of one task's addresses; columns with request ids; folder; sandbox."""
+    """The places of each mark, the local part of one task's addresses; columns with request ids; places of sessions."""
 
     marks: dict[str, str]
     runs: dict[str, str]
@@ -106,6 +108,7 @@ class Found(NamedTuple):
     request_ids: set[str]
     folder: Path
     sandbox: RunningSandbox
+    sessions: dict[str, set[str]]
 
 
 def marks_in(text):
@@ -166,6 +169,17 @@ def scan_files(airflow, found):
                     found.places[mark].add(f"log: {message}")
 
 
+def scan_for_sessions(airflow, found, sandboxes):
+    """Search for the sessions whose recordings were to be deleted."""
+    calls = [entry for sandbox in sandboxes for entry in sandbox.log() if entry.call == "recordings"]
+    found.sessions.update({entry.query.removeprefix("sessionId="): set() for entry in calls})
+    texts = [(f"{table}.{column}", text) for table, column, text in airflow.database_values()]
+    for place, text in [*texts, *airflow.file_texts()]:
+        for session, places in found.sessions.items():
+            if session in text:
+                places.add(place)
+
+
 @pytest.fixture(scope="module")
 def found(airflow, keys, tmp_path_factory):
     """Run all tasks, and look for their users in all that Airflow keeps, meanwhile and afterwards."""
@@ -188,6 +202,7 @@ def found(airflow, keys, tmp_path_factory):
         add("leaks_kore_membered", members=(f"u-{marks['member']}",))
         add("leaks_kore_echoing_history", [echoes[call] for call in HISTORY])
         add("leaks_kore_miscounting", wrong_total=1)
+        recording = add("leaks_kore_echoing_recordings", [{"kind": "echo", "call": "recordings", "times": None}])
         airflow.add_connection("leaks_people", conn_type="sqlite", host=str(folder / "people.db"))
 
         conf = {"folder": folder.as_uri()}
@@ -196,7 +211,7 @@ def found(airflow, keys, tmp_path_factory):
             by_reference: airflow.trigger(by_reference, conf),
             by_value: airflow.trigger(by_value, conf | {"users": [f"{marks['typed']}@example.com"]}),
         }
-        found = Found(marks, runs, defaultdict(set), set(), folder, sandbox)
+        found = Found(marks, runs, defaultdict(set), set(), folder, sandbox, {})
         deadline = time.monotonic() + 240
         while not {airflow.run_state(*run) for run in runs.items()} <= {"success", "failed"}:
             assert time.monotonic() < deadline
@@ -204,6 +219,7 @@ def found(airflow, keys, tmp_path_factory):
             time.sleep(1)
     scan_database(airflow, found)
     scan_files(airflow, found)
+    scan_for_sessions(airflow, found, [sandbox, recording])
     return found
 
 
@@ -240,6 +256,11 @@ def test_a_task_ends_as_it_is_meant_to_and_returns_nobody(airflow, found, dag_id
 @pytest.mark.parametrize("task_id", BY_REFERENCE)
 def test_users_by_reference_are_nowhere(found, task_id):
     assert found.places[found.marks[task_id]] == set()
+
+
+def test_sessions_whose_recordings_are_deleted_are_nowhere(found):
+    assert len(found.sessions) == 2 * 2 + 1  # of two users of one task, and of one user of the task that failed
+    assert set().union(*found.sessions.values()) == set()
 
 
 @pytest.mark.parametrize("task_id", DECORATED)

@@ -46,7 +46,7 @@ def pacing(clock, per_minute=1_000_000, per_hour=100_000_000):
 
 def by_hand(conversation, clock):
     """A conversation whose requests and pauses are answered by hand; the clock's budget answers its other steps."""
-    return with_turns(conversation, clock.budget)
+    return with_turns(conversation, Pacing(clock.budget, clock.monotonic))
 
 
 def play(conversation, reply, clock, *, played=None, takes=0.0, most=5000):

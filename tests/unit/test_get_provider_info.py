@@ -54,7 +54,7 @@ def test_each_field_of_the_form_has_words_and_may_be_left_empty(name):
 def test_secrets_are_hidden_in_the_form_and_nothing_else_is():
     hidden = {name for name, field in FIELDS.items() if field["schema"].get("format") == "password"}
     shown = repr(KoreAccount("https://a", "cs-1", **dict.fromkeys(hidden, "Xq7ZwK9")))
-    assert hidden == {"private_key", "digest_key", "receipt_key"}
+    assert hidden == {"private_key", "digest_key", "receipt_key", "seal_key"}
     assert "Xq7ZwK9" not in shown
 
 

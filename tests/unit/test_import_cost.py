@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-HEAVY = {"httpx", "aiohttp", "jwt", "starlette", "cryptography"}
+HEAVY = {"httpx", "aiohttp", "jwt", "starlette", "cryptography", "joserfc"}
 ONLY_FOR_WORKERS = {
     "airflow_provider_kore.api.auth",
     "airflow_provider_kore.api.client",
@@ -15,6 +15,7 @@ MODULES = [
     "airflow_provider_kore.reporting.links",
     "airflow_provider_kore.operators.erasure",
     "airflow_provider_kore.operators.export",
+    "airflow_provider_kore.operators.recordings",
     "airflow_provider_kore.operators.verification",
     "airflow_provider_kore.sensors.erasure",
 ]

@@ -15,6 +15,7 @@ from airflow.sdk import dag, task
 from airflow_provider_kore.erasure import run
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 
@@ -50,6 +51,7 @@ def kore_every_task() -> None:
         export = KoreExportUserDataOperator(
             task_id=f"export_{mode}", destination=(FOLDER / f"export_{mode}").as_uri(), since=SINCE, **people
         )
+        recordings = KoreDeleteRecordingsOperator(task_id=f"recordings_{mode}", since=SINCE, **people)
         erase = KoreEraseUserDataOperator(
             task_id=name,
             batch_size=1,
@@ -59,7 +61,7 @@ def kore_every_task() -> None:
             **WAITS,
         )
         verify = KoreVerifyErasureOperator(task_id=f"verify_{mode}", since=SINCE, **people)
-        export >> erase >> verify
+        export >> recordings >> erase >> verify
 
         @task.kore_erase(task_id=f"decorated_{mode}", **BOTS, **WAITS, **arguments)
         def decorated(uri: str) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from airflow_provider_kore.api.users import ChannelUserId
+from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.hooks.kore import KoreHook
 
 USERS = ["anna@example.com", "u-2", "+491512345"]
 
@@ -98,3 +100,58 @@ def test_a_guess_that_is_wrong_fails_closed_and_the_profile_puts_it_right(erase,
     end = erase(case.users, **arguments).run()
     assert end.state == "success", end.text
     assert end.output["erased"] == len(case.users)
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [("erased_word", 1), ("running_word", 1), ("max_user_ids", 2), ("channel_id_key and channel_user_id_key", 1)],
+)
+def test_the_task_resumes_once_the_profile_is_set_and_submits_no_user_twice(erase, sandbox, connection, name, accepted):
+    case = DIFFERENCES[name]
+    sandbox.configure(duration=0.3, **case.sandbox)
+    task = erase(case.users, retries=2)
+    for _ in range(2):
+        end = task.run()
+        assert end.state == "failed"
+        assert case.words in end.text
+    connection(extra__api_profile=case.profile)
+    task.clear()
+    end = task.run()
+    assert end.state == "success", end.text
+    assert sum(entry.accepted for entry in sandbox.log()) == accepted
+
+
+def test_an_approval_is_about_the_batches_and_not_about_how_kore_is_read(erase, connection):
+    def fingerprint(**profile):
+        connection(extra__api_profile=profile)
+        return erase(USERS, dry_run=True).run().output["plan_fingerprint"]
+
+    plain = fingerprint()
+    assert fingerprint(erased_words=["deleted"], channel_id_key="channelId", largest_batch=500) == plain
+    assert fingerprint(largest_batch=2) != plain
+    assert erase(USERS, approved_plan=plain).run().state == "failed"
+
+
+def test_a_word_for_not_erased_is_no_longer_explained(erase, sandbox, connection):
+    sandbox.configure(refuse=["u-2"], refused_word="Owner_Of_Bot")
+    assert "not_erased_words" in erase(USERS).run().text
+    connection(extra__api_profile={"not_erased_words": ["owner-of-bot"]})
+    end = erase(USERS).run()
+    assert end.output["not_erased"] == 1
+    assert "Owner_Of_Bot (1)" in end.text
+    assert "api_profile" not in end.text
+
+
+@pytest.mark.parametrize("word", ["Anna-Schmidt", "anna", "Anna Schmidt was erased", "u-2"])
+def test_a_word_that_may_name_a_user_is_not_shown(erase, sandbox, word, caplog):
+    sandbox.configure(erased_word=word)
+    end = erase(["anna-schmidt@example.com", "u-2"], deferrable=True).run()
+    assert end.output["erased"] == 0
+    assert word not in f"{end.text}{caplog.text}{end.xcoms}"
+
+
+def test_the_hook_refuses_more_users_than_kore_takes(sandbox, connection):
+    connection(extra__api_profile='{"largest_batch": 2}')
+    with pytest.raises(KoreInputError, match="largest_batch"):
+        KoreHook().erase_user_data(USERS, bot_ids=["st-1"])
+    assert sandbox.log() == []

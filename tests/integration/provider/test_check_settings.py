@@ -13,7 +13,7 @@ from airflow_provider_kore.user_ids import ChannelUserId
 USER, CHANNEL_USER = "Xq7ZwK9.user@example.org", "Xq7ZwK9-channel"
 PAIR = json.dumps({"channel_id": "slack", "channel_user_id": CHANNEL_USER})
 
-OF_APP = {"client_id", "client_secret", "algorithm", "public_key"}
+OF_APP = {"client_id", "client_secret", "algorithm", "public_key", "bot_client_id", "bot_client_secret"}
 """Settings that the connection must have too."""
 
 NOT_GUESSES = {
@@ -26,8 +26,10 @@ NOT_GUESSES = {
 NOT_TESTABLE = {
     *("max_user_ids", "refusal", "refused_word", "requests_per_minute", "minute_seconds", "requests_per_hour"),
     *("hour_seconds", "count_throttled", "history_counts", "throttle_status", "throttle_text", "retry_after"),
+    *("recordings_granted", "recordings_path", "recorded_channels", "recordings_deleted_text"),
+    *("no_recordings_status", "no_recordings_text"),
 }
-"""Settings that show only where an owner is erased, a hundred users are, or the account's budget is spent."""
+"""Settings that show only where owners, a hundred users or recordings are erased, or the account's budget is spent."""
 
 ON_TWO_CHANNELS = {"history_channels": ["rtm", "whatsapp"], "history_days": 5.0, "sessions_per_user": 4}
 
@@ -137,7 +139,7 @@ def test_a_kore_as_it_is_guessed_is_confirmed(check, sandbox):
     assert document["api_profile"] is None
     not_tested = {row["name"] for row in document["checks"] if row["verdict"] == "not tested"}
     assert not_tested == {
-        *("missing_scope_status", "rate_limits", "max_user_ids", "refusal", "throttle_status"),
+        *("missing_scope_status", "rate_limits", "max_user_ids", "refusal", "recordings_path", "throttle_status"),
     }
 
 

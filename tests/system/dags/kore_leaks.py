@@ -8,6 +8,7 @@ from airflow.sdk import ObjectStoragePath, Param, dag, get_current_context, task
 
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 from airflow_provider_kore.user_ids import FileUserIds, SqlUserIds
@@ -89,6 +90,9 @@ def kore_leaks_by_reference():
             kore_conn_id=conn_id,
             **searched,
         )
+    for task_id, conn_id in (("recorded", "leaks_kore"), ("recorded_echoed", "leaks_kore_echoing_recordings")):
+        user_ids = f"{{{{ params.folder }}}}/{task_id}.txt"
+        KoreDeleteRecordingsOperator(task_id=task_id, user_ids=user_ids, kore_conn_id=conn_id, **searched)
 
 
 @dag(schedule=None, default_args=DEFAULT_ARGUMENTS, params=PARAMS, render_template_as_native_obj=True)

@@ -155,6 +155,9 @@ def test_a_private_key_is_needed_to_sign_with_one(algorithm):
         ("digest_key", SECRET, SECRET),
         ("receipt_key_variable", " kore_receipts ", "kore_receipts"),
         ("receipt_key", " -----BEGIN KEY-----\\nabc\\n-----END-----", "-----BEGIN KEY-----\nabc\n-----END-----\n"),
+        ("seal_key", "-----BEGIN KEY-----\\nabc\\n-----END-----", "-----BEGIN KEY-----\nabc\n-----END-----\n"),
+        ("seal_key", '{"keys": []}', '{"keys": []}\n'),
+        ("seal_key_variable", "kore_seal", "kore_seal"),
         (
             "private_key",
             "-----BEGIN KEY-----\\nabc\\n-----END-----",
@@ -183,6 +186,9 @@ FIELDS = [
     "digest_key",
     "receipt_key",
     "receipt_key_variable",
+    "api_profile",
+    "seal_key",
+    "seal_key_variable",
 ]
 
 
@@ -265,6 +271,7 @@ def test_an_empty_field_is_as_if_left_out(name, value):
         ("receipt_key_variable", 7),
         ("receipt_key_variable", " "),
         ("receipt_key_variable", f"-----BEGIN PRIVATE KEY-----\n{SECRET}"),
+        ("seal_key_variable", f'{{"keys": [{{"d": "{SECRET}"}}]}}'),
     ],
 )
 def test_a_bad_field_is_refused_by_name(name, value):
@@ -277,8 +284,9 @@ def test_a_field_that_is_not_known_is_refused_since_a_misspelled_guard_guards_no
     assert all(name in words for name in FIELDS)
 
 
-def test_a_receipt_key_in_two_places_is_refused():
-    assert "both receipt_key and receipt_key_variable" in refused(receipt_key=SECRET, receipt_key_variable="name")
+@pytest.mark.parametrize("name", ["receipt_key", "seal_key"])
+def test_a_key_in_two_places_is_refused(name):
+    assert f"both {name} and {name}_variable" in refused(**{name: SECRET, f"{name}_variable": "name"})
 
 
 def test_a_certificate_file_that_exists_is_accepted(tmp_path):
@@ -289,9 +297,9 @@ def test_a_certificate_file_that_exists_is_accepted(tmp_path):
 
 
 def test_no_repr_shows_a_secret():
-    account = read(private_key=SECRET, digest_key=SECRET, receipt_key=SECRET)
+    account = read(private_key=SECRET, digest_key=SECRET, receipt_key=SECRET, seal_key=SECRET)
     assert account.private_key.strip() == account.digest_key == account.client_secret == SECRET
-    assert account.receipt_key.strip() == SECRET
+    assert account.receipt_key.strip() == account.seal_key.strip() == SECRET
     assert SECRET not in f"{account!r}{account}"
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timed_budget import TimedBudget, budget_of
 
-from airflow_provider_kore.api.budget import HOUR, MINUTE, SUBMITS_PER_POLL
+from airflow_provider_kore.api.budget import HOUR, MINUTE, SUBMITS_PER_POLL, Reason, Wait
 from airflow_provider_kore.api.errors import Call
 
 limits = st.tuples(st.integers(1, 5), st.integers(1, 12))
@@ -209,7 +209,7 @@ def test_a_poll_never_starves_behind_submits(per_minute, submits, polls):
         assert before <= number * (SUBMITS_PER_POLL + 1)
 
 
-READING = [call for call in Call if call is not Call.ERASE]
+READING = [call for call in Call if call.only_reads]
 
 
 @given(st.lists(st.sampled_from(READING), min_size=1, max_size=20), st.integers(0, 20))
@@ -347,6 +347,59 @@ def test_submits_are_not_held_back_by_polls_that_find_nothing():
         budget.slow_polls(0.0)
     assert budget.turn(Call.STATUS, 0.0).ask(0.0) > 60
     assert budget.turn(Call.ERASE, 0.0).ask(0.0) == 0
+
+
+# --- Why a call waits -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("per_window", "calls_before", "before", "asking", "expected"),
+    [
+        ((3, 100), 2, lambda budget: None, Call.ERASE, Wait(0.0, 0, (0, 97), None)),
+        ((3, 100), 3, lambda budget: None, Call.ERASE, Wait(60.0, 0, (0, 97), Reason.MINUTE)),
+        ((60, 3), 3, lambda budget: None, Call.STATUS, Wait(3600.0, 0, (57, 0), Reason.HOUR)),
+        ((60, 1800), 1, lambda budget: budget.close(0.0, 90), Call.ERASE, Wait(90.0, 0, (59, 1799), Reason.THROTTLED)),
+        ((60, 1800), 1, lambda budget: budget.close(0.0, 90), Call.STATUS, Wait(90.0, 0, (59, 1799), Reason.THROTTLED)),
+        (
+            (2, 120),
+            0,
+            lambda budget: [budget.slow_polls(0.0) for _ in range(2)],
+            Call.STATUS,
+            Wait(60.0, 0, (2, 120), Reason.POLLS_SLOWED),
+        ),
+    ],
+)
+def test_a_wait_says_what_it_is_for(per_window, calls_before, before, asking, expected):
+    budget = budget_of(*per_window)
+    run(budget, [Caller(0.0) for _ in range(calls_before)])
+    before(budget)
+    assert budget.turn(asking, 0.0).wait(0.0) == expected
+
+
+def test_polls_that_wait_behind_others_for_the_end_of_a_throttle_say_so():
+    budget = budget_of(60, 1800)
+    budget.close(0.0, 90)
+    assert {budget.turn(Call.STATUS, 0.0).wait(0.0).reason for _ in range(3)} == {Reason.THROTTLED}
+
+
+def test_a_wait_says_how_many_calls_go_before_it():
+    budget = budget_of(1, 100)
+    run(budget, [Caller(0.0)])
+    waiting = [budget.turn(call, 0.0).wait(0.0) for call in (Call.STATUS, Call.STATUS, Call.ERASE, Call.ERASE)]
+    assert [wait.ahead for wait in waiting] == [0, 1, 0, 1]
+    assert budget.turn(Call.STATUS, 0.0).wait(0.0).ahead == 4
+
+
+@given(limits, st.lists(gaps, max_size=20), gaps)
+def test_the_calls_that_are_left_are_those_that_neither_window_counts(per_window, arrivals, later):
+    budget = budget_of(*per_window)
+    callers = arriving(arrivals)
+    run(budget, callers)
+    now = max([0.0, *(caller.began for caller in callers)]) + later
+    budget.close(now, 1)
+    left = budget.turn(Call.ERASE, now).wait(now).left
+    counted = (sum(caller.began > now - seconds for caller in callers) for seconds in (MINUTE, HOUR))
+    assert left == tuple(calls - count for calls, count in zip(per_window, counted, strict=True))
 
 
 # --- Handing over -----------------------------------------------------------------------------------------------

@@ -1,26 +1,23 @@
 """From an answer to the right exception, and to words that name nobody."""
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_kore.api.errors import (
-    LONGEST_THROTTLE_PAUSE,
     Call,
     admin_console,
     describe,
     error_message,
-    is_throttle,
     leaves_open,
     read_failure,
-    throttle_pause,
     unreachable,
     unreadable,
 )
 from airflow_provider_kore.api.exchange import Answer
+from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -32,6 +29,7 @@ from airflow_provider_kore.exceptions import (
     KoreUnreadableAnswerError,
 )
 
+NO_SUCH = ApiProfile(unknown_request_statuses=[410, 500], unknown_request_text="no such request")
 READING = (Call.SESSIONS, Call.MESSAGES, Call.ROLES)
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 UNAUTHORIZED = "Unauthorized to perform this activity"
@@ -58,6 +56,14 @@ def answer(status, retry_after=None):
         ),
         (Call.ERASE, 401, "jwt expired", KoreAuthenticationError, "clock"),
         (Call.STATUS, 401, ECHO, KoreAuthenticationError, "Client ID"),
+        (Call.STATUS, 401, ECHO, KoreAuthenticationError, "Enforce JWE unticked"),
+        (Call.ERASE, 401, "invalid compact JWE", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 401, "error decrypting the jwt", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 400, "The token must be encrypted", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 403, "JWE is enforced", KoreAuthenticationError, "untick Enforce JWE"),
+        (Call.STATUS, 404, "No jwe", KoreUnknownRequestError, "does not know the request id"),
+        (Call.ERASE, 400, "Too many userIds", KoreRequestError, "largest_batch"),
+        (Call.STATUS, 422, ECHO, KoreRequestError, "unknown_request_statuses"),
         (Call.ERASE, 403, ECHO, KorePermissionError, "does not let it erase"),
         (Call.STATUS, 403, None, KorePermissionError, "does not let it erase"),
         (Call.ERASE, 404, ECHO, KoreConfigurationError, "base URL"),
@@ -97,6 +103,13 @@ def answer(status, retry_after=None):
         (Call.MESSAGES, 403, ECHO, KorePermissionError, "does not let it read users' messages"),
         (Call.ROLES, 401, ECHO, KoreAuthenticationError, "Profile Management > Role Management"),
         (Call.ROLES, 403, ECHO, KorePermissionError, "does not let it read the account's members"),
+        *((Call.RECORDINGS, status, ECHO, KoreRequestError, "recordings_path") for status in (400, 404, 405, 422)),
+        *((Call.RECORDINGS, status, None, KoreRequestError, "recordings_path") for status in (400, 404, 405, 409)),
+        (Call.RECORDINGS, 401, ECHO, KoreAuthenticationError, "the bot's own settings"),
+        (Call.RECORDINGS, 403, ECHO, KorePermissionError, "does not let it delete call recordings"),
+        (Call.RECORDINGS, 408, None, KoreUnavailableError, "passes"),
+        (Call.RECORDINGS, 303, None, KoreConfigurationError, "redirect"),
+        (Call.RECORDINGS, 503, ECHO, KoreUnavailableError, "fault"),
     ],
 )
 def test_each_failure_has_its_exception_and_words(call, status, text, error_type, words):
@@ -105,7 +118,11 @@ def test_each_failure_has_its_exception_and_words(call, status, text, error_type
     assert words in str(error)
     assert f"{call.value}: HTTP {status}, code 4002" in error.problem
     assert "Xq7ZwK9" not in f"{error}{error!r}"
-    expected = {Call.ERASE: Consequence.NOT_ACCEPTED, Call.STATUS: Consequence.SENT}
+    expected = {
+        Call.ERASE: Consequence.NOT_ACCEPTED,
+        Call.STATUS: Consequence.SENT,
+        Call.RECORDINGS: Consequence.RECORDINGS_LEFT,
+    }
     assert error.consequence is expected.get(call, Consequence.ONLY_READ)
     assert not {"{", "}"} & set(str(error))
 
@@ -186,78 +203,8 @@ def test_text_and_code_are_read_from_the_usual_shape_only(document, expected):
     assert error_message(document) == expected
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "throttled"),
-    [
-        (429, None, True),
-        (429, "anything", True),
-        (400, "You've exceeded the per-minute rate limit. Please wait.", True),
-        (403, "You've exceeded the hourly rate limit.", True),
-        (401, "Rate limit for this API has been reached. Please try again later", True),
-        (400, "RATE-LIMIT", True),
-        (400, "ratelimit reached", True),
-        (400, "API_RATE_LIMIT_EXCEEDED", True),
-        (400, "Invalid StreamId", False),
-        (400, None, False),
-        (400, "separate limits", False),
-        (400, "not in the corporate limits", False),
-        (200, "rate limit", False),
-        (302, "rate limit", False),
-        (500, "rate limit", False),
-        (503, "rate limit", False),
-    ],
-)
-def test_a_throttle_is_429_or_a_refusal_that_speaks_of_a_rate_limit(status, text, throttled):
-    assert is_throttle(status, text) is throttled
-
-
-@pytest.mark.parametrize(
-    ("retry_after", "text", "seconds"),
-    [
-        (None, None, 60),
-        (None, "per-minute rate limit", 60),
-        (None, "You've exceeded the hourly rate limit.", 300),
-        ("17", "hourly", 17),
-        (" 17 ", None, 17),
-        ("0", None, 1),
-        ("86400", None, LONGEST_THROTTLE_PAUSE),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), None, 90),
-        (format_datetime((NOW + timedelta(seconds=90)).replace(tzinfo=None)), None, 90),
-        (format_datetime(NOW - timedelta(days=1), usegmt=True), None, 1),
-        (format_datetime(NOW + timedelta(days=1), usegmt=True), None, LONGEST_THROTTLE_PAUSE),
-        ("soon", None, 60),
-        ("", None, 60),
-        ("-5", None, 60),
-        ("1e3", None, 60),
-        ("99999999999", None, 60),
-        ("١٢", None, 60),
-        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None, 60),
-        ("Mon, 99999999999999999999 Jan 2027 00:00:00 GMT", None, 60),
-        ("1 Jan 2027 00:00 +99999999999999999999", None, 60),
-        ("Mon, 01 Jan 2027 99:99:99 GMT", None, 60),
-    ],
-)
-def test_retry_after_decides_where_it_can_be_read(retry_after, text, seconds):
-    assert throttle_pause(answer(429, retry_after), text, NOW) == seconds
-
-
-dates = st.builds(
-    "{} {} {} {}:{}:{} {}".format,
-    st.integers(),
-    st.sampled_from(["Jan", "Dec", "Foo"]),
-    st.integers(),
-    *[st.integers(-1, 99)] * 3,
-    st.sampled_from(["GMT", "-0000", "+9999", "+0000", ""]) | st.integers().map(str),
-)
-
-
-@given(st.none() | st.text(max_size=30) | dates, st.none() | st.text(max_size=9))
-def test_a_throttle_pause_is_never_shorter_than_a_second_or_longer_than_an_hour(retry_after, text):
-    assert 1 <= throttle_pause(answer(429, retry_after), text) <= LONGEST_THROTTLE_PAUSE
-
-
-def test_only_erasing_does_not_only_read():
-    assert [call for call in Call if not call.only_reads] == [Call.ERASE]
+def test_only_erasing_and_deleting_do_not_only_read():
+    assert [call for call in Call if not call.only_reads] == [Call.ERASE, Call.RECORDINGS]
 
 
 @pytest.mark.parametrize("call", [call for call in Call if call.only_reads])
@@ -281,3 +228,20 @@ def test_a_call_that_is_not_received_changes_nothing(call, consequence):
     assert type(error) is KoreUnavailableError
     assert error.consequence is consequence
     assert "ConnectError" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "text", "error_type"),
+    [
+        (Call.STATUS, 410, "No such request id", KoreUnknownRequestError),
+        (Call.STATUS, 500, "NO SUCH REQUEST", KoreUnknownRequestError),
+        (Call.STATUS, 500, ECHO, KoreUnavailableError),
+        (Call.STATUS, 500, None, KoreUnavailableError),
+        (Call.STATUS, 400, "no such request", KoreRequestError),
+        (Call.STATUS, 410, ECHO, KoreRequestError),
+        (Call.ERASE, 410, "no such request", KoreRequestError),
+        (Call.SESSIONS, 500, "no such request", KoreUnavailableError),
+    ],
+)
+def test_the_profile_says_how_kore_does_not_know_a_request_id(call, status, text, error_type):
+    assert type(read_failure(call, answer(status), text, None, NO_SUCH)) is error_type

@@ -25,10 +25,12 @@ from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.matching import count_outcome, match_outcome
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.profile import (
+    CODE_WORD,
     DEFAULT_PROFILE,
     ApiProfile,
     explain_unknown_words,
     is_code_word,
+    letters_of,
     may_mean_erased,
 )
 from airflow_provider_kore.api.scope import ErasureScope
@@ -124,7 +126,7 @@ DANGEROUS = [
     *("not-erased", "NotDeleted", "undeleted", "un-deleted", "unsuccessful", "incomplete", "partially-deleted"),
     *("completed-with-errors", "deleting", "to-be-deleted", "marked-for-deletion", "soft-deleted", "deletable"),
     *("accepted", "submitted", "scheduled", "skipped", "ignored", "refused", "cancelled", "timeout", "unknown", "none"),
-    *("null", "false", "no", "owner", "not_found", "NoSuchUser", "retry", "partial-success"),
+    *("null", "false", "no", "owner", "not_found", "NoSuchUser", "nodata", "retry", "partial-success"),
 ]
 
 
@@ -260,8 +262,18 @@ def test_an_unknown_word_is_explained_with_the_very_extra_to_set():
 
 def test_a_word_that_cannot_mean_erased_is_not_offered_as_such():
     explanation = explain_unknown_words(["Partial", "gone"])
-    assert '{"api_profile": {"open_words": ["gone", "partial"]}}' in explanation
-    assert "erased_words" not in explanation.replace("not_erased_words", "")
+    assert '{"api_profile": {"erased_words": ["gone"], "open_words": ["partial"]}}' in explanation
+
+
+@given(st.sets(st.from_regex(CODE_WORD, fullmatch=True).filter(is_code_word), min_size=1, max_size=5))
+def test_what_an_explanation_says_to_set_can_be_set_or_is_known_already(words):
+    unknown = {word for word in words if DEFAULT_PROFILE.outcome_of(word) is None}
+    by_letters = {letters_of(word): word for word in unknown}
+    if len(by_letters) == len(unknown) > 0:
+        explanation = explain_unknown_words(unknown)
+        extra, _ = json.JSONDecoder().raw_decode(explanation[explanation.index("{") :])
+        profile = read(extra["api_profile"])
+        assert all(profile.outcome_of(word) is not None for word in unknown)
 
 
 @pytest.mark.parametrize("word", ["FAILED", "Failure", "ERROR"])
@@ -286,7 +298,7 @@ def test_a_word_that_the_profile_knows_is_not_explained():
         [("u-0001", "schmidt"), ("anna.schmidt@example.com", "SUCCESS")],
         [("u-0001", "anna schmidt")],
         [("u-0001", "schmidt7")],
-        [(f"u-{number:04}", f"schmidt-{'abcde'[number]}") for number in range(5)],
+        [(f"u-{number:04}", f"schmidt-{'abcdef'[number]}") for number in range(6)],
         [(ChannelUserId("rtm", "annaschmidt"), "schmidt")],
     ],
 )

@@ -58,7 +58,10 @@ class TimedTurn:
         self.turn = turn
 
     def ask(self, now):
-        return self.timed.at(now).ask(self.turn).seconds
+        return self.wait(now).seconds
+
+    def wait(self, now):
+        return self.timed.at(now).ask(self.turn)
 
     def leave(self):
         self.timed.budget.leave(self.turn)

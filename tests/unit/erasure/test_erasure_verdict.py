@@ -1,5 +1,6 @@
 """A task succeeds only if every user is proven erased, and says else why it does not."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from airflow_provider_kore.deadlines import Regime, StatutoryDeadline
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.record import BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import RecordStore
-from airflow_provider_kore.erasure.verdict import SHOWN_REQUEST_IDS, require_erased
+from airflow_provider_kore.erasure.verdict import require_erased
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,
@@ -82,11 +83,18 @@ def test_a_deadline_names_what_is_open_and_says_that_nothing_is_to_be_submitted(
     assert "nothing has to be submitted again" in str(caught.value)
 
 
-def test_a_deadline_names_no_more_requests_than_a_reader_can_take():
+@pytest.mark.parametrize(("count", "end"), [(19, "eud-19."), (20, "eud-20."), (21, "eud-20 and 1 more.")])
+def test_a_deadline_names_no_more_requests_than_a_reader_can_take(count, end):
     with pytest.raises(AirflowSensorTimeout) as caught:
-        require_erased(ledger_of(*[(0, 1, 0)] * (SHOWN_REQUEST_IDS + 3)), [], submits=True)
-    assert f"eud-{SHOWN_REQUEST_IDS} and 3 more." in str(caught.value)
-    assert f"eud-{SHOWN_REQUEST_IDS + 1}" not in str(caught.value)
+        require_erased(ledger_of(*[(0, 1, 0)] * count), [], submits=True)
+    assert f", {end} Kore.ai continues" in str(caught.value)
+
+
+def test_a_task_that_fails_names_no_more_reasons_than_a_reader_can_take():
+    failures = [KoreError(f"Reason {n}.", consequence=Consequence.SENT, remedy="Mend it.") for n in range(1, 8)]
+    with pytest.raises(KoreNotErasedError) as caught:
+        require_erased(ledger_of((0, 0, 1)), failures, submits=True)
+    assert re.findall(r"Reason \d", str(caught.value)) == [f"Reason {n}" for n in range(1, 6)]
 
 
 def test_the_same_failure_is_shown_once():
@@ -106,8 +114,9 @@ def test_a_sensor_says_how_many_users_are_in_no_request(submits):
 
 def test_users_who_are_known_not_to_be_erased_are_named_first():
     with pytest.raises(KoreNotErasedError) as caught:
-        require_erased(ledger_of((0, 0, 1)), [UNREACHED], [{"batch": 1, "position": 7}], submits=True)
-    assert str(caught.value).index("batch 1 position 7") < str(caught.value).index("No network.")
+        require_erased(ledger_of((0, 0, 1)), [UNREACHED, REFUSED_TOKEN], [{"batch": 1, "position": 7}], submits=True)
+    words = ["batch 1 position 7", "No network.", "No token."]
+    assert sorted(words, key=str(caught.value).index) == words
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -19,6 +20,7 @@ from airflow_provider_kore.api.users import (
     fingerprint,
 )
 from airflow_provider_kore.api.watching import RequestOutcome
+from airflow_provider_kore.erasure import ledger as ledger_module
 from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER, ErasureLedger
 from airflow_provider_kore.erasure.plan_identity import identify_plan
 from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
@@ -86,14 +88,14 @@ def batches(users=USERS, batch_size=3):
 
 
 def opened(store, users=USERS, batch_size=3, *, key=KEY, carried=None, **more):
-    planned = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 99, key).plan()]
+    planned = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 999, key).plan()]
     ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned)
     ledger.note()
     return ledger
 
 
 def matches(ledger, users, batch_size=3, key=KEY):
-    planned = UserBatches(users, batch_size, 99, key).plan()
+    planned = UserBatches(users, batch_size, 999, key).plan()
     return [record.fingerprint for record in ledger.records] == [batch.fingerprint for batch in planned]
 
 
@@ -432,6 +434,122 @@ def test_the_users_are_recognised_by_users_order_batches_and_key(store):
 def test_a_record_survives_its_json_form(record):
     fields = RECORDS.dump_python([record], mode="json", exclude_defaults=True)
     assert RECORDS.validate_python(json.loads(json.dumps(fields))) == [record]
+
+
+# --- What is computed from it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fates", "unsent", "consequence", "of_stopping"),
+    [
+        (("planned", "planned"), 2, Consequence.NOT_SENT, Consequence.NOT_SENT),
+        (("refused", "planned"), 2, Consequence.NOT_SENT, Consequence.NOT_SENT),
+        (("sending", "planned"), 2, Consequence.UNCLEAR_BEFORE, Consequence.UNKNOWN),
+        (("accepted", "planned"), 1, Consequence.SENT_BEFORE, Consequence.PARTLY_DONE),
+        (("accepted", "sending"), 1, Consequence.SENT_BEFORE, Consequence.PARTLY_DONE),
+        (("settled", "refused"), 1, Consequence.SENT_BEFORE, Consequence.PARTLY_DONE),
+        (("accepted", "settled"), 0, Consequence.SENT_BEFORE, Consequence.SENT),
+    ],
+)
+def test_the_ledger_says_what_it_means_if_nothing_more_is_sent(store, fates, unsent, consequence, of_stopping):
+    ledger = opened(store, USERS[:4], 2)
+    for number, fate in enumerate(fates, start=1):
+        if fate != "planned":
+            record = send(ledger, number, USERS[:4], 2)
+            if fate == "refused":
+                ledger.write_not_accepted(record)
+            elif fate != "sending":
+                record = ledger.write_accepted(record, f"eud-{number}")
+                if fate == "settled":
+                    ledger.write_settled(record, (1,))
+    for each in (ledger, opened(store, USERS[:4], 2)):
+        assert (each.unsent, each.consequence, each.consequence_of_stopping) == (unsent, consequence, of_stopping)
+        assert each.anything_sent is (consequence is not Consequence.NOT_SENT)
+
+
+def test_open_requests_and_users_who_are_not_erased_are_listed(store, monkeypatch):
+    monkeypatch.setattr(ledger_module, "time", SimpleNamespace(time=iter([3000.0, 2000.0, 4000.0, 1000.0]).__next__))
+    ledger = opened(store)
+    assert ledger.first_submitted_at is None
+    accept(ledger, 1, "eud-1")
+    accept(ledger, 2, "eud-2")
+    accept(ledger, 3, "eud-3")
+    ledger.note_polls({1: seen("eud-1", 1, 0, 2), 2: seen("eud-2", 2, 1, 0), 3: seen("eud-3", 1, 0, 0)})
+    ledger.write_settled(ledger.records[0], (0, 2))
+    assert [record.number for record in ledger.accepted] == [2, 3]
+    assert ledger.open_request_ids == ["eud-2", "eud-3"]  # of the third it is not known who is erased
+    assert ledger.not_erased_users == [{"batch": 1, "position": 1}, {"batch": 1, "position": 3}]
+    assert ledger.first_submitted_at == 2000
+    accept(ledger, 1, "eud-4")
+    assert ledger.first_submitted_at == 2000  # a second request is not the first
+    assert ledger.not_erased_users == []
+
+
+def test_of_many_users_who_are_not_erased_the_first_are_listed(store, monkeypatch):
+    monkeypatch.setattr(ledger_module, "NAMED_IN_OUTPUT", 3)
+    ledger = opened(store)
+    for number in (1, 2):
+        ledger.write_settled(accept(ledger, number, f"eud-{number}"), (0, 1))
+    assert [(user["batch"], user["position"]) for user in ledger.not_erased_users] == [(1, 1), (1, 2), (2, 1)]
+
+
+def test_where_nobody_recorded_when_a_request_was_submitted_it_is_not_known():
+    record = BatchRecord(1, BatchState.ACCEPTED, 1, sent_fingerprint="x", requests=(RequestRecord("eud-1", 1),))
+    assert ErasureLedger([record], ONE_BOT, RecordStore(None)).first_submitted_at is None
+
+
+def test_fifty_records_are_kept_together(store):
+    users = [f"Xq7ZwK9-{number}" for number in range(101)]
+    ledger = opened(store, users, 1)
+    for number in (1, 50, 51, 100, 101):
+        ledger.write_accepted(send(ledger, number, users, 1), f"eud-{number}")
+    kept = {key: [record["number"] for record in value] for key, value in store.values.items() if key != HEADER_KEY}
+    assert kept == {
+        f"{HEADER_KEY}_batches_1": [1, 50],
+        f"{HEADER_KEY}_batches_2": [51, 100],
+        f"{HEADER_KEY}_batches_3": [101],
+    }
+    assert [record.number for record in opened(store, users, 1).accepted] == [1, 50, 51, 100, 101]
+
+
+def test_what_a_verification_found_is_written_only_where_it_is_new(store):
+    ledger = opened(store)
+    for number in (1, 3):
+        ledger.write_settled(accept(ledger, number, f"eud-{number}"), ())
+    ledger.write_found({3: (0,)})
+    assert [record.found for record in opened(store).records] == [(), (), (0,)]
+    writes = store.writes
+    ledger.write_found({1: (), 3: (0,)})
+    assert store.writes == writes
+
+
+def test_polls_of_open_requests_are_written_at_the_end_of_a_round(store, monkeypatch):
+    monkeypatch.setattr(ledger_module, "BATCHES_TOGETHER", 1)
+    ledger = opened(store)
+    for number in (1, 2, 3):
+        accept(ledger, number, f"eud-{number}")
+    ledger.write_settled(ledger.records[1], ())
+    ledger.note_polls({2: seen("eud-2", 1, 2, 0), 3: seen("eud-3", 0, 1, 0)})
+    assert opened(store).records[2].request.reported is None
+    ledger.write_open([2, 3])
+    records = opened(store).records
+    assert [record.request.reported for record in records] == [None, None, (0, 1, 0)]
+    assert finished(records[1])
+
+
+@pytest.mark.parametrize(
+    ("by_id", "answered", "names_users"), [(True, None, True), (False, USERS[:3], True), (False, USERS[:2], False)]
+)
+def test_an_answer_names_the_users_if_it_was_matched_by_id_or_has_their_fingerprint(
+    store, by_id, answered, names_users
+):
+    ledger = opened(store)
+    accept(ledger, 1, "eud-1")
+    known = None if answered is None else fingerprint(answered, KEY)
+    outcome = RequestOutcome("eud-1", ErasureOutcome(3), known, understood=True)
+    ledger.note_polls({1: outcome}, by_id=by_id)
+    assert ledger.records[0].request.names_users is names_users
+    assert ledger.outcome.erased == (3 if names_users else 0)
 
 
 # --- Whatever happens, in whatever order -------------------------------------------------------------------------

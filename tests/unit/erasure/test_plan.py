@@ -2,18 +2,32 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
+from erasing_users import Client
 from hypothesis import given
 from hypothesis import strategies as st
+from playing_kore import WALL_START, http
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.compat import AirflowSkipException
-from airflow_provider_kore.erasure.plan import Plan, describe_plan, fingerprint_plan, make_plan, require_approved
+from airflow_provider_kore.erasure import plan as plan_module
+from airflow_provider_kore.erasure.plan import (
+    Plan,
+    describe_members,
+    describe_plan,
+    find_members,
+    fingerprint_plan,
+    make_plan,
+    require_approved,
+    require_no_members,
+)
 from airflow_provider_kore.erasure.plan_identity import identify_plan
 from airflow_provider_kore.erasure.record import BatchRecord
-from airflow_provider_kore.exceptions import Consequence, KoreInputError
+from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreThrottledError
 from airflow_provider_kore.user_ids.batches import UserBatches
 
 ACCOUNT = KoreAccount("https://platform.kore.ai", "cs-1", client_secret="secret")
@@ -62,6 +76,12 @@ def test_the_fingerprint_names_nobody(users):
     assert not any(len(user) > 3 and user in fingerprint for user in users)
 
 
+def test_the_fingerprint_does_not_depend_on_the_order_in_which_an_identity_is_written():
+    plan = plan_of()
+    reordered = dict(reversed(plan.identity.items()))
+    assert fingerprint_plan(reordered, plan.records, ACCOUNT.fingerprint_key()) == plan.fingerprint
+
+
 class Task:
     """The arguments of a task."""
 
@@ -104,7 +124,61 @@ def test_what_must_not_be_sent_makes_no_plan(task, problem):
     assert refusal.value.consequence is Consequence.NOT_SENT
 
 
-@pytest.mark.parametrize(("may_skip", "error"), [(True, AirflowSkipException), (False, KoreInputError)])
-def test_an_empty_list_skips_the_task_only_if_nothing_may_have_been_sent_before(may_skip, error):
+@pytest.mark.parametrize(
+    ("may_skip", "on_empty", "error"),
+    [(True, "skip", AirflowSkipException), (False, "skip", KoreInputError), (True, "fail", KoreInputError)],
+)
+def test_an_empty_list_skips_the_task_only_if_nothing_may_have_been_sent_before(may_skip, on_empty, error):
     with pytest.raises(error):
-        make_plan(Task([], on_empty="skip"), ACCOUNT, may_skip=may_skip)
+        make_plan(Task([], on_empty=on_empty), ACCOUNT, may_skip=may_skip)
+
+
+MEMBER = {"userId": "u-1", "username": "Xq7ZwK9-2"}
+
+
+def members_of(plan, replies, *, per_minute=1_000_000, seconds=30.0, account=ACCOUNT):
+    """Find the members among the users of a plan, with so many seconds left until the deadline."""
+    replies = iter(replies)
+    client = Client(lambda request: next(replies), per_minute=per_minute)
+    with mock.patch.object(plan_module, "time", SimpleNamespace(time=client.clock.wall)):
+        return find_members(plan, account, client, WALL_START + seconds)
+
+
+def page(member, *, total=1, more=False):
+    return http(200, {"total": total, "availableMore": more, "users": [member]})
+
+
+def test_members_of_the_account_are_found_among_the_users_and_named_by_position_alone():
+    plan = make_plan(Task(batch_size=1), ACCOUNT, may_skip=True)
+    members = members_of(plan, [page(MEMBER)])
+    assert members == [{"batch": 2, "position": 1}]
+    assert describe_members(members) == {"member_count": 1, "members": members}
+    with pytest.raises(KoreInputError, match="batch 2 position 1") as refusal:
+        require_no_members(members)
+    assert refusal.value.consequence is Consequence.NOT_SENT
+    assert "Xq7ZwK9" not in str(refusal.value)
+
+
+def test_without_members_nothing_is_refused_and_nothing_is_logged(caplog):
+    members = members_of(make_plan(Task(), ACCOUNT, may_skip=True), [page({"userId": "u-9"})])
+    require_no_members(members)
+    assert describe_members(members) == {"member_count": 0, "members": []}
+    assert "members" not in caplog.text
+
+
+def test_of_many_members_a_dry_run_counts_all_and_names_the_first():
+    members = [{"batch": 1, "position": position} for position in range(1, 1500)]
+    described = describe_members(members)
+    assert (described["member_count"], described["members"]) == (1499, members[:1000])
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(-1000.0, False), (50.0, False), (70.0, True)])
+def test_a_turn_to_list_members_is_waited_for_until_the_deadline(seconds, found):
+    plan = make_plan(Task(), ACCOUNT, may_skip=True)
+    pages = [page({"userId": "u-9"}, total=2, more=True), page(MEMBER, total=2)]
+    if found:
+        assert members_of(plan, pages, per_minute=1, seconds=seconds) == [{"batch": 1, "position": 2}]
+    else:
+        with pytest.raises(KoreThrottledError) as caught:
+            members_of(plan, pages, per_minute=1, seconds=seconds)
+        assert caught.value.consequence is Consequence.NOT_SENT

@@ -9,6 +9,7 @@ from playing_kore import WALL_START, http
 from airflow_provider_kore.api.outcome import ErasureOutcome, Outcome
 from airflow_provider_kore.api.users import fingerprint
 from airflow_provider_kore.api.watching import ErasureWatch, RequestOutcome
+from airflow_provider_kore.erasure import reconcile as reconcile_module
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.reconcile import Reconciler, reconcile_by_count
 from airflow_provider_kore.erasure.record import BatchRecord, BatchState, RequestRecord
@@ -23,6 +24,16 @@ def polled(*counts, users=BATCH, understood=True):
     return RequestOutcome("eud-1", ErasureOutcome(*counts), known, understood, seen_at=5)
 
 
+def watch_of(ledger):
+    def watch(client, numbers, assess):
+        requests = [ledger.records[number - 1].request for number in numbers]
+        return ErasureWatch(
+            requests, client.pacing, fingerprint_key=KEY, started=WALL_START, assess=assess, clock=client.clock.wall
+        )
+
+    return watch
+
+
 def reconcile(outcome, answer=None, *, by_id=True, users=None):
     """Reconcile the one batch of a ledger; ``answer`` names users and their status in a poll by user id."""
     ledger, batches = ledger_of(BATCH)
@@ -34,14 +45,8 @@ def reconcile(outcome, answer=None, *, by_id=True, users=None):
         entries = [{"userId": user_id, "status": status} for user_id, status in (answer or {}).items()]
         return http(200, {"_id": "eud-1", "response": entries})
 
-    def watch(client, numbers, assess):
-        requests = [ledger.records[number - 1].request for number in numbers]
-        return ErasureWatch(
-            requests, client.pacing, fingerprint_key=KEY, started=WALL_START, assess=assess, clock=client.clock.wall
-        )
-
     client = Client(reply)
-    reconciler = Reconciler(Hook(client), ledger, batches, watch, [])
+    reconciler = Reconciler(Hook(client), ledger, batches, watch_of(ledger), [])
     outcomes = {1: outcome}
     reconciler.reconcile(outcomes, by_id=by_id)
     return ledger, reconciler, outcomes[1], client
@@ -102,17 +107,45 @@ def test_each_batch_is_settled_by_its_own_answer():
     ledger, batches = ledger_of(users)
     for number in (1, 2, 3):
         accept(ledger, number, users[2 * number - 2 : 2 * number], f"eud-{number}")
-    settled = {1: ["a@x.org", "b@x.org"], 3: ["e@x.org"]}
+    settled = {2: ["c@x.org", "d@x.org"], 3: ["e@x.org"]}
     outcomes = {
         number: RequestOutcome(f"eud-{number}", ErasureOutcome(len(ids)), fingerprint(ids, KEY), understood=True)
         for number, ids in settled.items()
     }
     Reconciler(Hook(Client(None)), ledger, batches, None, []).reconcile(outcomes, by_id=True)
     assert [record.state for record in ledger.records] == [
-        BatchState.SETTLED,
         BatchState.ACCEPTED,
         BatchState.SETTLED,
+        BatchState.SETTLED,
     ]
+
+
+def test_each_batch_is_settled_by_its_own_poll_by_user_id_and_not_all_users_are_named(monkeypatch):
+    monkeypatch.setattr(reconcile_module, "NAMED_IN_OUTPUT", 2)
+    users = [f"{name}@x.org" for name in "abcdefgh"]
+    ledger, batches = ledger_of(users)
+    failed = {1: [], 2: [1], 3: [0, 1], 4: [1]}
+    outcomes = {}
+    for number, positions in failed.items():
+        accept(ledger, number, users[2 * number - 2 : 2 * number], f"eud-{number}")
+        outcomes[number] = RequestOutcome(
+            f"eud-{number}", ErasureOutcome(2 - len(positions), 0, len(positions)), understood=True
+        )
+
+    def reply(request):
+        number = int(request.path.partition("eud-")[2].partition("/")[0])
+        words = ["FAILED" if position in failed[number] else "success" for position in (0, 1)]
+        names = users[2 * number - 2 : 2 * number]
+        entries = [{"userId": name, "status": word} for name, word in zip(names, words, strict=True)]
+        return http(200, {"_id": f"eud-{number}", "response": entries})
+
+    reconciler = Reconciler(Hook(client := Client(reply)), ledger, batches, watch_of(ledger), [])
+    reconciler.reconcile(outcomes, by_id=True)
+    assert [record.positions for record in ledger.records] == [(), (1,), (0, 1), (1,)]
+    assert [record.state for record in ledger.records] == [BatchState.SETTLED] * 4
+    assert ledger.outcome.counts() == {"erased": 4, "open": 0, "not_erased": 4}
+    assert reconciler.not_erased_users == [{"batch": 2, "position": 2}, {"batch": 3, "position": 1}]
+    assert len(client.requests) == 4
 
 
 @pytest.mark.parametrize("by_id", [True, False])
@@ -163,4 +196,6 @@ def test_by_count_a_ledger_adds_up_to_what_the_answers_say(counts):
     }
     reconcile_by_count(ledger, outcomes)
     assert ledger.outcome.counts() == sum((outcome.outcome for outcome in outcomes.values()), ErasureOutcome()).counts()
-    assert [record.state is BatchState.SETTLED for record in ledger.records] == [not count[1] for count in counts]
+    for record, (_, open_, not_erased) in zip(ledger.records, counts, strict=True):
+        assert (record.state is BatchState.SETTLED) is (open_ == 0)
+        assert (record.unerased == 0) is (open_ == not_erased == 0)  # it is not known who is erased

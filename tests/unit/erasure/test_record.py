@@ -45,8 +45,77 @@ def test_a_user_is_erased_only_if_no_request_is_left_for_the_user(record):
     assert outcomes.count(Outcome.ERASED) == record.user_count - record.unerased
 
 
-@pytest.mark.parametrize(("names_users", "counts"), [(True, (3, 0, 1)), (False, (2, 1, 1))])
+@pytest.mark.parametrize(("names_users", "counts"), [(True, (5, 0, 1)), (False, (3, 2, 1))])
 def test_an_answer_that_names_other_users_leaves_open_whom_it_calls_erased(names_users, counts):
-    request = RequestRecord("eud-2", 2, reported=(1, 0, 1), names_users=names_users)
-    record = BatchRecord(1, BatchState.ACCEPTED, 4, positions=(1, 3), sent_fingerprint="x", requests=(request,))
+    request = RequestRecord("eud-2", 3, reported=(2, 0, 1), names_users=names_users)
+    record = BatchRecord(1, BatchState.ACCEPTED, 6, positions=(1, 3, 4), sent_fingerprint="x", requests=(request,))
     assert record.outcome == ErasureOutcome(*counts)
+
+
+@pytest.mark.parametrize(
+    ("reported", "outcome"), [((1, 0, 1), (4, 0, 1)), ((0, 2, 0), (3, 2, 0)), (None, (3, 2, 0)), ((2, 0, 0), (5, 0, 0))]
+)
+def test_of_several_requests_the_latest_counts(reported, outcome):
+    earlier = RequestRecord("eud-1", 5, reported=(3, 0, 2), names_users=True, remarks=("Before.",))
+    latest = RequestRecord("eud-2", 2, reported=reported, names_users=True, remarks=("Now.",))
+    record = BatchRecord(1, BatchState.ACCEPTED, 5, positions=(0, 3), sent_fingerprint="x", requests=(earlier, latest))
+    assert (record.request, record.name) == (latest, "eud-2")
+    assert record.outcome == record.reported == ErasureOutcome(*outcome, remarks=("Now.",))
+
+
+@pytest.mark.parametrize(
+    ("state", "positions", "reported", "outcome"),
+    [
+        (BatchState.PLANNED, None, None, Outcome.NOT_ERASED),
+        (BatchState.SENDING, None, None, Outcome.NOT_ERASED),
+        (BatchState.SENDING, (0,), (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.ACCEPTED, None, None, Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (1, 1, 0), Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (0, 1, 1), Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (2, 0, 0), Outcome.OPEN),
+        (BatchState.ACCEPTED, None, (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.SETTLED, None, (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.SETTLED, (0,), (1, 0, 1), Outcome.NOT_ERASED),
+        (BatchState.SETTLED, (), (2, 0, 0), Outcome.ERASED),
+        (BatchState.SETTLED, (1,), (1, 0, 1), Outcome.ERASED),
+    ],
+)
+def test_of_one_user_no_more_is_said_than_is_known_of_that_user(state, positions, reported, outcome):
+    requests = (
+        () if reported is None and state is not BatchState.ACCEPTED else (RequestRecord("eud-1", 2, reported=reported),)
+    )
+    record = BatchRecord(1, state, 2, positions=positions, sent_fingerprint="x", requests=requests)
+    assert record.outcome_of(0) is outcome
+
+
+@pytest.mark.parametrize(
+    ("state", "sent_fingerprint", "name"),
+    [
+        (BatchState.PLANNED, "", "batch 2, not sent"),
+        (BatchState.PLANNED, "x", "batch 2, not accepted"),
+        (BatchState.SENDING, "x", "batch 2, ambiguous"),
+    ],
+)
+def test_a_batch_without_a_request_is_called_by_its_fate(state, sent_fingerprint, name):
+    record = BatchRecord(2, state, 3, sent_fingerprint=sent_fingerprint)
+    assert record.name == name
+    assert record.was_sent is (sent_fingerprint != "")
+
+
+@pytest.mark.parametrize(
+    ("state", "positions", "is_due"),
+    [
+        (BatchState.PLANNED, None, True),
+        (BatchState.SENDING, (1,), True),
+        (BatchState.ACCEPTED, None, False),
+        (BatchState.ACCEPTED, (0, 1), False),
+        (BatchState.SETTLED, None, True),
+        (BatchState.SETTLED, (0, 1), True),
+        (BatchState.SETTLED, (1,), True),
+        (BatchState.SETTLED, (), False),
+    ],
+)
+def test_a_batch_is_due_unless_it_is_accepted_or_every_user_is_erased(state, positions, is_due):
+    requests = (RequestRecord("eud-1", 2, reported=(1, 0, 1)),)
+    record = BatchRecord(1, state, 2, positions=positions, sent_fingerprint="x", requests=requests)
+    assert record.is_due is is_due

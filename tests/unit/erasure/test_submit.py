@@ -2,11 +2,15 @@
 
 import json
 import logging
+import math
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from erasing_users import KEY, USERS, Client, accept, ledger_of
-from playing_kore import error, http
+from playing_kore import WALL_START, error, http
 
+from airflow_provider_kore.erasure import submit as submit_module
 from airflow_provider_kore.erasure.record import BatchState
 from airflow_provider_kore.erasure.submit import Submission
 from airflow_provider_kore.exceptions import (
@@ -17,6 +21,7 @@ from airflow_provider_kore.exceptions import (
     KoreRequestError,
     KoreResumeError,
     KoreSourceError,
+    KoreThrottledError,
 )
 
 FAR = 4_000_000_000.0
@@ -26,12 +31,23 @@ def accepted(*numbers):
     return [http(202, {"requestId": f"eud-{number}"}) for number in numbers]
 
 
-def submit(ledger, batches, replies, *, resubmit=True, per_minute=1_000_000, max_worker_wait=1.0, next_batch=1):
-    """Submit what is due; the states at each DELETE are in ``client.states``."""
+def submit(
+    ledger,
+    batches,
+    replies,
+    *,
+    resubmit=True,
+    per_minute=1_000_000,
+    max_worker_wait=1.0,
+    deadline=FAR,
+    **more,
+):
+    """Submit what is due, by a wall clock that goes with the played one."""
     replies = iter(replies)
     client = Client(lambda request: next(replies), per_minute=per_minute)
-    submission = Submission(ledger, batches, KEY, deadline=FAR, resubmit_ambiguous=resubmit, next_batch=next_batch)
-    seconds = submission.submit_due(client, max_worker_wait)
+    submission = Submission(ledger, batches, KEY, deadline=deadline, resubmit_ambiguous=resubmit, **more)
+    with mock.patch.object(submit_module, "time", SimpleNamespace(time=client.clock.wall)):
+        seconds = submission.submit_due(client, max_worker_wait)
     return submission, seconds, [json.loads(request.body)["userIds"] for request in client.requests]
 
 
@@ -122,6 +138,38 @@ def test_a_spent_budget_ends_the_submission_before_the_next_batch():
     assert (submission.next_batch, len(sent)) == (3, 2)
     submission, seconds, sent = submit(ledger, batches, accepted(3), next_batch=3)
     assert (seconds, sent) == (0.0, [USERS[4:]])
+
+
+def pause_after_two_batches():
+    return submit(*ledger_of(), accepted(1, 2), per_minute=2)[1]
+
+
+@pytest.mark.parametrize(("more", "leaves"), [(-1.0, False), (0.0, False), (1.0, True)])
+def test_a_task_leaves_its_worker_only_for_a_turn_that_comes_before_the_deadline(more, leaves):
+    pause = pause_after_two_batches()
+    ledger, batches = ledger_of()
+    deadline = WALL_START + pause + more
+    _, seconds, sent = submit(ledger, batches, accepted(1, 2, 3), per_minute=2, deadline=deadline)
+    assert (seconds, len(sent)) == ((pause, 2) if leaves else (0.0, 2 + (more >= 0)))
+
+
+@pytest.mark.parametrize(("more", "leaves"), [(-1.0, True), (0.0, False), (1.0, False)])
+def test_a_task_waits_in_its_worker_for_a_turn_that_comes_soon_enough(more, leaves):
+    pause = pause_after_two_batches()
+    _, seconds, sent = submit(*ledger_of(), accepted(1, 2, 3), per_minute=2, max_worker_wait=pause + more)
+    assert (seconds > 0, len(sent)) == (leaves, 2 if leaves else 3)
+
+
+@pytest.mark.parametrize(("more", "is_sent"), [(-1000.0, False), (-1.0, False), (1.0, True)])
+def test_in_its_worker_a_task_waits_for_a_turn_until_its_deadline(more, is_sent):
+    deadline = WALL_START + pause_after_two_batches() + more
+    ledger, batches = ledger_of()
+    submission, seconds, sent = submit(
+        ledger, batches, accepted(1, 2, 3), per_minute=2, max_worker_wait=math.inf, deadline=deadline
+    )
+    assert (seconds, len(sent)) == (0.0, 3 if is_sent else 2)
+    assert [type(failure) for failure in submission.failures] == ([] if is_sent else [KoreThrottledError])
+    assert states(ledger)[2] is (BatchState.ACCEPTED if is_sent else BatchState.PLANNED)
 
 
 def test_a_source_that_changes_while_it_is_submitted_stops_the_submission():

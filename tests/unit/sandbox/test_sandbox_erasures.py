@@ -151,10 +151,11 @@ def test_timestamps_can_make_an_answer_that_is_no_json(caller):
     assert re.search(rb'"createdOn": ISODate\("2027-01-15T08:00:00\.000Z"\), "lastUpdatedOn": ISODate', body)
 
 
-@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("status", [400, 404, 422, 500])
 def test_an_unknown_request_id_is_refused(caller, error, status):
-    answer = caller(unknown_request_status=status).status("eud-1")
-    assert error(answer) == (status, "Invalid request id", status)
+    assert error(caller(unknown_request_status=status).status("eud-1")) == (status, "Invalid request id", status)
+    answer = caller(unknown_request_status=status, unknown_request_text="No such job").status("eud-1")
+    assert error(answer) == (status, "No such job", status)
 
 
 def test_the_state_tells_who_was_erased_from_where(caller):

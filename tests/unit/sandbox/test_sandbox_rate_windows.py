@@ -110,6 +110,8 @@ def test_the_status_of_a_throttled_request_can_be_set(caller, error, status):
     caller.erase()
     text = "Rate limit for this API has been reached. Please try again later"
     assert error(caller.erase()) == (status, text, status)
+    caller.account.configure({"throttle_text": "other"})
+    assert "limit" not in error(caller.erase())[1].lower()
 
 
 def test_a_throttled_request_may_say_when_to_come_back(caller):

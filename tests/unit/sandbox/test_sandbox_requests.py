@@ -209,3 +209,17 @@ def test_a_header_that_comes_twice_is_not_read():
     request = ReceivedRequest("GET", "/", "", [("auth", "a"), ("auth", "b"), ("host", "c")], b"")
     assert request.header("auth") is None
     assert request.header("host") == "c"
+
+
+OTHER_KEYS = {"channel_id_key": "channelId", "channel_user_id_key": "channelUId"}
+
+
+@pytest.mark.parametrize("form", ["sent", "resolved"])
+def test_a_channel_user_can_go_by_other_keys(caller, error, content, form):
+    caller = caller(**OTHER_KEYS, user_id_form=form, duration=0)
+    assert error(caller.erase(body(userIds=[{"channel_id": "c", "channel_user_id": "x"}])))[0] == 400
+    sent = {"channelId": "c", "channelUId": "x"}
+    (answered,) = content(caller.status(caller.accept(body(userIds=[sent]))))["response"]
+    assert answered["userId"] == sent if form == "sent" else answered["userId"].startswith("u-")
+    (user,) = caller.account.state().erased
+    assert user.user_id == {"channel_id": "c", "channel_user_id": "x"}

@@ -52,6 +52,12 @@ def test_any_other_query_is_refused(caller, error, query):
     assert error(caller().roles(query))[0] == 400
 
 
+def test_the_longest_page_can_be_set(caller, error, content):
+    caller = caller(members=tuple("abc"), members_page=2)
+    assert error(caller.roles("limit=3"))[0] == 400
+    assert len(content(caller.roles())["users"]) == 2
+
+
 @given(number=st.integers(0, 120), limit=st.integers(1, 50))
 def test_pages_list_each_member_once_and_in_order(new_caller, number, limit):
     members = tuple(f"member-{position}" for position in range(number))

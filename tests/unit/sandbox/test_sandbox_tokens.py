@@ -2,6 +2,7 @@
 
 import base64
 import json
+from email.utils import parsedate_to_datetime
 
 import jwt
 import pytest
@@ -139,6 +140,30 @@ def test_a_shared_secret_does_not_sign_for_an_app_with_a_key_pair(rsa_caller, er
 def test_an_algorithm_with_key_pairs_needs_a_public_key(caller, public_key):
     with pytest.raises(ValueError, match="public_key"):
         caller(algorithm="RS256", public_key=public_key)
+
+
+@pytest.mark.parametrize("offset", [-120, 120, 7200])
+def test_a_clock_that_is_off_refuses_what_is_expired_or_of_the_future_by_that_clock(caller, error, offset):
+    caller = caller(clock_offset=offset)
+    now = 1_800_000_000 + offset
+    refused = {
+        "jwt expired": {"iat": now - 400, "exp": now},
+        '"iat" claim is in the future': {"iat": now + 61, "exp": now + 300},
+    }
+    for reason, claims in refused.items():
+        assert error(caller.erase(token=caller.token(**claims))) == (401, f"error verifying the jwt: {reason}", 401)
+    assert caller.erase(token=caller.token(iat=now, exp=now + 300)).status == 200
+
+
+def test_an_answer_is_dated_by_the_clock_that_tokens_are_checked_with(caller):
+    account = caller(clock_offset=-120).account
+    assert parsedate_to_datetime(account.date()).timestamp() == 1_800_000_000 - 120
+
+
+def test_where_encryption_is_enforced_a_signed_token_is_refused(caller, error):
+    status, text, _ = error(caller(enforce_jwe=True).erase())
+    assert status == 401
+    assert "JWE" in text
 
 
 @pytest.mark.parametrize("status", [403, 401])

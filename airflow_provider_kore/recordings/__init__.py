@@ -1,0 +1,1 @@
+"""Delete the call recordings of users before their erasure."""
