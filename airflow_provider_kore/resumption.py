@@ -109,15 +109,13 @@ class UsageFields(TypedDict):
 
 def export_usage(client: KoreClient) -> UsageFields:
     """List what this process has called, for the process that continues."""
-    pacing = client.pacing
-    return {"calls": [list(call) for call in pacing.budget.export_usage(pacing.clock())], "began": time.time()}
+    return {"calls": [list(call) for call in client.pacing.budget.export_usage()], "began": time.time()}
 
 
 def import_usage(client: KoreClient, usage: UsageFields | None) -> None:
     """Count what the process called that the task has left, so that this one does not start with a fresh budget."""
     if usage is not None:
-        pacing = client.pacing
-        pacing.budget.import_usage(usage["calls"], pacing.clock() - (time.time() - usage["began"]))
+        client.pacing.budget.import_usage(usage["calls"], time.time() - usage["began"])
 
 
 class FailureFields(TypedDict):

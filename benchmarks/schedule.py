@@ -25,14 +25,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from airflow_provider_kore.api.budget import HOUR, MINUTE
 from airflow_provider_kore.api.calls import submit_erasure
-from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
+from airflow_provider_kore.api.local_budget import LocalBudget
 from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.pacing import HOUR, MINUTE, Pacing, PollSchedule, RateBudget
+from airflow_provider_kore.api.pacing import Pacing, PollSchedule
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.status import ErasureStatus
+from airflow_provider_kore.api.turn_keeper import with_turns
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch
 from benchmarks.report import BROKEN, HOLDS
 
@@ -181,7 +185,7 @@ def our_task(world: World, pacing: Pacing, batches: int) -> Actor:
     """Submit some batches, then watch them to their end."""
     requests = []
     for _ in range(batches):
-        request_id = yield from submit_erasure(ERASE, pacing)
+        request_id = yield from with_turns(submit_erasure(ERASE, pacing), pacing.budget)
         requests.append(AcceptedErasure(request_id, 1))
 
     def assess(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
@@ -192,17 +196,22 @@ def our_task(world: World, pacing: Pacing, batches: int) -> Actor:
 
     schedule = PollSchedule()
     watch = ErasureWatch(requests, pacing, fingerprint_key=b"k", started=world.now, assess=assess, clock=world.clock)
-    yield from watch.wait(schedule, LONGEST_RUN, world.now + schedule.pause(0.0))
+    wait = watch.wait(schedule, LONGEST_RUN, world.now + schedule.pause(0.0))
+    yield from with_turns(wait, pacing.budget)
+
+
+def _pacing(world: World) -> Pacing:
+    return Pacing(LocalBudget(PER_MINUTE, PER_HOUR, world.clock), world.clock)
 
 
 def ours_in_one_task(world: World, batches: int) -> list[Actor]:
     """Let one task submit all batches and watch them."""
-    return [our_task(world, Pacing(RateBudget(PER_MINUTE, PER_HOUR), world.clock), batches)]
+    return [our_task(world, _pacing(world), batches)]
 
 
 def ours_through_the_day(world: World, batches: int) -> list[Actor]:
     """Let tasks of one batch each begin evenly through a day."""
-    pacing = Pacing(RateBudget(PER_MINUTE, PER_HOUR), world.clock)
+    pacing = _pacing(world)
 
     def task(number: int) -> Actor:
         yield Pause(number * DAY / batches)
@@ -213,7 +222,7 @@ def ours_through_the_day(world: World, batches: int) -> list[Actor]:
 
 def ours_in_many_tasks(world: World, batches: int) -> list[Actor]:
     """Let as many tasks begin at once as there are batches, all in one process."""
-    pacing = Pacing(RateBudget(PER_MINUTE, PER_HOUR), world.clock)
+    pacing = _pacing(world)
     return [our_task(world, pacing, 1) for _ in range(batches)]
 
 
@@ -229,7 +238,9 @@ def waiter(world: World, pauses: Callable[[], Iterator[float]]) -> Actor:
             return
 
 
-def _until_not_throttled(world: World, request: Request) -> Conversation[Answer]:
+def _until_not_throttled(
+    world: World, request: Request
+) -> Generator[Pause | Request, Answer | NoAnswer | None, Answer]:
     while True:
         answer = yield request
         assert isinstance(answer, Answer)

@@ -129,10 +129,10 @@ async def _wait(job: Wait) -> Findings:
 
 def _maker(job: Wait) -> Callable[[str], "BaseTrigger"]:
     if job.side == "ours":
-        from airflow_provider_kore.api import pacing
+        from airflow_provider_kore.api import budget
         from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 
-        pacing.MINUTE, pacing.HOUR = MINUTE, HOUR
+        budget.MINUTE, budget.HOUR = MINUTE, HOUR
         now = time.time()
         # The task polls before it defers, so the first poll comes a second later.
         return lambda request_id: KoreErasureTrigger(

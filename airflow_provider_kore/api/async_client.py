@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
-from typing import Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import ParamSpec, Self, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -13,10 +13,14 @@ from yarl import URL
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.client import LARGEST_ANSWER, TOO_LARGE
-from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.conversation import Conversation, Pause, Reply
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import Proxy, client_faults, find_route
+from airflow_provider_kore.api.turn_keeper import TurnKeeper
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 MOST_CONNECTIONS = 10
@@ -31,6 +35,27 @@ _NOT_RECEIVED = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
+
+
+@contextmanager
+def _closing(keeper: TurnKeeper, does_io: bool) -> Iterator[None]:
+    """
+    Close a keeper at the end, in a thread if that can block.
+
+    The thread is not waited for, so that a task that is cancelled, even twice, ends at once, and its call ends all the
+    same: asyncio lets its threads end before the loop does.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        yield
+    finally:
+        if does_io:
+            try:
+                loop.run_in_executor(None, keeper.close)
+            except RuntimeError:  # the loop has ended, so that this blocks no other task
+                keeper.close()
+        else:
+            keeper.close()
 
 
 class AsyncKoreClient:
@@ -94,8 +119,8 @@ class AsyncKoreClient:
 
         :raises ValueError: if it asks for anything but to read.
         """
-        reply: Answer | NoAnswer | None = None
-        with closing(conversation):  # so that it gives up its turn if this is ended from outside
+        reply: Reply = None
+        with closing(conversation), _closing(keeper := TurnKeeper(self.pacing.budget), self.pacing.budget.does_io):
             while True:
                 try:
                     step = conversation.send(reply)
@@ -105,8 +130,17 @@ class AsyncKoreClient:
                 if isinstance(step, Pause):
                     await self._sleep(step.seconds)
                     reply = None
-                else:
+                elif isinstance(step, Request):
                     reply = await self._exchange(step)
+                    await self._off_the_loop(keeper.release)
+                else:
+                    reply = await self._off_the_loop(keeper.answer, step)
+
+    async def _off_the_loop(self, ask_budget: Callable[P, R], *arguments: P.args, **keywords: P.kwargs) -> R:
+        """Ask the budget something, in a thread if it can block."""
+        if self.pacing.budget.does_io:
+            return await asyncio.to_thread(ask_budget, *arguments, **keywords)
+        return ask_budget(*arguments, **keywords)
 
     async def _exchange(self, request: Request) -> Answer | NoAnswer:
         if request.method != "GET":

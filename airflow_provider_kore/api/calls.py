@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.budget import Turn, Wait
+from airflow_provider_kore.api.conversation import Ask, Close, Conversation, Leave, Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
 from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, read_request_id
 from airflow_provider_kore.api.errors import (
@@ -20,10 +21,11 @@ from airflow_provider_kore.api.errors import (
     unreachable,
     unreadable,
 )
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.history import Query, read_page
 from airflow_provider_kore.api.listing import Page
 from airflow_provider_kore.api.members import members_path, read_members
-from airflow_provider_kore.api.pacing import Pacing, Turn
+from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -51,17 +53,14 @@ def _exchange(
     signed_again = False
     while True:
         yield from _wait_for(turn, pacing, give_up_at)
-        try:
-            answer = yield request
-        finally:
-            turn.end(pacing.clock())
-        assert answer is not None, "a request is answered"  # noqa: S101
+        answer = yield request
+        assert isinstance(answer, Answer | NoAnswer), "a request is answered"  # noqa: S101
         if isinstance(answer, NoAnswer):
             return answer
         text = _text_of(answer)
         if is_throttle(answer.status, text):
             seconds = throttle_pause(answer, text)
-            if pacing.budget.close(pacing.clock(), seconds):
+            if (yield Close(seconds)):
                 log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
         elif answer.status == 401 and not signed_again:
             signed_again = True
@@ -70,19 +69,21 @@ def _exchange(
 
 
 def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
-    """Wait in the queue, and leave it if the conversation is ended meanwhile, since others wait behind."""
-    try:
-        while (seconds := turn.ask(now := pacing.clock())) > 0:
-            if give_up_at is not None and now + seconds > give_up_at:
-                raise KoreThrottledError(
-                    f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
-                    consequence=turn.call.consequence,
-                    remedy="Clear the task to continue, or give it more time.",
-                )
-            # After half of a long wait it asks again, since those before may have left the queue.
-            yield Pause(seconds if seconds <= SHORT_WAIT else seconds / 2)
-    finally:
-        turn.leave()
+    """Wait in the queue until the call begins; leave it if the turn comes too late, since others wait behind."""
+    while True:
+        wait = yield Ask(turn)
+        assert isinstance(wait, Wait), "a wish for a turn is answered"  # noqa: S101
+        if wait.seconds <= 0:
+            return
+        if give_up_at is not None and pacing.clock() + wait.seconds > give_up_at:
+            yield Leave()
+            raise KoreThrottledError(
+                f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
+                consequence=turn.call.consequence,
+                remedy="Clear the task to continue, or give it more time.",
+            )
+        # After half of a long wait it asks again, since those before may have left the queue.
+        yield Pause(wait.seconds if wait.seconds <= SHORT_WAIT else wait.seconds / 2)
 
 
 def _text_of(answer: Answer) -> str | None:
@@ -122,7 +123,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
     :raises KoreError: if it was not accepted; the exception says so.
     """
     http_request = Request("DELETE", ERASE_PATH, request.body())
-    turn = pacing.budget.turn(Call.ERASE, pacing.clock())
+    turn = Turn(Call.ERASE, pacing.clock())
     for attempt in range(ATTEMPTS):
         answer = yield from _exchange(http_request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
@@ -170,7 +171,7 @@ def fetch_status(
     """
     http_request = Request("GET", status_path(request_id))
     if turn is None:
-        turn = pacing.budget.turn(Call.STATUS, pacing.clock())
+        turn = Turn(Call.STATUS, pacing.clock())
     return _read(http_request, turn, pacing, give_up_at, lambda answer: read_status(answer, request_id))
 
 
@@ -186,7 +187,7 @@ def fetch_history_page(
     :raises KoreRequestError: if Kore.ai refuses the query.
     :raises KoreError: on any other failure, see :func:`fetch_status`.
     """
-    turn = pacing.budget.turn(query.call, pacing.clock())
+    turn = Turn(query.call, pacing.clock())
     http_request = Request("POST", query.path, query.body(skip))
     return _read(http_request, turn, pacing, give_up_at, lambda answer: read_page(answer, query))
 
@@ -219,7 +220,7 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
     members: list[frozenset[str]] = []
 
     def fetch_page(skip: int) -> Conversation[Page[frozenset[str]]]:
-        turn = pacing.budget.turn(Call.ROLES, pacing.clock())
+        turn = Turn(Call.ROLES, pacing.clock())
         return _read(Request("GET", members_path(skip)), turn, pacing, give_up_at, read_members)
 
     why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)

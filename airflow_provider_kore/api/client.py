@@ -12,9 +12,11 @@ import httpx
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.conversation import Answer, Conversation, NoAnswer, Pause, Request
+from airflow_provider_kore.api.conversation import Conversation, Pause
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import client_faults, find_route
+from airflow_provider_kore.api.turn_keeper import with_turns
 
 T = TypeVar("T")
 
@@ -89,10 +91,10 @@ class KoreClient:
     def run(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
         reply: Answer | NoAnswer | None = None
-        with closing(conversation):  # so that it gives up its turn if this is ended from outside
+        with closing(with_turns(conversation, self.pacing.budget)) as steps:
             while True:
                 try:
-                    step = conversation.send(reply)
+                    step = steps.send(reply)
                 except StopIteration as end:
                     result: T = end.value
                     return result

@@ -1,8 +1,11 @@
 """
 What a conversation with Kore.ai consists of.
 
-A conversation is a generator, as in httpx's ``Auth``: it yields a :class:`Request` or a :class:`Pause`, and is sent the
-answer. It does no I/O, so that a test can play Kore.ai without a network, and both clients run the same conversation.
+A conversation is a generator, as in httpx's ``Auth``: it yields a step, and is sent the answer to it. It does no I/O,
+and calls no budget, so that a test can play Kore.ai without a network, and both clients run the same conversation.
+
+It asks for a turn before each request. Who runs it ends the call after the exchange, and gives back what the
+conversation still has of the budget when it ends; see :class:`~airflow_provider_kore.api.turn_keeper.TurnKeeper`.
 """
 
 from __future__ import annotations
@@ -11,16 +14,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from airflow_provider_kore.api.budget import Turn, Wait
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP exchange to make; the answer to it is an :class:`Answer` or a :class:`NoAnswer`."""
-
-    method: str
-    path: str
-    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +28,37 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """
-    An HTTP answer.
+class Ask:
+    """Ask the account's budget to let the call of a turn begin; answered with a :class:`Wait`."""
 
-    :param status: HTTP status.
-    :param retry_after: the header ``Retry-After`` as it came.
-    :param content: the body; never shown, since it may name a user.
-    """
-
-    status: int
-    retry_after: str | None
-    content: bytes
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class Leave:
+    """Give up waiting for the turn that was asked for last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
     """
-    No answer came that can be used.
+    Let no call begin for some seconds, because Kore.ai said that the budget is spent.
 
-    :param received: whether Kore.ai may have received the request.
-    :param reason: what happened, without anything of the request or the answer.
+    Answered with whether it was open; of many calls that are throttled at once, one tells the log.
     """
 
-    received: bool
-    reason: str
+    seconds: float
 
 
-Conversation = Generator[Request | Pause, Answer | NoAnswer | None, T]
+@dataclass(frozen=True, slots=True)
+class SlowPolls:
+    """Delay the next polls a little, because one found its erasure still open."""
+
+
+BudgetStep = Ask | Leave | Close | SlowPolls
+"""A step that the account's budget answers."""
+
+Reply = Answer | NoAnswer | Wait | bool | None
+"""The answer to a step: to a request, to :class:`Ask`, to :class:`Close`, or to any other."""
+
+Conversation = Generator[Request | Pause | BudgetStep, Reply, T]

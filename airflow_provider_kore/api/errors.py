@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from airflow_provider_kore.api.conversation import Answer
+from airflow_provider_kore.api.exchange import Answer
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,

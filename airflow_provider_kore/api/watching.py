@@ -13,12 +13,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from airflow_provider_kore.api.budget import MINUTE, Turn
 from airflow_provider_kore.api.calls import fetch_status
-from airflow_provider_kore.api.conversation import Conversation, Pause
+from airflow_provider_kore.api.conversation import Conversation, Pause, SlowPolls
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.matching import count_outcome
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.pacing import MINUTE, Pacing, PollSchedule
+from airflow_provider_kore.api.pacing import Pacing, PollSchedule
 from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.exceptions import (
     KoreError,
@@ -224,7 +225,7 @@ class ErasureWatch:
                 asked = yield from self._poll(request, now - (clock - poll_at), now + (last_turn - clock))
                 # What was asked before the deadline and answered after it is no poll at the deadline.
                 if request.request_id in self._open and asked < now + (deadline - clock):
-                    self._pacing.budget.slow_polls(self._pacing.clock())
+                    yield SlowPolls()
                     pause = schedule.pause(self._clock() - self._started)
                     heapq.heappush(polls, (min(self._clock() + pause, deadline), number))
                 self._report_now_and_then(max(polls[0][0] - self._clock(), 0.0) if polls else None)
@@ -233,7 +234,7 @@ class ErasureWatch:
 
     def _poll(self, request: AcceptedErasure, due: float, give_up_at: float) -> Conversation[float]:
         """Poll a request, and return when it was polled, or its turn expired, by the pacing's clock."""
-        turn = self._pacing.budget.turn(Call.STATUS, due)
+        turn = Turn(Call.STATUS, due)
         after = None
         try:
             status = yield from fetch_status(request.request_id, self._pacing, give_up_at, turn)

@@ -31,9 +31,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from airflow_provider_kore.api.budget import MINUTE
 from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.outcome import ErasureOutcome
-from airflow_provider_kore.api.pacing import MINUTE, PollSchedule
+from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import ErasureWatch, RequestOutcome
 from airflow_provider_kore.compat import AirflowRescheduleException, AirflowSensorTimeout
 from airflow_provider_kore.deadlines import log_deadline

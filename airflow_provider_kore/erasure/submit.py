@@ -8,6 +8,7 @@ import time
 from airflow_provider_kore.api.calls import submit_erasure
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.erasure.ledger import ErasureLedger
 from airflow_provider_kore.erasure.record import BatchRecord, BatchState
 from airflow_provider_kore.exceptions import (
@@ -68,7 +69,7 @@ class Submission:
         try:
             for record, batch in self._batches.reread(due):
                 self.next_batch = record.number
-                pause = client.pacing.budget.seconds_until_turn(client.pacing.clock())
+                pause = client.pacing.budget.seconds_until_turn(Call.ERASE)
                 if pause > max_worker_wait and time.time() + pause < self._deadline:
                     return pause
                 if not self._submit(client, record, batch):

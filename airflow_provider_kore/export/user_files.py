@@ -102,7 +102,7 @@ class UserFiles:
     def seconds_until_turn(self, user_id: UserId) -> float:
         """Tell how long the first call about a user must wait at least."""
         call = next(UserHistory(user_id, self.wanted).queries()).call
-        return self.client.pacing.budget.seconds_until_turn(self.client.pacing.clock(), call)
+        return self.client.pacing.budget.seconds_until_turn(call)
 
     def write(self, user_id: UserId, name: str) -> None:
         """

@@ -144,7 +144,7 @@ def _search_user(
                 consequence=Consequence.NOT_VERIFIED,
                 remedy="Clear the task to verify again, give it more time (timeout), or verify a sample only.",
             )
-        pause = client.pacing.budget.seconds_until_turn(client.pacing.clock(), query.call)
+        pause = client.pacing.budget.seconds_until_turn(query.call)
         if pause > max_worker_wait and now + pause < deadline:
             return pause
         finding = client.run(_ask(query, client.pacing, client.pacing.clock() + deadline - now))

@@ -5,17 +5,21 @@ import itertools
 import json
 from dataclasses import dataclass, field
 
-from airflow_provider_kore.api.conversation import Answer, Pause, Request
-from airflow_provider_kore.api.pacing import Pacing, RateBudget
+from airflow_provider_kore.api.conversation import Pause
+from airflow_provider_kore.api.exchange import Answer, Request
+from airflow_provider_kore.api.local_budget import LocalBudget
+from airflow_provider_kore.api.pacing import Pacing
+from airflow_provider_kore.api.turn_keeper import with_turns
 
 WALL_START = 1_800_000_000.0
 
 
 @dataclass
 class Clock:
-    """Monotonic seconds, and the wall clock that goes with them."""
+    """Monotonic seconds, the wall clock that goes with them, and the budget that :func:`pacing` made of them last."""
 
     now: float = 1000.0
+    budget: object = None
 
     def monotonic(self):
         return self.now
@@ -36,13 +40,20 @@ class Played:
 
 
 def pacing(clock, per_minute=1_000_000, per_hour=100_000_000):
-    return Pacing(RateBudget(per_minute, per_hour), clock.monotonic)
+    clock.budget = LocalBudget(per_minute, per_hour, clock.monotonic)
+    return Pacing(clock.budget, clock.monotonic)
+
+
+def by_hand(conversation, clock):
+    """A conversation whose requests and pauses are answered by hand; the clock's budget answers its other steps."""
+    return with_turns(conversation, clock.budget)
 
 
 def play(conversation, reply, clock, *, played=None, takes=0.0, most=5000):
     """
     Do what a conversation asks for; its exception comes through, and what it did is in ``played``.
 
+    :param conversation: a conversation, or one :func:`by_hand` that has begun.
     :param reply: a list of replies in order, or a function that gives the reply to a request.
     :param takes: seconds that an exchange takes.
     :param most: how many requests there can be.
@@ -50,6 +61,7 @@ def play(conversation, reply, clock, *, played=None, takes=0.0, most=5000):
     played = played if played is not None else Played(clock)
     replies = None if callable(reply) else iter(reply)
     answer = None
+    conversation = by_hand(conversation, clock)
     while True:
         try:
             step = conversation.send(answer)
@@ -104,7 +116,7 @@ def play_all(conversations, reply, clock, *, travel=lambda: 0.0, late=lambda: 0.
         at(clock.now + travel(), go_on, conversation, played, reply(request))
 
     for conversation, played in zip(conversations, everything, strict=True):
-        at(clock.now, go_on, conversation, played, None)
+        at(clock.now, go_on, by_hand(conversation, clock), played, None)
     while events:
         clock.now, _, event, arguments = heapq.heappop(events)
         event(*arguments)

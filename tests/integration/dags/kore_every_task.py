@@ -30,9 +30,9 @@ run.POLLED_FIRST = 0  # so that a sensor defers also if Kore.ai is done by now
 
 if SPENT_BUDGET:
     from airflow_provider_kore import resumption
-    from airflow_provider_kore.api import pacing
+    from airflow_provider_kore.api import budget
 
-    pacing.MINUTE, pacing.HOUR, resumption.MAX_WORKER_WAIT = 2.0, 4.0, 0.1
+    budget.MINUTE, budget.HOUR, resumption.MAX_WORKER_WAIT = 2.0, 4.0, 0.1
 else:
     MODES["in_worker"] = {"deferrable": False}
     SENSOR_MODES |= {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}}

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_kore import resumption
-from airflow_provider_kore.api import calls, pacing
+from airflow_provider_kore.api import budget, calls, pacing
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sandbox.settings import Settings
@@ -124,8 +124,8 @@ def submitted(erase):
 @pytest.fixture
 def scarce(connection, monkeypatch):
     """Allow four calls in two seconds and six in four, and hold a worker for half a second at most."""
-    monkeypatch.setattr(pacing, "MINUTE", 2.0)
-    monkeypatch.setattr(pacing, "HOUR", 4.0)
+    monkeypatch.setattr(budget, "MINUTE", 2.0)
+    monkeypatch.setattr(budget, "HOUR", 4.0)
     monkeypatch.setattr(resumption, "MAX_WORKER_WAIT", 0.5)
     connection(extra__requests_per_minute=4, extra__requests_per_hour=6)
 

@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.async_client import MOST_CONNECTIONS, AsyncKoreClient
 from airflow_provider_kore.api.client import LARGEST_ANSWER, KoreClient
-from airflow_provider_kore.api.conversation import Answer, NoAnswer, Request
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 
 LOOK = Request("GET", "/status/eud-1%3A2")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

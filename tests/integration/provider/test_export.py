@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_kore import resumption
-from airflow_provider_kore.api import pacing
+from airflow_provider_kore.api import budget
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.users import ChannelUserId, digest
 from airflow_provider_kore.exceptions import (
@@ -739,8 +739,8 @@ def test_a_run_without_a_start_takes_the_moment_after_which_it_was_due(export):
 @pytest.fixture
 def scarce(settings, monkeypatch):
     """Allow seven calls in two seconds and twelve in four, and hold a worker for half a second at most."""
-    monkeypatch.setattr(pacing, "MINUTE", 2.0)
-    monkeypatch.setattr(pacing, "HOUR", 4.0)
+    monkeypatch.setattr(budget, "MINUTE", 2.0)
+    monkeypatch.setattr(budget, "HOUR", 4.0)
     monkeypatch.setattr(resumption, "MAX_WORKER_WAIT", 0.5)
     settings(requests_per_minute=7, requests_per_hour=12)
 

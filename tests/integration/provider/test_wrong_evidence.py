@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from airflow_provider_kore import resumption
-from airflow_provider_kore.api import pacing
+from airflow_provider_kore.api import budget
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.scope import ErasureScope
@@ -72,8 +72,8 @@ def source(tmp_path):
 @pytest.fixture
 def scarce(keys, monkeypatch):
     """As the fixture of this name, which would take the keys from the connection."""
-    monkeypatch.setattr(pacing, "MINUTE", 2.0)
-    monkeypatch.setattr(pacing, "HOUR", 4.0)
+    monkeypatch.setattr(budget, "MINUTE", 2.0)
+    monkeypatch.setattr(budget, "HOUR", 4.0)
     monkeypatch.setattr(resumption, "MAX_WORKER_WAIT", 0.5)
     keys(requests_per_minute=4, requests_per_hour=6)
 

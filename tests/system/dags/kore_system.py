@@ -136,12 +136,13 @@ class ImpatientErasure(KoreEraseUserDataOperator):
     @staticmethod
     def _shrink():
         from airflow_provider_kore import resumption
-        from airflow_provider_kore.api import client, pacing
+        from airflow_provider_kore.api import budget, client
+        from airflow_provider_kore.api.local_budget import LocalBudget
         from airflow_provider_kore.erasure import run
 
-        pacing.MINUTE = pacing.HOUR = 8.0
-        budget = pacing.RateBudget(3, 3)
-        client.shared_budget = lambda account: budget
+        budget.MINUTE = budget.HOUR = 8.0
+        three_calls = LocalBudget(3, 3)
+        client.shared_budget = lambda account: three_calls
         resumption.MAX_WORKER_WAIT = 1.0
         run.REQUESTS_AT_ONCE = 2
         run.POLLED_FIRST = 2

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from playing_kore import Clock, Played, error, http, pacing, play, play_all, status_of
+from playing_kore import Clock, Played, by_hand, error, http, pacing, play, play_all, status_of
 
 from airflow_provider_kore.api.calls import ATTEMPTS, fetch_history_page, fetch_members, fetch_status, submit_erasure
-from airflow_provider_kore.api.conversation import NoAnswer, Pause, Request
+from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.errors import Call
+from airflow_provider_kore.api.exchange import NoAnswer, Request
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.scope import ErasureScope
@@ -182,7 +184,7 @@ def test_after_a_throttle_nobody_calls_before_its_time(throttle, seconds):
 def test_a_throttle_closes_the_account_for_other_conversations():
     clock = Clock()
     shared = pacing(clock)
-    first = submit_erasure(REQUEST, shared)
+    first = by_hand(submit_erasure(REQUEST, shared), clock)
     next(first)
     first.send(http(429, None, "40"))
     played = play(fetch_status("eud-1", shared), [DONE], clock)
@@ -193,9 +195,9 @@ def test_a_turn_that_was_waited_for_before_a_throttle_is_not_used_while_closed()
     clock = Clock()
     shared = pacing(clock, per_minute=1)
     play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
-    waiting = submit_erasure(REQUEST, shared)
+    waiting = by_hand(submit_erasure(REQUEST, shared), clock)
     next(waiting)
-    shared.budget.close(clock.now, 500)
+    shared.budget.close(500)
     clock.now += 60
     played = play(waiting, [ACCEPTED], clock)
     assert played.sent_at[0] >= 1500
@@ -274,7 +276,7 @@ def test_a_conversation_that_is_ended_while_it_waits_gives_up_its_place():
     clock = Clock()
     shared = pacing(clock, per_minute=1)
     play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
-    abandoned, waiting = submit_erasure(REQUEST, shared), submit_erasure(REQUEST, shared)
+    abandoned, waiting = (by_hand(submit_erasure(REQUEST, shared), clock) for _ in range(2))
     next(abandoned)
     assert isinstance(next(waiting), Pause)
     abandoned.close()
@@ -287,24 +289,24 @@ def test_a_conversation_that_gives_up_its_turn_gives_up_its_place():
     shared = pacing(clock, per_minute=1)
     play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
     with pytest.raises(KoreThrottledError):
-        next(submit_erasure(REQUEST, shared, clock.now + 30))
-    assert shared.budget.seconds_until_turn(clock.now) == 60
+        next(by_hand(submit_erasure(REQUEST, shared, clock.now + 30), clock))
+    assert shared.budget.seconds_until_turn(Call.ERASE) == 60
 
 
 def test_a_call_that_is_broken_off_still_counts():
     clock = Clock()
     shared = pacing(clock, per_minute=1)
-    conversation = submit_erasure(REQUEST, shared)
+    conversation = by_hand(submit_erasure(REQUEST, shared), clock)
     next(conversation)
     clock.now += 5
     conversation.close()
-    assert shared.budget.seconds_until_turn(clock.now) == 60
+    assert shared.budget.seconds_until_turn(Call.ERASE) == 60
 
 
 def test_a_call_that_is_repeated_goes_before_those_that_came_later():
     clock = Clock()
     shared = pacing(clock, per_minute=1)
-    repeated, later = fetch_status("eud-1", shared), fetch_status("eud-2", shared)
+    repeated, later = (by_hand(fetch_status(name, shared), clock) for name in ("eud-1", "eud-2"))
     next(repeated)
     next(later)
     assert isinstance(repeated.send(LOST), Pause)  # before it tries again

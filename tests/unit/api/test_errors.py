@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.conversation import Answer
 from airflow_provider_kore.api.errors import (
     LONGEST_THROTTLE_PAUSE,
     Call,
@@ -21,6 +20,7 @@ from airflow_provider_kore.api.errors import (
     unreachable,
     unreadable,
 )
+from airflow_provider_kore.api.exchange import Answer
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAuthenticationError,

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from playing_kore import WALL_START, Clock, Played, error, http, pacing, play, play_all, status_of
+from playing_kore import WALL_START, Clock, Played, by_hand, error, http, pacing, play, play_all, status_of
 
 from airflow_provider_kore.api.calls import ATTEMPTS
-from airflow_provider_kore.api.conversation import NoAnswer
+from airflow_provider_kore.api.exchange import NoAnswer
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.pacing import PollSchedule
 from airflow_provider_kore.api.watching import (
@@ -318,7 +318,7 @@ def test_checking_tells_when_all_are_settled(clock):
 @pytest.mark.parametrize(("max_wait", "away"), [({}, 61), ({"max_wait": 0.0}, 0.1)])
 def test_checking_gives_up_a_turn_that_is_too_far_away(clock, max_wait, away):
     budget = pacing(clock)
-    budget.budget.close(clock.now, away)
+    budget.budget.close(away)
     watch = watching(clock, pacing=budget)
     played = play(watch.check(**max_wait), [], clock)
     assert (played.result, played.requests, played.pauses) == (False, [], [])
@@ -410,7 +410,7 @@ def test_what_was_known_when_a_wait_is_ended_is_reported(clock):
     reported = []
     requests = [AcceptedErasure(f"eud-{number}", 1) for number in range(50)]
     watch = watching(clock, *requests, report=lambda outcome, next_look: reported.append(counts(outcome)))
-    conversation = watch.wait(PollSchedule(), WALL_START + 3600)
+    conversation = by_hand(watch.wait(PollSchedule(), WALL_START + 3600), clock)
     step = next(conversation)
     for number in range(5):
         step = conversation.send(status_of(f"eud-{number}", "SUCCESS"))
@@ -521,7 +521,7 @@ def test_what_waits_for_its_turn_over_the_deadline_is_not_looked_at_twice(clock)
 
 def test_a_watch_that_begins_anew_after_long_does_not_go_before_those_who_wait(clock):
     shared = pacing(clock, 1, 1800)
-    shared.budget.close(clock.now, 10)
+    shared.budget.close(10)
     waiting, begun_anew = (watching(clock, AcceptedErasure(name, 1), pacing=shared) for name in ("eud-1", "eud-2"))
     kore = Kore(clock, eud_1=status_of("eud-1", "SUCCESS"), eud_2=status_of("eud-2", "SUCCESS"))
     conversations = [
@@ -545,7 +545,7 @@ def test_after_the_deadline_there_are_as_many_last_looks_as_there_is_time_for(cl
 def test_a_watch_that_is_ended_leaves_no_place_behind(clock):
     shared = pacing(clock, 1, 1800)
     ended, going_on = (watching(clock, AcceptedErasure(name, 1), pacing=shared) for name in ("eud-1", "eud-2"))
-    conversation = ended.wait(PollSchedule(), WALL_START + 3600)
+    conversation = by_hand(ended.wait(PollSchedule(), WALL_START + 3600), clock)
     next(conversation)
     conversation.send(status_of("eud-1", "queued"))
     clock.now += 5

@@ -75,7 +75,7 @@ def in_memory(request, monkeypatch):
 
 @pytest.fixture
 def files(history, tmp_path):
-    budget = SimpleNamespace(seconds_until_turn=lambda now, call: (now, call))
+    budget = SimpleNamespace(seconds_until_turn=lambda call: (1000.0, call))
     client = SimpleNamespace(pacing=SimpleNamespace(clock=lambda: 1000.0, budget=budget), run=lambda answer: answer)
     folder = ExportFolder((tmp_path / "export").as_uri())
     return UserFiles(client, folder, WANTED, SELECTION, KEY, time.time() + 60)

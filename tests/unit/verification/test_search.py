@@ -46,13 +46,13 @@ class Kore:
     def get_conn(self):
         yield self
 
-    def import_usage(self, calls, began):
+    def import_usage(self, calls, listed_seconds_ago):
         self.imported.append(calls)
 
-    def export_usage(self, now):
+    def export_usage(self):
         return USAGE
 
-    def seconds_until_turn(self, now, call):
+    def seconds_until_turn(self, call):
         due = self.break_every is not None and self.calls and len(self.calls) % self.break_every == 0
         self.rested = bool(due and not self.rested)
         return 60.0 if self.rested else 0.0

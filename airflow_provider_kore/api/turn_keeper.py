@@ -1,0 +1,108 @@
+"""What one conversation has of the account's budget, whichever client runs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import closing
+from types import TracebackType
+from typing import Self, TypeVar
+
+from airflow_provider_kore.api.budget import Budget, Turn, Wait
+from airflow_provider_kore.api.conversation import Ask, BudgetStep, Close, Conversation, Leave, Pause, Reply, SlowPolls
+from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
+
+T = TypeVar("T")
+
+
+class TurnKeeper:
+    """
+    Keep the turn that a conversation asked for last: it waits in the queue, or its call is under way.
+
+    Who runs the conversation releases the turn after each exchange, and closes the keeper when the conversation ends,
+    however it ends. So a call always ends, and no conversation that has ended stands in the queue. Safe for threads:
+    a step that one thread still answers while another closes the keeper leaves nothing behind.
+
+    :param budget: the account's budget.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._turn: Turn | None = None
+        self._wait: Wait | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def answer(self, step: BudgetStep) -> Wait | bool | None:
+        """Answer a step; a closed keeper asks for no turn, and answers ``None``, which its conversation never gets."""
+        match step:
+            case Ask(turn):
+                return self._ask(turn)
+            case Leave():
+                self.release()
+            case Close(seconds):
+                return self._budget.close(seconds)
+            case SlowPolls():
+                self._budget.slow_polls()
+        return None
+
+    def release(self) -> None:
+        """End the call that is under way, or leave the queue; does nothing without a turn."""
+        with self._lock:
+            self._release()
+
+    def close(self) -> None:
+        """Release the turn, and ask for no other."""
+        with self._lock:
+            self._closed = True
+            self._release()
+
+    def _ask(self, turn: Turn) -> Wait | None:
+        with self._lock:
+            if self._closed:
+                return None
+            self._turn, self._wait = turn, None
+            self._wait = self._budget.ask(turn)
+            return self._wait
+
+    def _release(self) -> None:
+        if self._turn is None:
+            return
+        # Without an answer, since the question was broken off, the call may have begun or not.
+        if self._wait is None or self._wait.seconds > 0:
+            self._budget.leave(self._turn)
+        if self._wait is None or self._wait.seconds <= 0:
+            self._budget.end(self._turn)
+        self._turn = None  # last, so that a release that is broken off is made again
+
+
+def with_turns(
+    conversation: Conversation[T], budget: Budget
+) -> Generator[Request | Pause, Answer | NoAnswer | None, T]:
+    """Let a budget answer the steps of a conversation that concern it, and pass on the requests and pauses."""
+    reply: Reply = None
+    with closing(conversation), TurnKeeper(budget) as keeper:
+        while True:
+            try:
+                step = conversation.send(reply)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if isinstance(step, Pause):
+                reply = yield step
+            elif isinstance(step, Request):
+                reply = yield step
+                keeper.release()
+            else:
+                reply = keeper.answer(step)
