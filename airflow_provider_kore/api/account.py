@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
+from airflow_provider_kore.api.redis_connection import RedisConnection
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -122,8 +123,8 @@ class KoreAccount:
     :param token_ttl: life of a token in seconds.
     :param timeout: longest silence on a connection to Kore.ai, in seconds.
     :param ca_bundle: a file or folder of certificates to trust instead of the usual ones.
-    :param requests_per_minute: this process's share of the account's calls a minute.
-    :param requests_per_hour: this process's share of the account's calls an hour.
+    :param requests_per_minute: the account's calls a minute, or this process's share if there is no budget in Redis.
+    :param requests_per_hour: the same for the hour.
     :param allow_all_bots: whether users may be erased from, or exported from, all bots of the organisation at once.
     :param allowed_bot_ids: the only bots to erase from or to export; ``None`` for any.
     :param max_users: most users that one task may erase or export.
@@ -131,6 +132,8 @@ class KoreAccount:
         receipts.
     :param receipt_key: in PEM form; signs receipts.
     :param receipt_key_variable: the Airflow Variable that contains such a key instead.
+    :param budget_conn_id: the Airflow connection to the Redis that keeps one budget of calls for all processes.
+    :param budget_redis: that Redis, as the hook reads it; no field of the connection.
     """
 
     base_url: str
@@ -150,6 +153,8 @@ class KoreAccount:
     digest_key: Secret = field(default="", repr=False)
     receipt_key: Pem = field(default="", repr=False)
     receipt_key_variable: Name = ""
+    budget_conn_id: Name = ""
+    budget_redis: RedisConnection | None = None
 
     def fingerprint_key(self) -> bytes:
         """
@@ -217,7 +222,7 @@ def _fault(problem: str, remedy: str) -> KoreConfigurationError:
 
 
 _ACCOUNT = TypeAdapter(KoreAccount)
-_EXTRA_FIELDS = [item.name for item in fields(KoreAccount)][3:]
+_EXTRA_FIELDS = [item.name for item in fields(KoreAccount) if item.name != "budget_redis"][3:]
 
 
 def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:

@@ -43,7 +43,7 @@
 
 local calls, under_way, submits, polls, due, processes, state = unpack(KEYS)
 local request = cjson.decode(ARGV[1])
-local what, member = request.what, request.process .. ':' .. (request.turn or '')
+local what, member = request.what, (request.turn or '') .. ':' .. request.process
 local minute, hour = request.windows[1], request.windows[2]
 
 -- cjson and Redis' own conversion round a moment to a few digits: it has 16.
@@ -112,7 +112,7 @@ local function leave(waiting)
   redis.call('ZREM', due, waiting)
 end
 
-local function process_of(waiting) return string.match(waiting, '^[^:]*') end
+local function process_of(waiting) return string.match(waiting, '[^:]*$') end
 
 local function drop_process(lost)
   for _, waiting in ipairs(redis.call('ZRANGE', due, 0, -1)) do
@@ -205,7 +205,7 @@ local function tell()
     if process_of(going) == request.process then redis.call('ZREM', under_way, going) end
   end
   for _, turn in ipairs(request.under_way) do
-    redis.call('ZADD', under_way, text(now + request.lease), request.process .. ':' .. turn)
+    redis.call('ZADD', under_way, text(now + request.lease), turn .. ':' .. request.process)
   end
   if request.closed > 0 then close(now + request.closed, 'throttled') end
 end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -89,7 +89,7 @@ class RedisConnection:
         from redis.cluster import ClusterNode
 
         nodes = [node.strip().partition(":") for node in (self.startup_nodes or "").split(",") if node.strip()]
-        return [ClusterNode(host, int(port or 6379)) for host, _, port in nodes]
+        return [cast(Any, ClusterNode)(host, int(port or 6379)) for host, _, port in nodes]  # not typed
 
 
 def read_redis_connection(
