@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import math
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from timed_budget import RedisServer, TimedBudget, TimedRedisBudget, local_budget_of
+from timed_budget import TimedBudget, TimedRedisBudget, local_budget_of, real_redis
 
 from airflow_provider_kore.api.budget import HOUR, MINUTE, SUBMITS_PER_POLL
 from airflow_provider_kore.api.errors import Call
@@ -25,11 +24,9 @@ gaps = st.sampled_from([0, 0, 0, 1, 7, 30, 59, 60, 61, 600, 3599, 3600, 3601]) |
 def budget_of(request):
     if request.param == "local":
         yield local_budget_of
-    elif shutil.which("redis-server"):
-        with RedisServer() as server:
-            yield lambda per_minute, per_hour: TimedRedisBudget(server, per_minute, per_hour)
     else:
-        pytest.skip("redis-server is missing. On Debian: apt-get install redis-server")
+        with real_redis() as server:
+            yield lambda per_minute, per_hour: TimedRedisBudget(server, per_minute, per_hour)
 
 
 @dataclass

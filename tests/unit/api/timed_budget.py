@@ -1,17 +1,13 @@
 """Budgets that are told the time with each step."""
 
+import functools
 import itertools
 import json
-import socket
-import subprocess
-import tempfile
-import time
-from contextlib import suppress
-from types import SimpleNamespace
+import shutil
+from contextlib import contextmanager
 
 import fakeredis
 import pytest
-import redis
 from playing_kore import WALL_START, Clock
 
 from airflow_provider_kore.api.account import KoreAccount
@@ -19,6 +15,7 @@ from airflow_provider_kore.api.budget import HOUR, Turn
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.local_budget import LocalBudget
 from airflow_provider_kore.api.redis_budget import RedisBudget
+from demo.local_redis import LocalRedis
 
 
 class TimedBudget:
@@ -90,77 +87,63 @@ def local_budget_of(per_minute, per_hour):
     return TimedBudget(lambda clock: LocalBudget(per_minute, per_hour, clock))
 
 
-class RedisServer:
+class TimedRedis:
     """
-    A real Redis on loopback, which keeps nothing on disk; ended at the end of ``with``.
+    A Redis whose clock is set by hand, and which can be away.
 
-    Stands for a :class:`~airflow_provider_kore.api.redis_connection.RedisConnection` too. The script reads a clock that
-    is set by hand.
+    It stands for a :class:`~airflow_provider_kore.api.redis_connection.RedisConnection` too.
+
+    :ivar ahead: seconds by which its clock is ahead.
+    :ivar fault: the exception that each question to it raises; ``None`` if it is there.
     """
 
-    host = "127.0.0.1"
+    host, port = "127.0.0.1", 6379
 
-    def __enter__(self):
-        with socket.socket() as free:
-            free.bind((self.host, 0))
-            self.port = free.getsockname()[1]
-        self._folder = tempfile.TemporaryDirectory()
-        options = {"port": self.port, "bind": self.host, "dir": self._folder.name, "save": "", "appendonly": "no"}
-        command = ["redis-server", *[word for name, value in options.items() for word in (f"--{name}", str(value))]]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        self.client = redis.Redis(port=self.port, decode_responses=True)
-        for _ in range(1000):
-            with suppress(redis.ConnectionError):
-                self.client.ping()
-                return self
-            time.sleep(0.01)
-        raise RuntimeError("redis-server did not start")
-
-    def __exit__(self, *_):
-        self._process.kill()
-        self._process.wait()
-        self._folder.cleanup()
+    def __init__(self, client):
+        self.client = client
+        self.ahead = 0.0
+        self.fault = None
+        self.questions = 0
 
     def set_clock(self, clock):
         self._clock = clock
 
+    def time(self):
+        return WALL_START + self._clock.now + self.ahead
+
     def connect(self):
         return self
+
+    def close(self):
+        pass
 
     def register_script(self, text):
         assert text.count("redis.call('TIME')") == 1
         script = self.client.register_script(text.replace("redis.call('TIME')", "cjson.decode(ARGV[2])"))
-        return lambda keys, args: script(keys=keys, args=[*args, json.dumps([WALL_START + self._clock.now, 0])])
+
+        def ask(keys, args):
+            self.questions += 1
+            if self.fault is not None:
+                raise self.fault
+            return script(keys=keys, args=[*args, json.dumps([self.time(), 0])])
+
+        ask_and_more = functools.partial(ask)
+        ask_and_more.registered_client = self
+        return ask_and_more
 
 
-class FakeRedisServer:
-    """A Redis in this process, which takes milliseconds for each step, and whose clock is set by hand."""
+@contextmanager
+def real_redis():
+    """Lend a real one, if it is installed."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is missing. On Debian: apt-get install redis-server")
+    with LocalRedis() as server:
+        yield TimedRedis(server.client)
 
-    host, port = "fake", 6379
 
-    def __init__(self, server_type="redis"):
-        self.type = server_type
-        self.flush()
-
-    def __enter__(self):
-        self._patch = pytest.MonkeyPatch()
-        for module in ("fakeredis.commands_mixins.server_mixin", "fakeredis._socket._base"):
-            self._patch.setattr(f"{module}.time", SimpleNamespace(time=lambda: WALL_START + self._clock.now))
-        return self
-
-    def __exit__(self, *_):
-        self._patch.undo()
-
-    def set_clock(self, clock):
-        self._clock = clock
-
-    def flush(self):
-        """Forget everything."""
-        self._server = fakeredis.FakeServer(server_type=self.type)
-        self.client = fakeredis.FakeRedis(server=self._server, decode_responses=True)
-
-    def connect(self):
-        return fakeredis.FakeRedis(server=self._server, decode_responses=True)
+def fake_redis(server_type="redis"):
+    """Make one in this process, which takes milliseconds for each question."""
+    return TimedRedis(fakeredis.FakeRedis(server_type=server_type, decode_responses=True))
 
 
 _accounts = itertools.count()
@@ -169,14 +152,15 @@ _accounts = itertools.count()
 class TimedRedisBudget(TimedBudget):
     """Three processes that share a budget in a Redis; it has been there for long."""
 
-    def __init__(self, server, per_minute, per_hour):
+    def __init__(self, server, per_minute, per_hour, processes=3):
         self.server = server
         self.account = KoreAccount(
             "https://a", f"cs-{next(_accounts)}", requests_per_minute=per_minute, requests_per_hour=per_hour
         )
-        super().__init__(self.make, processes=3, longest_run=HOUR / 10)
-        for budget in self.budgets:
-            self.at(-1e6, budget).seconds_until_turn(Call.ERASE)
+        super().__init__(self.make, processes=processes, longest_run=HOUR / 10)
+        for moment in (-1e6, -1.0, -1.0):  # so that it is open by now, and each process has seen the others
+            for budget in self.budgets:
+                self.at(moment, budget).check()
         self.clock.now = 0.0
 
     def make(self, clock):
