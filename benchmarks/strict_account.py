@@ -12,6 +12,7 @@ import json
 import logging
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -149,45 +150,83 @@ def wait_for_all(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
     return logs
 
 
-async def _call(caller: Caller, budget: Budget, call: Call, left: list[int], until: float) -> None:
-    pool = ThreadPoolExecutor(8) if not _pools else _pools[0]
-    _pools[:] = [pool]
-    loop = asyncio.get_running_loop()
-    reader, writer = await asyncio.open_connection("127.0.0.1", caller.port)
-    while left[0] > 0 and time.monotonic() < until:
-        left[0] -= 1
-        turn = Turn(call, time.monotonic())
-        while (wait := await loop.run_in_executor(pool, budget.ask, turn)).seconds > 0:
-            if time.monotonic() > until:
-                await loop.run_in_executor(pool, budget.leave, turn)
+class _Waiters:
+    """All that wait for calls in one process: on an event loop, as in a triggerer, or alone, as in a worker."""
+
+    def __init__(self, caller: Caller, budget: Budget) -> None:
+        self._caller = caller
+        self._budget = budget
+        self._left = caller.calls
+        self._until = time.monotonic() + caller.seconds
+
+    def call_alone(self) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", self._caller.port)) as connection,
+            connection.makefile("rw") as file,
+        ):
+            while turn := self._next_turn(0):
+                while (pause := self._pause(turn)) is not None and pause > 0:
+                    time.sleep(pause)
+                if pause is None:
+                    break
+                file.write(self._line(turn))
+                file.flush()
+                self._end(turn, file.readline())
+
+    async def call_on_the_loop(self) -> None:
+        pool = ThreadPoolExecutor(8)
+        await asyncio.gather(*(self._call(number, pool) for number in range(self._caller.waiters)))
+
+    async def _call(self, number: int, pool: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._caller.port)
+        while turn := self._next_turn(number):
+            while (pause := await loop.run_in_executor(pool, self._pause, turn)) is not None and pause > 0:
+                await asyncio.sleep(pause)
+            if pause is None:
                 break
-            await asyncio.sleep(
-                min(wait.seconds if wait.seconds <= 10 else wait.seconds / 2, until - time.monotonic() + 0.01)
-            )
-        else:
-            kind = "submit" if call is Call.ERASE else "poll"
-            writer.write(f"{caller.name} {kind}\n".encode())
-            answer = await reader.readline()
-            await loop.run_in_executor(pool, budget.end, turn)
-            if answer != b"200\n":
-                await loop.run_in_executor(pool, budget.close, caller.minute)
-    writer.close()
+            writer.write(self._line(turn).encode())
+            await loop.run_in_executor(pool, self._end, turn, (await reader.readline()).decode())
+        writer.close()
+
+    def _next_turn(self, number: int) -> Turn | None:
+        self._left -= 1
+        if self._left < 0 or time.monotonic() >= self._until:
+            return None
+        return Turn(Call.ERASE if number < self._caller.submits else Call.STATUS, time.monotonic())
+
+    def _pause(self, turn: Turn) -> float | None:
+        """Ask, and return how long to wait before the next question; ``None`` if the time is over."""
+        seconds = self._budget.ask(turn).seconds
+        if seconds > 0 and time.monotonic() + seconds > self._until:
+            self._budget.leave(turn)
+            return None
+        return seconds if seconds <= 10 else seconds / 2
+
+    def _line(self, turn: Turn) -> str:
+        return f"{self._caller.name} {'poll' if turn.call.only_reads else 'submit'}\n"
+
+    def _end(self, turn: Turn, answer: str) -> None:
+        self._budget.end(turn)
+        if answer != "200\n":
+            self._budget.close(self._caller.minute)
 
 
-_pools: list[ThreadPoolExecutor] = []
-
-
-async def _run(caller: Caller) -> None:
-    redis = None
-    if caller.redis_port is not None:
-        redis = redis_connection.RedisConnection("127.0.0.1", caller.redis_port)
-    limits = {"requests_per_minute": PER_MINUTE // caller.share, "requests_per_hour": PER_HOUR // caller.share}
-    # A call takes some 50 ms here, so what is under way in a process that is killed counts for not much longer.
-    account = KoreAccount("https://a", caller.client_id, timeout=0.1, budget_redis=redis, **limits)  # type: ignore[arg-type]
-    budget = shared_budget(account)
-    left, until = [caller.calls], time.monotonic() + caller.seconds
-    calls = [Call.ERASE if number < caller.submits else Call.STATUS for number in range(caller.waiters)]
-    await asyncio.gather(*(_call(caller, budget, call, left, until) for call in calls))
+def _run(caller: Caller) -> None:
+    connection = caller.redis_port and redis_connection.RedisConnection("127.0.0.1", caller.redis_port)
+    account = KoreAccount(
+        "https://a",
+        caller.client_id,
+        timeout=0.1,
+        requests_per_minute=PER_MINUTE // caller.share,
+        requests_per_hour=PER_HOUR // caller.share,
+        budget_redis=connection or None,
+    )
+    waiters = _Waiters(caller, shared_budget(account))
+    if caller.waiters == 1:
+        waiters.call_alone()
+    else:
+        asyncio.run(waiters.call_on_the_loop())
 
 
 def main() -> None:
@@ -196,7 +235,7 @@ def main() -> None:
     budget_module.MINUTE, budget_module.HOUR = caller.minute, 30 * caller.minute
     redis_connection.TIMEOUT = redis_account.TIMEOUT = caller.timeout
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_run(caller))
+    _run(caller)
 
 
 if __name__ == "__main__":

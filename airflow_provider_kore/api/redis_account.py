@@ -143,11 +143,13 @@ class AccountInRedis:
                 self._learn(reply)
             elif reply.status == "late":
                 self._learn(reply)
+            elif what in ("ask", "peek"):
+                self._epoch = reply.epoch
+                self._learn(reply)
+                self._learn_calls(reply)
+                return reply
             else:
                 self._learn(reply)
-                if what in ("ask", "peek"):
-                    self._epoch = reply.epoch
-                    self._learn_calls(reply)
                 return reply
         raise RedisConnectionError("Redis answers too late")
 
@@ -205,7 +207,10 @@ class AccountInRedis:
     def _learn(self, reply: Reply) -> None:
         """Learn from an answer what the time is at Redis, and what all processes may call."""
         self._last_answer = self._clock()
-        self._ahead = reply.now - self._last_answer  # a little too small, by the way of the answer
+        ahead = reply.now - self._last_answer  # a little too small, by the way of the answer
+        # A Redis that has forgotten its own time gets it from this process, with all else, before its clock is believed.
+        if self._ahead is None or reply.epoch == self._epoch or ahead > self._ahead:
+            self._ahead = ahead
         self.processes, self.limits = max(reply.processes, 1), reply.limits
         self._add_calls(reply.names)
         for name in [name for name, moment in self._calls.items() if moment <= reply.now - budget.HOUR]:

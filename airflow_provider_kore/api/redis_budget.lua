@@ -62,7 +62,9 @@ end
 -- lags behind is added from then on, so that no wait becomes longer.
 local time = redis.call('TIME')
 local own = tonumber(time[1]) + tonumber(time[2]) / 1e6
-local now = math.max(own + number('shift'), number('now'), request.at_least or 0)
+local now = math.max(own + number('shift'), number('now'))
+local lost_time = math.max((request.at_least or 0) - now, 0) -- with the shift
+now = now + lost_time
 if now > own + number('shift') then set('shift', now - own) end
 now = tonumber(text(now))
 set('now', now)
@@ -82,7 +84,7 @@ local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 local function count_calls() return redis.call('ZCARD', calls) + redis.call('ZCARD', under_way) end
 if not stored.epoch or run ~= stored.run or count_calls() ~= number('counted')
-    or number('epoch') < (request.away_since or 0) then
+    or number('epoch') < (request.away_since or 0) or lost_time > request.margin / 2 then
   set('epoch', now)
   set('run', run)
   close(now + minute + request.margin, 'new')
