@@ -181,7 +181,7 @@ class _Waiters:
         loop = asyncio.get_running_loop()
         reader, writer = await asyncio.open_connection("127.0.0.1", self._caller.port)
         while turn := self._next_turn(number):
-            while (pause := await loop.run_in_executor(pool, self._pause, turn)) is not None and pause > 0:
+            while (pause := await loop.run_in_executor(pool, self._pause, turn)) is not None and pause > 0:  # noqa: ASYNC110
                 await asyncio.sleep(pause)
             if pause is None:
                 break

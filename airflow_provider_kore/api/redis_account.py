@@ -27,8 +27,8 @@ KEYS = ("calls", "under_way", "submits", "polls", "due", "processes", "state")
 KEPT = 35 * 86_400
 """Seconds after which Redis forgets an account: a budget that is used each month does not start anew, closed."""
 
-_NOT_TOLD = "not told"
-"""Stands for an epoch that no Redis has."""
+_UNKNOWN_TO_REDIS = "unknown to Redis"
+"""Stands for an epoch, while this process knows of calls that Redis does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class AccountInRedis:
     :param limits: calls a minute and an hour.
     :param lease: seconds after which a call without an answer counts as answered.
     :param clock: monotonic seconds.
-    :ivar away_at: since when Redis could not be used, or was not told since then what this process knows; ``None`` if
-        neither.
+    :ivar away_at: when Redis could not be used for the first time since it last learned all that this process knows;
+        ``None`` if it could.
     :ivar under_way: ids of the turns whose calls are under way in this process.
     :ivar processes: how many processes called lately, as Redis counts them; 0 if it was never asked.
     :ivar limits: calls a minute and an hour, of all connections to the account the strictest.
@@ -159,14 +159,14 @@ class AccountInRedis:
             with suppress(Exception):  # it is of no use any more, whatever it says to that
                 self._script.registered_client.close()
         self._script = None
-        self._epoch = _NOT_TOLD
+        self._epoch = _UNKNOWN_TO_REDIS
         if self.away_at is None:
             self.away_at = self._clock()
 
     def note_call(self, seconds_ago: float = 0.0) -> None:
         """Note a call of which Redis does not know, and tell it with the next question."""
         self._calls_without_redis.append(self._clock() - seconds_ago)
-        self._epoch = _NOT_TOLD
+        self._epoch = _UNKNOWN_TO_REDIS
 
     def ages(self) -> list[float]:
         """

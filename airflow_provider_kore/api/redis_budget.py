@@ -48,8 +48,8 @@ class RedisBudget:
     The :class:`~airflow_provider_kore.api.budget.Budget` that all processes share which name the same Redis.
 
     Nothing fails for want of Redis: while it is away, this process makes no call for one window, since others may just
-    have called, and then uses its part of the limits. So all together still keep to them. Once Redis is back, it is
-    told what was called meanwhile.
+    have called, and then uses its part of the limits. So all together still keep to them. Once Redis is back, it
+    learns what was called meanwhile.
 
     One question is asked at a time, over one connection, so that answers come in order, and 500 threads need no more.
 
@@ -236,7 +236,7 @@ def _explain(error: Exception, connection: RedisConnection) -> KoreConfiguration
     if isinstance(error, NoPermissionError):
         problem = f"{where} refuses the user of the connection that budget_conn_id names a command or key (NOPERM)."
         remedy = "Give its ACL the rights that the README names."
-    elif isinstance(error, AuthenticationError):
+    elif isinstance(error, AuthenticationError) or "unauthenticated" in str(error):  # so it calls a long question
         problem = f"{where} does not accept login and password of the connection that budget_conn_id names."
         remedy = "Correct Login and Password there."
     else:
