@@ -208,7 +208,7 @@ class AccountInRedis:
         """Learn from an answer what the time is at Redis, and what all processes may call."""
         self._last_answer = self._clock()
         ahead = reply.now - self._last_answer  # a little too small, by the way of the answer
-        # A Redis that has forgotten its own time gets it from this process, with all else, before its clock is believed.
+        # A Redis that has forgotten its time learns it from this process, with all else, before its clock is believed.
         if self._ahead is None or reply.epoch == self._epoch or ahead > self._ahead:
             self._ahead = ahead
         self.processes, self.limits = max(reply.processes, 1), reply.limits
