@@ -142,6 +142,17 @@ def test_a_clock_that_jumps_back_makes_no_wait_longer_and_allows_no_call_more(ti
     assert calls_until_wait(budget, 2, 70.0) == 2
 
 
+def test_a_clock_that_is_set_back_while_redis_forgets_opens_nothing_early(timed):
+    budget = timed(per_minute=2)
+    assert calls_until_wait(budget, 0, 0.0) == 2
+    budget.server.client.flushall()
+    budget.server.ahead = -CLOSED
+    newcomer = RedisBudget(budget.server, budget.account, clock=budget.clock.monotonic)
+    assert budget.at(1.0, newcomer).seconds_until_turn(Call.ERASE) == CLOSED  # by a clock that is CLOSED behind
+    assert call(budget, 0, 1.0).seconds == CLOSED
+    assert budget.at(1.0, newcomer).seconds_until_turn(Call.ERASE) == CLOSED
+
+
 # --- Redis away --------------------------------------------------------------------------------------------------
 
 FAULTS = [
@@ -232,6 +243,18 @@ def test_a_short_outage_closes_nothing(timed):
     assert call(budget, 0, 10.0).seconds == CLOSED
     budget.server.fault = None
     assert call(budget, 0, 20.0).seconds == 0
+
+
+def test_who_leaves_the_queue_without_redis_is_out_of_it_once_redis_is_back(timed):
+    budget = timed(per_minute=1)
+    call(budget, 0, 0.0)
+    leaving = Turn(Call.ERASE, 1.0)
+    budget.at(1.0, budget.budgets[0]).ask(leaving)
+    budget.server.fault = GONE
+    budget.at(2.0, budget.budgets[0]).leave(leaving)
+    budget.server.fault = None
+    call(budget, 0, 10.0)
+    assert call(budget, 1, 10.0).ahead == 0
 
 
 def test_a_call_that_ends_without_redis_counts_from_its_end(timed):
