@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_provider_kore.api.errors import leaves_open
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.profile import ApiProfile, may_mean_erased
 from airflow_provider_kore.checks.findings import Finding, confirmed, different, not_tested
@@ -45,6 +46,11 @@ def _acceptance(seen: TrialSeen, _: Subject) -> Finding:
             return different(
                 f"HTTP {reply.status}, without a requestId that can be read",
                 "Report it. Whether the user is being erased is not known: ask Kore.ai.",
+            )
+        if reply.kind is not Kind.THROTTLED and (reply.answer is None or leaves_open(reply.status)):
+            return different(
+                f"Whether it is accepted is not known (erase call: {reply.why}).",
+                "Ask Kore.ai whether the user is being erased, before anything is submitted again.",
             )
         return not_tested(f"{_NOT_ACCEPTED} erase call: {reply.why}", "A user and a bot that Kore.ai accepts.")
     if reply.status == 200:
@@ -176,7 +182,7 @@ def _again(seen: TrialSeen, subject: Subject) -> Finding:
 
 def _end_of(seen: ErasureSeen, profile: ApiProfile) -> str:
     if seen.request_id is None:
-        return f"not accepted ({seen.accepted.why})"
+        return f"no acceptance ({seen.accepted.why})"
     outcome = profile.outcome_of(seen.last_word) if seen.last_word else None
     return f"accepted; {outcome.value if outcome else seen.last_word or 'the end was not seen'}"
 
