@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -56,14 +57,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=600.0,
         metavar="SECONDS",
         help="longest wait for an erasure (default: %(default)s)",
     )
     parser.add_argument(
         "--poll-interval",
-        type=float,
+        type=_seconds,
         default=5.0,
         metavar="SECONDS",
         help="between two status calls (default: %(default)s)",
@@ -73,6 +74,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", "--output", choices=("table", "json", "yaml", "plain"), default="table")
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
 
 
 def _check(options: argparse.Namespace) -> int:
