@@ -46,3 +46,21 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise KoreInputError(f"{name} must be one of {', '.join(choices)}.", remedy=f"Correct {name}.")
     return value
+
+
+def is_nothing(value: object) -> bool:
+    """Tell whether a template or an XCom rendered to nothing, also as text."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
+
+
+def refuse_nothing(name: str, value: object) -> None:
+    """
+    Refuse an argument that is nothing.
+
+    :raises KoreInputError: if the value is ``None``, also as text, or blank.
+    """
+    if is_nothing(value):
+        raise KoreInputError(
+            f"{name} is empty, or renders to nothing.",
+            remedy=f"Leave {name} out, or correct it: check the params of the run, and what the task before returned.",
+        )

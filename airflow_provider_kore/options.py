@@ -1,7 +1,8 @@
 """
 The options of tasks that are dicts, and the checks of arguments.
 
-Each check runs twice: on what is literal when Airflow parses the DAG, and on what is rendered when the task runs.
+Each check runs twice: on what is literal when Airflow parses the DAG, and on what is rendered when the task runs. Most
+DAGs have few of these options, so that the readers of times and channels are imported when there is one to read.
 """
 
 from __future__ import annotations
@@ -13,13 +14,10 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.users import text_fault
-from airflow_provider_kore.arguments import check_choice, check_flag
-from airflow_provider_kore.deadlines import read_received_at, read_regime
+from airflow_provider_kore.arguments import check_choice, check_flag, is_nothing, refuse_nothing
 from airflow_provider_kore.exceptions import KoreInputError
-from airflow_provider_kore.period import read_period
 
 # The prefix keeps a template that renders native objects from taking digits for a number.
 _FINGERPRINT = re.compile(r"kp:[0-9a-f]{32}")
@@ -85,12 +83,20 @@ def check_deadline(value: object, *, rendered: bool = True) -> Deadline | None:
     :return: the checked values: an aware ``datetime`` and a ``Regime``; ``None`` if there is no deadline.
     :raises KoreInputError: if a key is unknown or missing, or a value is refused.
     """
+    if _is_absent(value, rendered):
+        return None
+    from airflow_provider_kore.deadlines import read_received_at, read_regime
+
     checks: _Checks = {"received_at": read_received_at, "regime": read_regime}
-    return cast("Deadline | None", _check_keys("deadline", value, checks, ("received_at", "regime"), {}, rendered))
+    return cast("Deadline", _check_keys("deadline", value, checks, ("received_at", "regime"), {}, rendered))
 
 
 def check_verify(value: object, *, rendered: bool = True) -> Verify | None:
     """Accept a :class:`Verify`, and fill in its defaults; see :func:`check_deadline`."""
+    if _is_absent(value, rendered):
+        return None
+    from airflow_provider_kore.api.channels import check_channel_types
+
     checks: _Checks = {
         "people": check_sample,
         "since": _check_since,
@@ -98,13 +104,15 @@ def check_verify(value: object, *, rendered: bool = True) -> Verify | None:
         "on_not_checkable": check_on_not_checkable,
     }
     defaults = {"channel_types": ("rtm",), "on_not_checkable": "fail"}
-    return cast("Verify | None", _check_keys("verify", value, checks, ("people", "since"), defaults, rendered))
+    return cast("Verify", _check_keys("verify", value, checks, ("people", "since"), defaults, rendered))
 
 
 def check_receipt(value: object, *, rendered: bool = True) -> Receipt | None:
     """Accept a :class:`Receipt`; ``approved_by`` becomes a name. See :func:`check_deadline`."""
+    if _is_absent(value, rendered):
+        return None
     checks: _Checks = {"folder": partial(check_folder, "folder"), "approved_by": _check_approver}
-    return cast("Receipt | None", _check_keys("receipt", value, checks, ("folder",), {}, rendered))
+    return cast("Receipt", _check_keys("receipt", value, checks, ("folder",), {}, rendered))
 
 
 def check_approved_plan(value: object, *, rendered: bool = True) -> str | None:
@@ -129,6 +137,10 @@ def check_approved_plan(value: object, *, rendered: bool = True) -> str | None:
     return fingerprint
 
 
+def _is_absent(value: object, rendered: bool) -> bool:
+    return value is None or (not rendered and not isinstance(value, Mapping) and is_rendered_later(value))
+
+
 def _check_keys(
     name: str,
     value: object,
@@ -136,9 +148,7 @@ def _check_keys(
     required: Sequence[str],
     defaults: Mapping[str, object],
     rendered: bool,
-) -> dict[str, object] | None:
-    if value is None or (not rendered and not isinstance(value, Mapping) and is_rendered_later(value)):
-        return None
+) -> dict[str, object]:
     keys = ", ".join(checks)
     if not isinstance(value, Mapping):
         raise KoreInputError(
@@ -178,6 +188,8 @@ def check_on_not_checkable(value: object) -> str:
 
 
 def _check_since(value: object) -> object:
+    from airflow_provider_kore.period import read_period
+
     read_period(value, None, datetime.now(UTC))
     return value
 
@@ -258,6 +270,8 @@ def check_literal_scope(bot_ids: object, all_bots: object) -> None:
 
 def check_literal_period(since: object, until: object = None) -> None:
     """Check what is literal of a period; :func:`~airflow_provider_kore.period.read_period` checks it as a whole."""
+    from airflow_provider_kore.period import read_period
+
     now = datetime.now(UTC)
     if is_rendered_later(until):
         until = None
@@ -274,21 +288,3 @@ def _without_templates(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_PLACEHOLDER if is_rendered_later(item) else item for item in value]
     return value
-
-
-def is_nothing(value: object) -> bool:
-    """Tell whether a template or an XCom rendered to nothing, also as text."""
-    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
-
-
-def refuse_nothing(name: str, value: object) -> None:
-    """
-    Refuse an argument that is nothing.
-
-    :raises KoreInputError: if the value is ``None``, also as text, or blank.
-    """
-    if is_nothing(value):
-        raise KoreInputError(
-            f"{name} is empty, or renders to nothing.",
-            remedy=f"Leave {name} out, or correct it: check the params of the run, and what the task before returned.",
-        )

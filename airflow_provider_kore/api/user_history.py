@@ -9,14 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_kore.api.calls import fetch_history
+from airflow_provider_kore.api.channels import DEFAULT_CHANNEL_TYPE, channel_fault
 from airflow_provider_kore.api.conversation import Conversation
-from airflow_provider_kore.api.history import (
-    DEFAULT_CHANNEL_TYPE,
-    HistoryKind,
-    LiteQuery,
-    Query,
-    channel_fault,
-)
+from airflow_provider_kore.api.history import HistoryKind, LiteQuery, Query
 from airflow_provider_kore.api.history_range import HistoryRange, channel_name, lite_queries, window_queries
 from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.users import ChannelUserId, UserId, is_kore_id

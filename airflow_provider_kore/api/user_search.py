@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from airflow_provider_kore.api.history import (
-    DEFAULT_CHANNEL_TYPE,
-    LONGEST_WINDOW,
-    HistoryKind,
-    HistoryQuery,
-    LiteQuery,
-    Query,
-)
+from airflow_provider_kore.api.channels import DEFAULT_CHANNEL_TYPE
+from airflow_provider_kore.api.history import LONGEST_WINDOW, HistoryKind, HistoryQuery, LiteQuery, Query
 from airflow_provider_kore.api.history_range import HistoryRange, channel_name, lite_queries, window_queries
 from airflow_provider_kore.api.users import ChannelUserId, UserId
 

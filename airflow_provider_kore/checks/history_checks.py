@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_kore.api.channels import channel_fault
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import (
     LITE_PAGE,
@@ -13,7 +14,6 @@ from airflow_provider_kore.api.history import (
     HistoryQuery,
     LiteQuery,
     Query,
-    channel_fault,
     read_page,
 )
 from airflow_provider_kore.api.history_range import channel_name

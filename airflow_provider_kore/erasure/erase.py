@@ -12,6 +12,7 @@ from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.arguments import check_flag
 from airflow_provider_kore.erasure.export_gate import require_exported
 from airflow_provider_kore.erasure.ledger import ErasureLedger
+from airflow_provider_kore.erasure.opening import open_ledger
 from airflow_provider_kore.erasure.options import read_deadline_option, read_options
 from airflow_provider_kore.erasure.plan import (
     Plan,
@@ -86,13 +87,13 @@ class EraseRun(ErasureRun):
         if rest is not None:
             return self._submit_rest(rest)
         dry_run = check_flag("dry_run", self._arguments.is_dry_run)
-        self._find_earlier(dry_run=dry_run)
+        earlier = self._find_earlier(dry_run=dry_run)
         plan = self._plan(may_skip=self._may_skip)
         require_approved(self._options.approved_plan, plan)
         with self._hook.get_conn() as client:
             if dry_run:
                 return self._describe(plan, client)
-            self._ledger = self._open_ledger(plan)
+            self._ledger = self._open_ledger(plan, earlier)
             self._require_sendable(plan, client)
             self._ledger.note(options=self._fingerprint)
             self._report.publish(Stage.SUBMITTING)
@@ -103,17 +104,17 @@ class EraseRun(ErasureRun):
         submission = self._submission(state.next_batch)
         try:
             plan = self._plan(may_skip=False)
-            self._ledger = self._open_ledger(plan)
+            ledger = self._open_ledger(plan, self._ledger)
             if plan.fingerprint != state.plan:
                 raise KoreInputError(
                     "What this task would erase is not what was checked before it left its worker.",
                     remedy="Put users, bots and connection back as they were.",
                 )
         except (KoreInputError, KoreResumeError) as error:
-            self._ledger = self._load_ledger()
             submission.fail(error)
             self._failures += submission.failures
         else:
+            self._ledger = ledger
             with self._hook.get_conn() as client:
                 import_usage(client, state.usage)
                 self._submit_due(plan, client, next_batch=state.next_batch)
@@ -163,12 +164,12 @@ class EraseRun(ErasureRun):
         """Open sealed user ids, also expired ones if it is to complete what was submitted."""
         return seal_opener(self._hook.account, self._context, may_have_expired=self._may_have_expired)
 
-    def _find_earlier(self, *, dry_run: bool) -> None:
-        """Publish what earlier attempts sent, since Airflow has deleted what they published."""
+    def _find_earlier(self, *, dry_run: bool) -> ErasureLedger | None:
+        """Load what earlier attempts sent, and publish it, since Airflow has deleted what they published."""
         ledger = ErasureLedger.load(self._store)
         if ledger is None or ledger.consequence is Consequence.NOT_SENT:
             self._may_skip = self._arguments.on_empty == "skip" and not self._store.is_forgotten(self._attempt)
-            return
+            return ledger
         self._ledger = ledger
         self._may_have_expired = True
         self._report.publish(Stage.SUBMITTING)
@@ -178,6 +179,7 @@ class EraseRun(ErasureRun):
                 consequence=ledger.consequence,
                 remedy="Clear the task without dry_run to resume that, and start a new DAG run for a dry run.",
             )
+        return ledger
 
     def _plan(self, *, may_skip: bool) -> Plan:
         plan = make_plan(self._arguments, self._hook.account, self._opener, may_skip=may_skip)
@@ -194,13 +196,13 @@ class EraseRun(ErasureRun):
         self._report.publish(Stage.ENDED, result | ErasureOutcome().counts())
         return result
 
-    def _open_ledger(self, plan: Plan) -> ErasureLedger:
+    def _open_ledger(self, plan: Plan, earlier: ErasureLedger | None) -> ErasureLedger:
         if not self._store.survives_the_attempt:
             log.warning(
                 "This Airflow has no task state store (it came with 3.3): a retry of this task will submit all users "
                 "anew."
             )
-        return ErasureLedger.open(self._store, plan.identity, plan.records)
+        return open_ledger(self._store, plan.identity, plan.records, earlier)
 
     def _require_sendable(self, plan: Plan, client: KoreClient) -> None:
         """

@@ -20,7 +20,7 @@ from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.api.users import UserId, fingerprint
 from airflow_provider_kore.api.watching import RequestOutcome
-from airflow_provider_kore.erasure.plan_identity import PlanIdentity, changed_plan, difference_of_plans
+from airflow_provider_kore.erasure.plan_identity import changed_plan
 from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import HEADER_KEY, HEADER_RETENTION, RecordStore
 from airflow_provider_kore.exceptions import Consequence
@@ -140,45 +140,6 @@ class ErasureLedger:
     # --- reading what earlier attempts recorded ----------------------------------------------------------------------
 
     @classmethod
-    def open(cls, store: RecordStore, plan: PlanIdentity, planned: Sequence[BatchRecord]) -> ErasureLedger:
-        """
-        Read the records of earlier attempts, or start new ones.
-
-        The header is not written before :meth:`note`, so that an attempt that is refused changes nothing.
-
-        :param store: where the records are kept.
-        :param plan: what this attempt is about to do.
-        :param planned: a record for each batch of which nothing was sent.
-        :raises KoreResumeError: if an earlier attempt sent something else, above all for other users.
-        """
-        earlier = cls.load(store)
-        if earlier is not None:
-            difference = difference_of_plans(earlier.header, plan) or earlier._other_users(planned)
-            if difference is None:
-                records = [
-                    record if record.was_sent else wanted
-                    for record, wanted in zip(earlier.records, planned, strict=True)
-                ]
-                return cls(records, earlier.scope, store, earlier.header)
-            if earlier.anything_sent:
-                raise changed_plan(difference, earlier.consequence)
-            earlier._forget_unaccepted()
-        return cls(planned, ErasureScope(tuple(plan["bot_ids"]), plan["all_bots"]), store, plan)
-
-    def _other_users(self, planned: Sequence[BatchRecord]) -> str | None:
-        for record, wanted in zip(self._records, planned, strict=True):
-            if record.was_sent and record.fingerprint != wanted.fingerprint:
-                return (
-                    f"other users in batch {record.number}, or in another order: the source of the user ids has changed"
-                )
-        return None
-
-    def _forget_unaccepted(self) -> None:
-        """Remove the records of requests that Kore.ai did not accept, before another plan gets a header."""
-        for key in {_key(record.number) for record in self._records if record.was_sent}:
-            self._store.set(key, [])
-
-    @classmethod
     def load(cls, store: RecordStore) -> ErasureLedger | None:
         """
         Read what was recorded, without the users.
@@ -227,6 +188,11 @@ class ErasureLedger:
         """Write the header, and into it what this attempt was asked to do."""
         self.header |= facts
         self._store.set(HEADER_KEY, cast("JsonValue", self.header), HEADER_RETENTION)
+
+    def forget_unaccepted(self) -> None:
+        """Remove the records of requests that Kore.ai did not accept, before another plan gets a header."""
+        for key in {_key(record.number) for record in self._records if record.was_sent}:
+            self._store.set(key, [])
 
     def write_intent(self, record: BatchRecord, users: Sequence[UserId], key: bytes) -> BatchRecord:
         """

@@ -11,6 +11,7 @@ from typing import cast
 
 from airflow_provider_kore.api.account import AccountIdentity, KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
+from airflow_provider_kore.arguments import refuse_nothing
 from airflow_provider_kore.deadlines import Regime, StatutoryDeadline
 from airflow_provider_kore.erasure.receipt_key import receipt_key_of
 from airflow_provider_kore.exceptions import KoreInputError
@@ -20,7 +21,6 @@ from airflow_provider_kore.options import (
     check_deadline,
     check_receipt,
     check_verify,
-    refuse_nothing,
 )
 from airflow_provider_kore.period import Period
 from airflow_provider_kore.receipts import parts

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from airflow_provider_kore.api.channels import check_channel_types
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.users import ChannelUserId, UserId, digest

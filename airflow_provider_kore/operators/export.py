@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.channels import check_channel_types
 from airflow_provider_kore.arguments import check_choice, check_flag, check_max_users, check_seconds
 from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.options import check_destination, check_literal, check_literal_period, check_literal_scope

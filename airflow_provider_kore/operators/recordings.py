@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
-from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.channels import check_channel_types
 from airflow_provider_kore.api.recordings import check_recorded_bots
 from airflow_provider_kore.arguments import check_choice, check_flag, check_max_users, check_seconds
 from airflow_provider_kore.options import check_literal, check_literal_flag, check_literal_period

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Protocol, cast
 from pydantic import TypeAdapter
 
 from airflow_provider_kore.api.calls import delete_recordings
+from airflow_provider_kore.api.channels import check_channel_types
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.errors import Call
-from airflow_provider_kore.api.history import check_channel_types
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.http_logs import without_http_logs
 from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, check_recorded_bots
 from airflow_provider_kore.api.users import UserId
-from airflow_provider_kore.arguments import check_flag, check_max_users
+from airflow_provider_kore.arguments import check_flag, check_max_users, refuse_nothing
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreError, KoreInputError
 from airflow_provider_kore.hooks.kore import KoreHook
-from airflow_provider_kore.options import refuse_nothing
 from airflow_provider_kore.period import read_period
 from airflow_provider_kore.recordings.progress import Progress, store_progress, stored_progress
 from airflow_provider_kore.recordings.sessions import find_sessions, require_time

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from airflow_provider_kore.reporting.summary import summarize
-
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import OutputDataset
@@ -51,6 +49,8 @@ def openlineage_facets(output: Mapping[str, object], base_url: str, scope: Erasu
         from airflow.providers.openlineage.extractors import OperatorLineage
         from openlineage.client.event_v2 import OutputDataset
         from openlineage.client.facet_v2 import JobFacet, RunFacet
+
+        from airflow_provider_kore.reporting.summary import summarize
 
         names = (ALL_BOTS,) if scope.all_bots else scope.bot_ids
         summary = summarize(output, base_url, scope)

@@ -6,36 +6,18 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError, KoreSourceError
-from airflow_provider_kore.storage.errors import describe_storage_error
 from airflow_provider_kore.user_ids.columns import ListError
 from airflow_provider_kore.user_ids.source import UserIdSource, check_texts
-from airflow_provider_kore.user_ids.table_forms import read_excel, read_parquet
-from airflow_provider_kore.user_ids.text_forms import Placed, read_csv, read_json, read_json_lines, read_text, read_tsv
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from airflow.sdk import ObjectStoragePath
-
-Reader = Callable[[IO[bytes], "str | None"], Placed]
-
-TEXT_FORMS: dict[str, Reader] = {
-    ".txt": read_text,
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
-    ".json": read_json,
-}
-"""By the end of a file's name; each may end in ``.gz`` besides."""
-
-TABLE_FORMS: dict[str, Reader] = {".parquet": read_parquet, ".xlsx": read_excel}
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 """How the URI of a file begins."""
@@ -88,10 +70,14 @@ class FileUserIds(UserIdSource):
         :raises KoreInputError: if it is not what its name says it is, or contains what is no user id; the error names
             the place in the file, never its content.
         """
+        # What reads is not needed to read a DAG.
+        from airflow_provider_kore.storage.errors import describe_storage_error
+        from airflow_provider_kore.user_ids.forms import find_reader
+
         check_texts(self)
-        reader, is_packed = _reader_of(self.uri)
         place = ""
         try:
+            reader, is_packed = find_reader(self.uri)
             with closing(io.BufferedReader(_StoredFile(self.uri))) as file:
                 content = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if is_packed else file)
                 for place, value in reader(content, self.column):
@@ -112,25 +98,6 @@ class FileUserIds(UserIdSource):
 
 def _after(place: str) -> str:
     return f", after {place}" if place else ""
-
-
-def _reader_of(uri: str) -> tuple[Reader, bool]:
-    """
-    Find the reader of a file by the end of its name, and whether it is packed.
-
-    A query string or a fragment is no part of the name.
-    """
-    name = PurePosixPath(re.split(r"[?#]", uri.rpartition("/")[2])[0].lower())
-    is_packed = name.suffix == ".gz"
-    suffix = (name.with_suffix("") if is_packed else name).suffix
-    reader = TEXT_FORMS.get(suffix) or (None if is_packed else TABLE_FORMS.get(suffix))
-    if reader is None:
-        end = suffix + (".gz" if is_packed else "")
-        raise _refuse(
-            f"its name {f'ends in {end}' if end else 'has no end that tells its form'}, and what is in it is not known",
-            f"Name it by its form: {', '.join(TEXT_FORMS)}, each also with .gz; or {', '.join(TABLE_FORMS)}.",
-        )
-    return reader, is_packed
 
 
 class _StorageError(Exception):

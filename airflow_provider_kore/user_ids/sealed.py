@@ -14,7 +14,6 @@ from airflow_provider_kore.exceptions import (
     KoreInputError,
     KoreSourceError,
 )
-from airflow_provider_kore.key_variable import read_key_variable
 from airflow_provider_kore.user_ids.source import Opener, UserIdSource
 
 if TYPE_CHECKING:
@@ -92,6 +91,7 @@ def _read_keys(account: KoreAccount) -> SealKeys:
     """Read the keys of a connection, and mask them in logs. As a part of the source they fail as a source does."""
     from airflow.sdk.log import mask_secret
 
+    from airflow_provider_kore.key_variable import read_key_variable
     from airflow_provider_kore.user_ids.seal_keys import SealKeys
 
     if not account.seal_key and not account.seal_key_variable:

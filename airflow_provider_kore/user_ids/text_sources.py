@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from airflow_provider_kore.api.id_text import SEALED_PREFIX
 from airflow_provider_kore.user_ids.files import URI, FileUserIds
-from airflow_provider_kore.user_ids.sealed import SealedUserIds
 
 
 def source_of_text(value: object) -> object:
@@ -12,5 +11,7 @@ def source_of_text(value: object) -> object:
     if isinstance(value, str) and URI.match(value):
         return FileUserIds(value)
     if isinstance(value, str) and value.startswith(SEALED_PREFIX):
+        from airflow_provider_kore.user_ids.sealed import SealedUserIds  # few DAGs have a literal of it
+
         return SealedUserIds(value)
     return value

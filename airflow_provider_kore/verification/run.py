@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pydantic import TypeAdapter
 
-from airflow_provider_kore.api.history import check_channel_types
+from airflow_provider_kore.api.channels import check_channel_types
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.compat import AirflowSkipException
 from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreResumeError

@@ -48,6 +48,7 @@ with ProcessSessions(folder) as sessions:
 """
 
 
+@pytest.mark.airflow
 def test_a_deferred_task_ends_after_its_triggerer_was_killed_and_nothing_is_left(tmp_path: Path) -> None:
     folder = tmp_path / "dags"
     folder.mkdir()

@@ -411,7 +411,7 @@ def test_what_is_deleted_in_airflow_goes_from_the_page(page, fake):
     many = make_many(250)
     fake.set(many)
     page.goto(f"{fake.url}/{PAGE_ROUTE}/")
-    expect(page.locator("#freshness")).to_contain_text("As of")
+    expect(page.locator("#freshness")).to_contain_text("As of", timeout=30_000)
     expect(page.locator("#range")).to_contain_text("250")
     fake.set(many[:220])  # the first page of the list stays as it was
     page.get_by_role("button", name="Refresh").click()

@@ -8,6 +8,7 @@ from airflow.sdk import DAG, XComArg, task
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_kore.arguments import is_nothing
 from airflow_provider_kore.deadlines import Regime
 from airflow_provider_kore.exceptions import Consequence, KoreInputError
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
@@ -19,7 +20,6 @@ from airflow_provider_kore.options import (
     check_receipt,
     check_sample,
     check_verify,
-    is_nothing,
     is_rendered_later,
 )
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor

@@ -12,11 +12,13 @@ from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.erasure import run as erasure_run
 from airflow_provider_kore.erasure import wait as progress
 from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER
+from airflow_provider_kore.erasure.store import HEADER_KEY
 from airflow_provider_kore.exceptions import KoreInputError, KoreNotErasedError, KoreResumeError, KoreWaitError
 from airflow_provider_kore.triggers.erasure import KoreErasureTrigger
 from airflow_provider_kore.user_ids import UserIdSource
 from tests.integration.provider import task_runner
 from tests.integration.provider.conftest import erasures, most_calls_in
+from tests.integration.provider.task_runner import FakeStore
 
 PEOPLE = [f"person{number}@example.com" for number in range(1, 12)]
 
@@ -44,6 +46,16 @@ class ChangingUserIds(UserIdSource):
             if isinstance(user_id, Exception):
                 raise user_id
             yield user_id
+
+
+class CountingStore(FakeStore):
+    """Count how often the records of the first fifty batches are read."""
+
+    readings = 0
+
+    def get(self, key, default=None):
+        self.readings += key == f"{HEADER_KEY}_batches_1"
+        return super().get(key, default)
 
 
 def counts(output):
@@ -228,20 +240,22 @@ def test_a_record_that_could_not_be_stored_goes_along_to_the_triggerer_and_back(
 # --- a budget that is spent ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("store", ["new", None], ids=["with a store", "before Airflow 3.3"])
+@pytest.mark.parametrize("store", [CountingStore(), None], ids=["with a store", "before Airflow 3.3"])
 def test_a_task_leaves_its_worker_while_the_budget_is_spent_and_keeps_to_it_when_it_comes_back(
     erase, sandbox, scarce, store
 ):
-    task = erase(PEOPLE, batch_size=1, deferrable=True, wait_for_completion=False, store=store)
+    people = PEOPLE[:7]
+    task = erase(people, batch_size=1, deferrable=True, wait_for_completion=False, store=store)
     end = task.run()
     assert end.state == "success", end.text
-    assert erasures(sandbox) == [[person] for person in PEOPLE]
-    assert len(end.output["requests"]) == 11
+    assert erasures(sandbox) == [[person] for person in people]
+    assert len(end.output["requests"]) == 7
     assert len(end.deferrals) >= 2
     assert {deferral["state"]["phase"] for deferral in end.deferrals} == {"submit"}
-    assert not any(person in json.dumps(end.deferrals) for person in PEOPLE)
+    assert not any(person in json.dumps(end.deferrals) for person in people)
     assert most_calls_in(2.0, sandbox) <= 4
     assert most_calls_in(4.0, sandbox) <= 6
+    assert store is None or store.readings == len(end.deferrals)
 
 
 def test_a_task_that_must_not_defer_waits_for_its_turns_in_the_worker(erase, sandbox, scarce):
@@ -285,7 +299,7 @@ def test_a_source_that_changes_during_the_break_ends_the_submission_but_not_the_
 def test_a_task_that_the_triggerer_does_not_bring_back_says_what_is_left_to_submit(
     erase, sandbox, scarce, error, waits
 ):
-    task = erase(PEOPLE, batch_size=1, deferrable=True, wait_for_completion=waits, timeout=100)
+    task = erase(PEOPLE[:6], batch_size=1, deferrable=True, wait_for_completion=waits, timeout=100)
     event, task_runner._first_event = task_runner._first_event, None
     try:
         with pytest.raises(TypeError):
@@ -293,14 +307,14 @@ def test_a_task_that_the_triggerer_does_not_bring_back_says_what_is_left_to_subm
     finally:
         task_runner._first_event = event
     end = task.run_failed_trigger(error)
-    assert "7 batches left to submit" in end.text
+    assert "2 batches left to submit" in end.text
     assert "Clear the task to resume." in end.text
     assert len(end.output["requests"]) == 4
     if waits:
-        assert end.output["not_erased"] == 7
+        assert end.output["not_erased"] == 2
     task.clear()
     assert task.run().state == "success"
-    assert len(erasures(sandbox)) == 11
+    assert len(erasures(sandbox)) == 6
 
 
 # --- sources that change ---------------------------------------------------------------------------------------------
@@ -361,3 +375,13 @@ def test_nothing_is_read_again_where_nothing_is_to_be_sent(erase, sandbox):
     assert len(readings) == 2
     assert task.run().state == "success"
     assert len(readings) == 3
+
+
+def test_a_retry_reads_its_records_once(erase, sandbox):
+    sandbox.configure(refuse=PEOPLE[:1])
+    store = CountingStore()
+    task = erase(PEOPLE, batch_size=2, retries=1, store=store)
+    task.run()
+    assert store.readings == 0
+    assert task.run().state == "failed"
+    assert store.readings == 1

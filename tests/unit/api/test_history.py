@@ -10,18 +10,16 @@ from hypothesis import strategies as st
 
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import (
-    DEFAULT_CHANNEL_TYPE,
     LITE_PAGE,
     LONGEST_WINDOW,
     PAGE,
     HistoryKind,
     HistoryQuery,
     LiteQuery,
-    check_channel_types,
     read_page,
     windows,
 )
-from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreUnreadableAnswerError
+from airflow_provider_kore.exceptions import Consequence, KoreUnreadableAnswerError
 
 PERSON = "Xq7ZwK9@example.com"
 SINCE = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -194,34 +192,5 @@ def test_a_message_is_in_the_span_unless_its_time_says_otherwise(created, covere
     assert lite().covers({"createdOn": created}) is covered
 
 
-@pytest.mark.parametrize("channel", ["rtm", "korevg", "audiocodes", "RTM", "an ivrInstID", "Ünit/7", "a" * 300])
-def test_any_text_can_name_a_channel(channel):
-    assert check_channel_types([channel, "sms", channel]) == (channel, "sms")
-
-
-@pytest.mark.parametrize(
-    "channels",
-    [
-        "rtm",
-        [],
-        None,
-        {"rtm"},
-        ["rtm", ""],
-        [" "],
-        [None],
-        [7],
-        ["a\x00"],
-        ["a\nb"],
-        ["{{ x }}"],
-        ["a\u200bb"],
-        ["None"],
-    ],
-)
-def test_what_names_no_channel_is_refused(channels):
-    with pytest.raises(KoreInputError, match=r"list of channels|The channel at position \d"):
-        check_channel_types(channels)
-
-
-def test_the_default_channel_and_page():
-    assert check_channel_types([DEFAULT_CHANNEL_TYPE]) == ("rtm",)
+def test_the_sizes_of_pages():
     assert (PAGE, LITE_PAGE) == (100, 1000)

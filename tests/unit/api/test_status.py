@@ -154,3 +154,18 @@ def test_an_answer_with_an_entry_that_was_not_understood_has_no_fingerprint():
 def test_an_entry_that_reports_an_error_is_not_erased(key):
     (read,) = read_status(answer(entry("u-0001") | {key: "no"}), REQUEST_ID).entries
     assert read.outcome is Outcome.NOT_ERASED
+
+
+@pytest.mark.parametrize(
+    ("words", "understood"),
+    [
+        (["SUCCESS", "FAILED", "queued", None], True),
+        (["SUCCESS", "Deleted"], False),
+        (["Deleted", "FAILED"], False),
+        (["free text that no profile can name"], True),
+        ([], True),
+    ],
+)
+def test_an_answer_is_understood_unless_a_word_is_not_known_that_a_profile_can_name(words, understood):
+    entries = [entry(f"u-{number:04}", word) for number, word in enumerate(words)]
+    assert read_status(answer(*entries), REQUEST_ID).is_understood is understood

@@ -8,6 +8,7 @@ from playing_kore import Clock, pacing, play
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.erasure.ledger import ErasureLedger
+from airflow_provider_kore.erasure.opening import open_ledger
 from airflow_provider_kore.erasure.plan_identity import identify_plan
 from airflow_provider_kore.erasure.record import BatchRecord
 from airflow_provider_kore.erasure.store import RecordStore
@@ -56,7 +57,8 @@ def ledger_of(users=USERS, batch_size=2, store=None):
     batches = UserBatches(users, batch_size, 1000, KEY)
     records = [BatchRecord.of(batch) for batch in batches.plan()]
     identity = identify_plan(ACCOUNT, SCOPE, user_count=len(users), batch_size=batch_size)
-    ledger = ErasureLedger.open(RecordStore(store), identity, records)
+    kept = RecordStore(store)
+    ledger = open_ledger(kept, identity, records, ErasureLedger.load(kept))
     ledger.note()
     return ledger, batches
 

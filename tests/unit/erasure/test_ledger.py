@@ -22,6 +22,7 @@ from airflow_provider_kore.api.users import (
 from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.erasure import ledger as ledger_module
 from airflow_provider_kore.erasure.ledger import BATCHES_TOGETHER, ErasureLedger
+from airflow_provider_kore.erasure.opening import open_ledger
 from airflow_provider_kore.erasure.plan_identity import identify_plan
 from airflow_provider_kore.erasure.record import RECORDS, BatchRecord, BatchState, RequestRecord
 from airflow_provider_kore.erasure.store import HEADER_KEY, RecordStore
@@ -89,7 +90,8 @@ def batches(users=USERS, batch_size=3):
 
 def opened(store, users=USERS, batch_size=3, *, key=KEY, carried=None, **more):
     planned = [BatchRecord.of(batch) for batch in UserBatches(users, batch_size, 999, key).plan()]
-    ledger = ErasureLedger.open(RecordStore(store, carried), plan(users, batch_size, **more), planned)
+    kept = RecordStore(store, carried)
+    ledger = open_ledger(kept, plan(users, batch_size, **more), planned, ErasureLedger.load(kept))
     ledger.note()
     return ledger
 
