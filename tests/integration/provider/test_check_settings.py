@@ -106,6 +106,7 @@ def check(sandbox, connection, monkeypatch, capsys, caplog, tmp_path):
     def check(*arguments, given=f"{USER}\n{PAIR}\n"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
         report = tmp_path / "report.json"
+        capsys.readouterr()  # what tasks printed
         status = main(["--bot-id", "st-1", "-o", "json", "--report", str(report), *arguments])
         printed = capsys.readouterr()
         written = report.read_text()
@@ -169,3 +170,7 @@ def test_what_is_different_is_found_and_with_the_extra_that_is_printed_users_are
         end = run(**({"extra__api_profile": document["api_profile"]} if keys else {}))
         assert end.state == "success", end.text
         assert end.output["erased"] == 2 + len(pairs)
+        if keys:
+            _, document = check(*ERASING)
+            assert document["api_profile"] is None
+            assert not different(document) - {"while_running"}
