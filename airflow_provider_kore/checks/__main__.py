@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
+import math
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -20,11 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_kore.api.account import KoreAccount
     from airflow_provider_kore.api.users import UserId
     from airflow_provider_kore.checks.report import Row
-
-_NO_BOT = "st-none"
-
-_LONGEST_SILENCE = 10.0
-"""Seconds that are waited without a word."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.checks") -> int:
@@ -64,14 +57,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=600.0,
         metavar="SECONDS",
         help="longest wait for an erasure (default: %(default)s)",
     )
     parser.add_argument(
         "--poll-interval",
-        type=float,
+        type=_seconds,
         default=5.0,
         metavar="SECONDS",
         help="between two status calls (default: %(default)s)",
@@ -83,15 +76,32 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
 def _check(options: argparse.Namespace) -> int:
     from airflow_provider_kore.checks.report import exit_status, to_report
+    from airflow_provider_kore.checks.run import run_checks
     from airflow_provider_kore.compat import set_up_command
     from airflow_provider_kore.hooks.kore import KoreHook
 
     set_up_command()
     account = KoreHook(options.conn_id).account
     users = _read_users(options)
-    rows = _run(account, options, users)
+    if options.report is not None:
+        options.report.touch()  # if it cannot be written, that is known before anything is sent
+    rows = run_checks(
+        account,
+        options.bot_id,
+        users,
+        erases=options.erase_test_user,
+        interval=options.poll_interval,
+        longest=options.wait,
+    )
     _show(rows, account, options.output)
     if options.report is not None:
         options.report.write_text(to_report(rows, account, version("airflow-provider-kore")), encoding="utf-8")
@@ -111,40 +121,6 @@ def _read_users(options: argparse.Namespace) -> list[UserId]:
             remedy="Name one user, and for --erase-test-user a second one by channel at most.",
         )
     return users
-
-
-def _run(account: KoreAccount, options: argparse.Namespace, users: Sequence[UserId]) -> list[Row]:
-    from airflow_provider_kore.checks.erasing import erase_test_user, require_test_user
-    from airflow_provider_kore.checks.erasure_checks import ERASURE_CHECKS
-    from airflow_provider_kore.checks.findings import Verdict, not_tested
-    from airflow_provider_kore.checks.history_checks import HISTORY_CHECKS
-    from airflow_provider_kore.checks.observing import Observer
-    from airflow_provider_kore.checks.probes import Subject
-    from airflow_provider_kore.checks.reach_checks import check_reach
-    from airflow_provider_kore.checks.report import Row
-    from airflow_provider_kore.checks.token_checks import TOKEN, TOKEN_CHECKS
-
-    bot_id = options.bot_id or next(iter(account.allowed_bot_ids or ()), _NO_BOT)
-    subject = Subject(account.api_profile, bot_id, users[0] if users else None, secrets.token_hex(6), datetime.now(UTC))
-    pair = require_test_user(account, options.bot_id, users) if options.erase_test_user else None
-    rows = [Row(*found) for found in check_reach(account)]
-    with Observer(account, _sleep) as observer:
-        rows.append(Row(TOKEN.name, TOKEN.guess, observer.find(TOKEN.run(subject))))
-        if rows[-1].finding.verdict is not Verdict.CONFIRMED:
-            remaining = [(check.name, check.guess) for check in (*TOKEN_CHECKS[1:], *HISTORY_CHECKS, *ERASURE_CHECKS)]
-            return [*rows, *(Row(*each, not_tested("", "A token that is accepted.")) for each in remaining)]
-        for check in (*TOKEN_CHECKS[1:], *HISTORY_CHECKS):
-            rows.append(Row(check.name, check.guess, observer.find(check.run(subject))))
-        seen = None
-        if options.erase_test_user:
-            seen = erase_test_user(observer, subject, pair, options.poll_interval, options.wait)
-    return [*rows, *(Row(check.name, check.guess, check.find(seen, subject)) for check in ERASURE_CHECKS)]
-
-
-def _sleep(seconds: float) -> None:
-    if seconds > _LONGEST_SILENCE:
-        print(f"Waiting {seconds:.0f} s for the account's budget of calls.", file=sys.stderr)
-    time.sleep(seconds)
 
 
 def _show(rows: Sequence[Row], account: KoreAccount, output: str) -> None:

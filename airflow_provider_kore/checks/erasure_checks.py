@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_kore.api.errors import leaves_open
 from airflow_provider_kore.api.outcome import Outcome
-from airflow_provider_kore.api.profile import ApiProfile, may_mean_erased
+from airflow_provider_kore.api.profile import ApiProfile, letters_of, may_mean_erased
 from airflow_provider_kore.checks.findings import Finding, confirmed, different, not_tested
 from airflow_provider_kore.checks.probes import Kind, Subject
 from airflow_provider_kore.checks.trial import ErasureSeen, TrialSeen, names_as_sent
@@ -45,6 +46,11 @@ def _acceptance(seen: TrialSeen, _: Subject) -> Finding:
             return different(
                 f"HTTP {reply.status}, without a requestId that can be read",
                 "Report it. Whether the user is being erased is not known: ask Kore.ai.",
+            )
+        if reply.kind is not Kind.THROTTLED and (reply.answer is None or leaves_open(reply.status)):
+            return different(
+                f"Whether it is accepted is not known (erase call: {reply.why}).",
+                "Ask Kore.ai whether the user is being erased, before anything is submitted again.",
             )
         return not_tested(f"{_NOT_ACCEPTED} erase call: {reply.why}", "A user and a bot that Kore.ai accepts.")
     if reply.status == 200:
@@ -103,7 +109,7 @@ def _running_word(seen: TrialSeen, subject: Subject) -> Finding:
     word = words[0]
     if word is None:
         return different("a word that is not shown", "Report it: this provider takes it for not erased.")
-    if word == "in-progress":
+    if word == "in-progress" or _is_listed(word, subject.profile.open_words):
         return confirmed(word)
     settings = {"running_word": word}
     if subject.profile.outcome_of(word) is Outcome.OPEN:
@@ -118,7 +124,7 @@ def _erased_word(seen: TrialSeen, subject: Subject) -> Finding:
     word = seen.first.last_word
     if word is None:
         return not_tested(_END_NOT_SEEN, "--wait, for longer than the erasure takes")
-    if word == "SUCCESS":
+    if word == "SUCCESS" or _is_listed(word, subject.profile.erased_words):
         return confirmed(word)
     outcome, settings = subject.profile.outcome_of(word), {"erased_word": word}
     if outcome is Outcome.ERASED:
@@ -134,6 +140,10 @@ def _erased_word(seen: TrialSeen, subject: Subject) -> Finding:
             settings=settings,
         )
     return different(word, f"Ask Kore.ai what {word} means. Nothing shows that the user is erased.")
+
+
+def _is_listed(word: str, words: Sequence[str]) -> bool:
+    return letters_of(word) in map(letters_of, words)
 
 
 def _user_id_form(seen: TrialSeen, subject: Subject) -> Finding:
@@ -176,7 +186,7 @@ def _again(seen: TrialSeen, subject: Subject) -> Finding:
 
 def _end_of(seen: ErasureSeen, profile: ApiProfile) -> str:
     if seen.request_id is None:
-        return f"not accepted ({seen.accepted.why})"
+        return f"no acceptance ({seen.accepted.why})"
     outcome = profile.outcome_of(seen.last_word) if seen.last_word else None
     return f"accepted; {outcome.value if outcome else seen.last_word or 'the end was not seen'}"
 

@@ -117,7 +117,7 @@ def _missing_scope(subject: Subject) -> Steps[Finding]:
             if reply.status == 403:
                 return confirmed("HTTP 403")
             return different(reply.why, settings={"missing_scope_status": reply.status})
-    return not_tested("The app has all scopes.", "An app without one of the scopes.")
+    return not_tested("No call shows a missing scope.", "An app without one of the scopes.")
 
 
 def _unknown_user(subject: Subject) -> Steps[Finding]:

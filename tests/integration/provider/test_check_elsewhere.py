@@ -160,6 +160,7 @@ def test_no_user_is_erased_unless_both_questions_are_answered(erase_test_user, s
         (BOT, "u-1\nu-2\nu-3\n", "more than 2"),
         (BOT, '{"channel_id": "a", "channel_user_id": "Xq7ZwK9"}\n', "must be a text"),
         (BOT, " \n", "blank"),
+        ((*BOT, "--report", "/no/such/folder/report.json"), "u-1\n", "/no/such/folder"),
     ],
 )
 def test_what_the_guards_refuse_is_refused_before_the_first_call(
@@ -180,6 +181,13 @@ def test_one_user_and_one_bot_are_erased_and_a_made_up_user(erase_test_user, san
     assert made_up[0].startswith("kore-check-")
     assert pair == [{"channel_id": "slack", "channel_user_id": "Xq7ZwK9"}]
     assert {bot for request in sandbox.state().requests for bot in request.bot_ids} == {"st-1"}
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x"])
+def test_a_time_is_a_number_of_seconds(erase_test_user, sandbox, seconds):
+    with pytest.raises(SystemExit):
+        erase_test_user(*BOT, "--poll-interval", seconds)
+    assert sandbox.log() == []
 
 
 COMMAND = [sys.executable, "-m", "airflow_provider_kore", "check", "--erase-test-user", *BOT, "--poll-interval", "0.1"]

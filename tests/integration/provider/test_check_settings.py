@@ -92,6 +92,9 @@ DIFFERENT = [
     ({"erased_user_answer": "error"}, {"erased_user_answer"}, ()),
 ]
 
+NEEDED = {"erased_words", "open_words", "channel_id_key", "members_page"}
+"""Keys without which no user is erased where they are to be set."""
+
 
 @pytest.fixture
 def check(sandbox, connection, monkeypatch, capsys, caplog, tmp_path):
@@ -103,6 +106,7 @@ def check(sandbox, connection, monkeypatch, capsys, caplog, tmp_path):
     def check(*arguments, given=f"{USER}\n{PAIR}\n"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
         report = tmp_path / "report.json"
+        capsys.readouterr()  # what tasks printed
         status = main(["--bot-id", "st-1", "-o", "json", "--report", str(report), *arguments])
         printed = capsys.readouterr()
         written = report.read_text()
@@ -154,9 +158,19 @@ def test_what_is_different_is_found_and_with_the_extra_that_is_printed_users_are
     assert set(document["sandbox"]) <= set(settings)
     assert sorted(document["api_profile"] or ()) == sorted(keys)
     if not names & {"token", "scope_erase"}:
-        profile = {"extra__api_profile": document["api_profile"]} if keys else {}
-        connection(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000, **profile)
         pairs = [ChannelUserId("slack", "U1")] if settings.get("channel_users", True) else []
-        end = erase(["u-1", "a@example.com", *pairs], check_members=settings.get("roles_granted", True)).run()
+
+        def run(**extra):
+            connection(extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000, **extra)
+            users = ["u-1", "a@example.com", *pairs]
+            return erase(users, check_members=settings.get("roles_granted", True)).run()
+
+        if NEEDED & set(keys):
+            assert run().state == "failed"
+        end = run(**({"extra__api_profile": document["api_profile"]} if keys else {}))
         assert end.state == "success", end.text
         assert end.output["erased"] == 2 + len(pairs)
+        if keys:
+            _, document = check(*ERASING)
+            assert document["api_profile"] is None
+            assert not different(document) - {"while_running"}

@@ -153,6 +153,16 @@ def test_of_an_erasure_that_was_not_accepted_nothing_is_confirmed(accepted):
     assert not [check.name for check in ERASURE_CHECKS if check.find(seen, SUBJECT).verdict is Verdict.CONFIRMED]
 
 
+@pytest.mark.parametrize(
+    "accepted", [http(200, b"<html>"), http(204), error(500, "no"), http(502, b""), error(408, "late")], ids=repr
+)
+def test_an_erasure_of_which_it_is_not_known_whether_it_was_accepted_is_not_called_refused(accepted):
+    seen = TrialSeen(trial("SUCCESS").before, ErasureSeen(replied(accepted)))
+    finding = OF_ERASURE["accept_status"].find(seen, SUBJECT)
+    assert finding.verdict is Verdict.DIFFERENT
+    assert "not known" in finding.seen
+
+
 # --- the report ----------------------------------------------------------------------------------------------------
 
 
