@@ -88,6 +88,24 @@ def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversat
         yield Pause(wait.seconds if wait.seconds <= SHORT_WAIT else wait.seconds / 2)
 
 
+def exchange_once(
+    request: Request, call: Call, pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[Answer | NoAnswer]:
+    """
+    Make one call, and return whatever is answered; for who wants to see the answer itself.
+
+    :param call: which call the request is.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreThrottledError: if the budget left no turn before ``give_up_at``; nothing was sent.
+    """
+    yield from _wait_for(Turn(call, pacing.clock()), pacing, give_up_at)
+    answer = yield request
+    assert isinstance(answer, Answer | NoAnswer), "a request is answered"  # noqa: S101
+    if isinstance(answer, Answer) and is_throttle(answer.status, text := _text_of(answer), pacing.profile):
+        yield Close(throttle_pause(answer, text, profile=pacing.profile))
+    return answer
+
+
 def _text_of(answer: Answer) -> str | None:
     """Give Kore.ai's own text of an answer that is no success, also where its shape is not the usual one."""
     if 200 <= answer.status < 300:

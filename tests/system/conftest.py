@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from playwright.sync_api import Browser, Page
 
 from demo.browser import chromium, sign_in
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
+from tests.unit.user_ids.jwe_by_cryptography import jwk_of, thumbprint
 
 REPOSITORY = Path(__file__).parents[2]
 SCREENSHOTS = REPOSITORY / "tests" / "system" / "screenshots"
@@ -50,12 +57,30 @@ def lineage_events(tmp_path_factory: pytest.TempPathFactory) -> LineageEvents:
 @pytest.fixture(scope="session")
 def keys() -> dict[str, str]:
     """The keys of digests and receipts, as the default connection has them."""
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return {"digest_key": secrets.token_hex(16), "receipt_key": pem.decode("ascii")}
+    signs, opens = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+    signs_pem, opens_pem = (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for key in (signs, opens)
+    )
+    return {"digest_key": secrets.token_hex(16), "receipt_key": signs_pem.decode(), "seal_key": opens_pem.decode()}
 
 
 @pytest.fixture(scope="session")
-def airflow(sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str, str]) -> Iterator[LocalAirflow]:
+def sealed_dags(keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example that takes sealed user ids, with the key of this session."""
+    folder = tmp_path_factory.mktemp("sealed")
+    private = load_pem_private_key(keys["seal_key"].encode(), None)
+    key = jwk_of(private.public_key()) | {"kid": thumbprint(private.public_key())}
+    source = (REPOSITORY / "dags" / "kore_erase_sealed.py").read_text()
+    source = re.sub(r"SEAL_KEY = \{.*?\n\}", lambda _: f"SEAL_KEY = {json.dumps(key)}", source, flags=re.DOTALL)
+    source = source.replace("file:///data", folder.as_uri()).replace("kore_erase_sealed()", "kore_erase_sealed_here()")
+    (folder / "kore_erase_sealed_here.py").write_text(source)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str, str], sealed_dags: Path
+) -> Iterator[LocalAirflow]:
     """An Airflow with the example DAGs and those of the system tests, that logs all it can."""
     extra = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, **keys}
     environment = {
@@ -66,7 +91,7 @@ def airflow(sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str
         "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage_events.transport),
     }
-    with LocalAirflow(*DAG_FOLDERS, environment=environment) as airflow:
+    with LocalAirflow(*DAG_FOLDERS, sealed_dags, environment=environment) as airflow:
         yield airflow
 
 

@@ -6,6 +6,7 @@
  * what is on the screen, then what has failed, is open or is new. A value stays the same as long as its timestamp does.
  */
 
+import { get, inParallel, listIn, segment } from "./api.js";
 import { HIDDEN, isActive, keyOf, makeRow, readReport } from "./erasure.js";
 
 const XCOM_KEY = "kore_erasure";
@@ -15,7 +16,6 @@ const LISTS_AT_ONCE = 2;
 const REPORTS_AT_ONCE = 4;
 const REPORTS_UNASKED = 1_000;
 const TASK_PAGES = 10;
-const ANSWER_WITHIN = 60_000; // milliseconds; what hangs must not seem fresh
 /** All but "success": who is in none of these has succeeded. All of them are known since Airflow 3.1. */
 const OTHER_STATES = [
   "none",
@@ -37,47 +37,7 @@ const FINAL_STATES = new Set(["success", "failed", "upstream_failed", "skipped",
 const SILENT_STATES = new Set(["success", "skipped", "removed"]);
 const CACHE_KEY = "kore-erasures-ended-1";
 
-/** An answer that is none: status 0 if there was no answer at all, or none of Airflow's. */
-export class ApiError extends Error {
-  constructor(status) {
-    super(`Airflow answered with status ${status}`);
-    this.status = status;
-  }
-}
-
-async function get(path, parameters = []) {
-  const query = new URLSearchParams(parameters).toString();
-  let answer;
-  try {
-    answer = await fetch(`../api/v2/${path}${query && `?${query}`}`, {
-      credentials: "same-origin",
-      headers: { Accept: "application/json" },
-      redirect: "error",
-      signal: AbortSignal.timeout(ANSWER_WITHIN),
-    });
-    if (answer.ok) return await answer.json();
-  } catch {
-    throw new ApiError(0);
-  }
-  throw new ApiError(answer.status);
-}
-
-/** Read a list from an answer; one without is none of Airflow's. */
-function listIn(answer, name) {
-  if (!Array.isArray(answer?.[name]) || !Number.isSafeInteger(answer.total_entries)) throw new ApiError(0);
-  return answer[name];
-}
-
-const segment = (text) => encodeURIComponent(text);
 const pathOf = (row) => `dags/${segment(row.dagId)}/dagRuns/${segment(row.runId)}/taskInstances/${segment(row.taskId)}`;
-
-/** Run jobs, a few at once, until there are no more. */
-async function inParallel(workers, nextJob) {
-  const work = async () => {
-    for (let job = nextJob(); job; job = nextJob()) await job();
-  };
-  await Promise.all(Array.from({ length: workers }, work));
-}
 
 /** Values of tasks that have ended, for as long as the browser's tab is open. */
 class EndedReports {

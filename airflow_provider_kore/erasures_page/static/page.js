@@ -1,6 +1,8 @@
 /** Shows erasures. Whatever comes from Airflow becomes text, and never markup. */
 
-import { ApiError, Erasures } from "./airflow.js";
+import { Erasures } from "./airflow.js";
+import { ApiError, segment } from "./api.js";
+import { byId, element, isFramed, leaveFor, setting } from "./dom.js";
 import {
   DAY,
   beginOf,
@@ -20,25 +22,7 @@ const RENDER_PAUSE = 200; // milliseconds between two renderings while answers c
 const CHART_DAYS = 30;
 const SKELETON_ROWS = 6;
 
-const byId = (id) => document.getElementById(id);
-const isFramed = window.parent !== window;
-
 // --- settings that the viewer has made in Airflow ---------------------------------------------------------------------
-
-function setting(name) {
-  try {
-    const value = localStorage.getItem(name);
-    return value?.startsWith('"') ? JSON.parse(value) : value;
-  } catch {
-    return null;
-  }
-}
-
-function applyTheme() {
-  const theme = setting("theme");
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-}
 
 /** Formats moments in the time zone that the viewer has chosen in Airflow, in a form that sorts. */
 function makeClock() {
@@ -95,17 +79,6 @@ function rememberFilters() {
 
 // --- making elements --------------------------------------------------------------------------------------------------
 
-function element(name, fields = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [field, value] of Object.entries(fields)) {
-    if (value === undefined || value === null) continue;
-    if (field === "class") made.className = value;
-    else made.setAttribute(field, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
 function shape(name, fields, title) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [field, value] of Object.entries(fields)) made.setAttribute(field, value);
@@ -133,7 +106,6 @@ function daysText(left) {
   return left > 0 ? `${days} left` : `${days} over`;
 }
 
-const segment = encodeURIComponent;
 const dagAddress = (row) => `../dags/${segment(row.dagId)}`;
 const runAddress = (row) => `${dagAddress(row)}/runs/${segment(row.runId)}`;
 const taskAddress = (row) =>
@@ -501,24 +473,9 @@ async function fetchShown() {
   if (failure !== undefined) refreshLater();
 }
 
-/** Airflow's frame may not lead elsewhere by itself, so its own window follows the link. */
-function leaveFor(address, isNewTab = false) {
-  let place = document;
-  try {
-    place = window.top.document;
-  } catch {
-    // The page around is not Airflow's; then the frame follows the link itself.
-  }
-  const link = place.createElement("a");
-  link.href = address;
-  link.rel = "noreferrer";
-  if (isNewTab) link.target = "_blank";
-  link.click();
-}
-
 function follow(event) {
   const link = event.target.closest?.("a[href]");
-  if (!link || !isFramed || link.id === "scope-all" || event.button > 1) return;
+  if (!link || !isFramed || link.hasAttribute("data-here") || event.button > 1) return;
   event.preventDefault();
   const isOther = link.origin !== location.origin;
   leaveFor(link.href, isOther || event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey);
@@ -582,9 +539,7 @@ function showScope() {
   byId("scope-text").textContent = `Only ${names.join(", ")}.`;
 }
 
-applyTheme();
 addEventListener("storage", (event) => {
-  if (event.key === "theme") applyTheme();
   if (event.key === "timezone") {
     clock = makeClock();
     built.clear();
