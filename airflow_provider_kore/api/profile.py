@@ -48,7 +48,7 @@ SHORTEST_PHRASE = 5
 _NOT_OF_AN_END = re.compile(
     # It failed, or was not done.
     r"abort|absent|bad|block|broke|bypass|cancel|conflict|corrupt|crash|dead|declin|denied|deny|died|duplicat|empty|"
-    r"err|except|exceed|exclud|exempt|expire|fail|fault|forbid|halt|held|hold|hung|ignor|illegal|invalid|kill|limit|"
+    r"err|except|exceed|exclud|exempt|expire|fail|fault|forbid|halt|h[eo]ld|hung|ignor|illegal|invalid|kill|limit|"
     r"lost|miss|never|not|omit|reject|refus|restor|return|revert|roll|skip|stop|stuck|terminat|throttl|time|veto|void|"
     r"withdr|wrong|"
     # It was done in part, or something weaker was.
@@ -56,8 +56,8 @@ _NOT_OF_AN_END = re.compile(
     r"part|preserv|quarantin|remain|retain|saved|soft|some|stored|suppress|warn|"
     # It is yet to be done.
     r"able|accept|acknowledg|activ|approv|assign|await|begin|busy|creat|defer|delay|dispatch|draft|escalat|forward|"
-    r"idle|ing(?![a-z])|init|later|logged|new|open|paus|pend|plan|process(?!ed)|progress|queue|ready|receiv|"
-    r"recorded|regist|request|retr|review|(?<!p)run|schedul|sent(?![a-z])|start|submit|suspend|tobe|todo|valid|verif|wait|work|"
+    r"idle|ing(?![a-z])|init|later|logged|new|open|paus|pend|plan|process(?!ed)|progress|queue|ready|receiv|recorded|"
+    r"regist|request|retr|review|(?<!p)run|schedul|sent(?![a-z])|start|submit|suspend|tobe|todo|valid|verif|wait|work|"
     # It says who the user is, or nothing.
     r"admin|agent|develop|exist|false|found|member|nil|none|null|owner|protect|undefined|unknown|unsupport|"
     r"(?<![a-z])(for|in|no|non|to)(?![a-z])|(?<![a-z])(un(?!til)|no(data|record|such|thing|user))"
@@ -65,7 +65,7 @@ _NOT_OF_AN_END = re.compile(
 """What no word for *erased* contains, so that a mistake in the connection proves nothing."""
 
 _OF_AN_END = re.compile(r"anonymi|clear|complet|delet|done|eras|finish|forgot|gone|purg|remov|success|wip")
-"""What a word contains that an error may offer for *erased*; nobody can list all words that mean something else."""
+"""What a word contains that an error may offer for *erased*: no list of what means something else is complete."""
 
 
 def is_code_word(text: str) -> bool:
@@ -258,7 +258,7 @@ def explain_unknown_words(words: Iterable[str]) -> str:
     names = sorted(spellings)
     lists: dict[str, list[str]] = {}
     for name in names:  # a word is offered for erased only if it sounds so: a wrong open word only makes the task wait
-        # In small letters alone, ToBeDeleted could not be told from one word.
+        # In small letters alone, ToBeDeleted is one word.
         sounds_erased = _OF_AN_END.search(name) and all(map(may_mean_erased, (name, *spellings[name])))
         lists.setdefault("erased_words" if sounds_erased else "open_words", []).append(name)
     return (
