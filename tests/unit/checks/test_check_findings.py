@@ -1,6 +1,7 @@
 """What checks make of answers, without a network."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -151,6 +152,19 @@ def test_a_status_that_may_name_the_user_is_not_shown(word):
 def test_of_an_erasure_that_was_not_accepted_nothing_is_confirmed(accepted):
     seen = TrialSeen(trial("SUCCESS").before, ErasureSeen(replied(accepted)))
     assert not [check.name for check in ERASURE_CHECKS if check.find(seen, SUBJECT).verdict is Verdict.CONFIRMED]
+
+
+@pytest.mark.parametrize("word", ["handling", "HANDLING", "Handl-ing"])
+def test_a_made_up_user_who_still_has_the_word_of_a_running_erasure_is_no_word_for_not_erased(word):
+    def polls(*words):
+        return [read_poll(status_answer(each), USER, 5.0 * number, PROFILE) for number, each in enumerate(words)]
+
+    seen = trial("SUCCESS")
+    first = replace(seen.first, polls=polls("handling", "handling", "SUCCESS"))
+    seen = replace(seen, first=first, unknown=replace(first, polls=polls(*[word] * 5)))
+    assert OF_ERASURE["unknown_word"].find(seen, SUBJECT).verdict is Verdict.NOT_TESTED
+    found = rows(**{name: check.find(seen, SUBJECT) for name, check in OF_ERASURE.items()})
+    assert profile_to_set(found, PROFILE) == {"open_words": ["handling"]}
 
 
 # --- the report ----------------------------------------------------------------------------------------------------
