@@ -58,7 +58,9 @@ def _exchange(
         if isinstance(answer, NoAnswer):
             return answer
         text = _text_of(answer)
-        if is_throttle(answer.status, text, pacing.profile):
+        # Whatever its text, after some statuses an erasure may have been accepted: it is not sent again.
+        may_be_done = turn.call is Call.ERASE and leaves_open(answer.status)
+        if not may_be_done and is_throttle(answer.status, text, pacing.profile):
             seconds = throttle_pause(answer, text, profile=pacing.profile)
             if (yield Close(seconds)):
                 log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)

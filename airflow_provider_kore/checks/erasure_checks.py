@@ -231,6 +231,8 @@ def _unknown_word(seen: TrialSeen, subject: Subject) -> Finding:
         return not_tested("Its end was not seen.", "--wait, for longer than the erasure takes")
     if subject.profile.outcome_of(word) is not None or word == seen.first.last_word:
         return confirmed(word)
+    if letters_of(word) in {letters_of(poll.word) for poll in seen.first.polls if poll.word}:
+        return not_tested(f"{word}, which an erasure has that still runs.", "--wait, for longer than the erasure takes")
     profile = {"not_erased_words": [*subject.profile.not_erased_words, word]}
     return different(word, "Set the extra below.", profile=profile, settings={"unknown_word": word})
 

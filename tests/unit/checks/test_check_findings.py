@@ -1,6 +1,7 @@
 """What checks make of answers, without a network."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -161,6 +162,19 @@ def test_an_erasure_of_which_it_is_not_known_whether_it_was_accepted_is_not_call
     finding = OF_ERASURE["accept_status"].find(seen, SUBJECT)
     assert finding.verdict is Verdict.DIFFERENT
     assert "not known" in finding.seen
+
+
+@pytest.mark.parametrize("word", ["handling", "HANDLING", "Handl-ing"])
+def test_a_made_up_user_who_still_has_the_word_of_a_running_erasure_is_no_word_for_not_erased(word):
+    def polls(*words):
+        return [read_poll(status_answer(each), USER, 5.0 * number, PROFILE) for number, each in enumerate(words)]
+
+    seen = trial("SUCCESS")
+    first = replace(seen.first, polls=polls("handling", "handling", "SUCCESS"))
+    seen = replace(seen, first=first, unknown=replace(first, polls=polls(*[word] * 5)))
+    assert OF_ERASURE["unknown_word"].find(seen, SUBJECT).verdict is Verdict.NOT_TESTED
+    found = rows(**{name: check.find(seen, SUBJECT) for name, check in OF_ERASURE.items()})
+    assert profile_to_set(found, PROFILE) == {"open_words": ["handling"]}
 
 
 # --- the report ----------------------------------------------------------------------------------------------------
