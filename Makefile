@@ -10,8 +10,8 @@ WITHOUT_AIRFLOW = $(UNIT_AND_INTEGRATION) tests/system -m 'not airflow'
 WITH_AIRFLOW = tests/system -m airflow
 # What these are about imports no Airflow, and all that it does import is pinned to one version for each Airflow, but for
 # the sandbox's Starlette, with which the integration tests run on each. So they run once, on the newest Airflow.
-SAME_ON_EACH_AIRFLOW = unit/api unit/receipts unit/sandbox \
-	unit/test_benchmarks.py unit/test_browser.py unit/test_find_python.py unit/test_make_environment.py unit/test_words.py
+SAME_ON_EACH_AIRFLOW = unit/api unit/receipts unit/sandbox unit/test_benchmarks.py unit/test_browser.py \
+	unit/test_documentation.py unit/test_find_python.py unit/test_make_environment.py unit/test_words.py
 ON_OLDER_AIRFLOW = $(UNIT_AND_INTEGRATION) $(SAME_ON_EACH_AIRFLOW:%=--ignore=tests/%)
 COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)

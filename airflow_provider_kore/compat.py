@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 try:
@@ -31,12 +32,13 @@ __all__ = [
     "AirflowSkipException",
     "TaskDeferralError",
     "TaskDeferralTimeout",
-    "log_to_standard_error",
+    "set_up_command",
 ]
 
 
-def log_to_standard_error() -> None:
-    """Keep log lines out of what a command prints. Airflow 3.3 does so for its own commands, and by another flag."""
+def set_up_command() -> None:
+    """Read connections from Airflow's database too, and keep log lines out of what is printed, as its commands do."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # as `airflow connections test` does
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)

@@ -105,18 +105,25 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
     ),
     "requests_per_minute": _field(
         "Requests a minute",
-        "This process's share of the account's calls in any minute. Kore.ai allows 60, erase and status calls "
-        "together. Default: 60.",
+        "The account's calls in any minute; without a budget connection, this process's share of them. Kore.ai allows "
+        "60, erase and status calls together. Default: 60.",
         type=["integer", "null"],
         minimum=1,
         default=60,
     ),
     "requests_per_hour": _field(
         "Requests an hour",
-        "This process's share of the account's calls in any hour. Kore.ai allows 1,800. Default: 1800.",
+        "The account's calls in any hour; without a budget connection, this process's share of them. Kore.ai allows "
+        "1,800. Default: 1800.",
         type=["integer", "null"],
         minimum=1,
         default=1800,
+    ),
+    "budget_conn_id": _field(
+        "Budget connection",
+        "Id of an Airflow connection of type redis (Redis or Valkey). All workers and triggerers then share one budget "
+        "of calls. Needs airflow-provider-kore[redis]. Default: each process counts for itself.",
+        type=["string", "null"],
     ),
     "allow_all_bots": _field(
         "Allow all bots",

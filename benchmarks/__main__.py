@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.report import BROKEN, HOLDS
 
-ALL = ("import_time", "schedule", "http_clients", "triggerer", "large_list", "page")
+ALL = ("import_time", "schedule", "shared_budget", "http_clients", "triggerer", "large_list", "page")
 QUICK = ("import_time", "http_clients", "triggerer")
 
 

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter
 
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, Profile
 from airflow_provider_kore.api.recordings import RECORDINGS_PATH, recordings_path
+from airflow_provider_kore.api.redis_connection import RedisConnection
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 Algorithm = Literal["HS256", "HS512", "RS256", "RS512"]
@@ -127,8 +128,8 @@ class KoreAccount:
     :param token_ttl: life of a token in seconds.
     :param timeout: longest silence on a connection to Kore.ai, in seconds.
     :param ca_bundle: a file or folder of certificates to trust instead of the usual ones.
-    :param requests_per_minute: this process's share of the account's calls a minute.
-    :param requests_per_hour: this process's share of the account's calls an hour.
+    :param requests_per_minute: the account's calls a minute, or this process's share if there is no budget in Redis.
+    :param requests_per_hour: the same for the hour.
     :param allow_all_bots: whether users may be erased from, or exported from, all bots of the organisation at once.
     :param allowed_bot_ids: the only bots to erase from or to export; ``None`` for any.
     :param max_users: most users that one task may erase or export.
@@ -140,6 +141,8 @@ class KoreAccount:
     :param seal_key: private keys, in PEM form or a JWK set, that open sealed user ids.
     :param seal_key_variable: the Airflow Variable that contains such keys instead.
     :param recordings_path: of the call that deletes call recordings, with ``{bot_id}`` in it.
+    :param budget_conn_id: the Airflow connection to the Redis that keeps one budget of calls for all processes.
+    :param budget_redis: that Redis, as the hook reads it; no field of the connection.
     """
 
     base_url: str
@@ -163,6 +166,8 @@ class KoreAccount:
     seal_key: Pem = field(default="", repr=False)
     seal_key_variable: Name = ""
     recordings_path: RecordingsPath = RECORDINGS_PATH
+    budget_conn_id: Name = ""
+    budget_redis: RedisConnection | None = None
 
     def fingerprint_key(self) -> bytes:
         """
@@ -231,7 +236,7 @@ def _fault(problem: str, remedy: str) -> KoreConfigurationError:
 
 
 _ACCOUNT = TypeAdapter(KoreAccount)
-_EXTRA_FIELDS = [item.name for item in fields(KoreAccount)][3:]
+_EXTRA_FIELDS = [item.name for item in fields(KoreAccount) if item.name != "budget_redis"][3:]
 
 
 def _validate(extra: Mapping[str, object], **of_connection: str) -> KoreAccount:

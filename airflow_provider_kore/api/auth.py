@@ -66,17 +66,20 @@ class KoreAuth(httpx.Auth):
     def __repr__(self) -> str:
         return f"<KoreAuth {self._account.algorithm}>"
 
-    def sign(self) -> str:
-        """Sign one token, with the claims that Kore.ai documents for its public APIs."""
+    def claims(self) -> dict[str, object]:
+        """Make the claims of one token, as Kore.ai documents them for its public APIs."""
         issued_at = int(self._clock() + _clock_corrections.get(self._whose_clock, 0.0))
-        claims = {
+        return {
             "appId": self._account.client_id,
             "sub": self._account.subject,
             "iat": issued_at,
             "exp": issued_at + self._account.token_ttl,
             "jti": str(uuid.uuid4()),
         }
-        return jwt.encode(claims, self._key, algorithm=self._account.algorithm)
+
+    def sign(self) -> str:
+        """Sign one token."""
+        return jwt.encode(self.claims(), self._key, algorithm=self._account.algorithm)
 
     def compare_clocks(self, status: int, date: str | None) -> float | None:
         """

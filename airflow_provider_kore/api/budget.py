@@ -50,6 +50,8 @@ class Reason(Enum):
     MINUTE = "the calls of this minute are used or promised"
     HOUR = "the calls of this hour are used or promised"
     POLLS_SLOWED = "polls that find their erasures open may use half of the calls"
+    BUDGET_NEW = "the budget in Redis is new, or has lost calls, and stays closed for a minute"
+    REDIS_AWAY = "Redis cannot be used, and this process has only its part of the calls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +128,11 @@ class Budget(Protocol):
 
         :param calls: what :meth:`export_usage` gave there.
         :param listed_seconds_ago: how long ago that was.
+        """
+
+    def check(self) -> None:
+        """
+        Find out whether the budget can be used, without a call.
+
+        :raises KoreConfigurationError: if it cannot, with the reason.
         """

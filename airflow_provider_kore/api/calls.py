@@ -58,7 +58,9 @@ def _exchange(
         if isinstance(answer, NoAnswer):
             return answer
         text = _text_of(answer)
-        if is_throttle(answer.status, text, pacing.profile):
+        # Whatever its text, after some statuses an erasure may have been accepted: it is not sent again.
+        may_be_done = turn.call is Call.ERASE and leaves_open(answer.status)
+        if not may_be_done and is_throttle(answer.status, text, pacing.profile):
             seconds = throttle_pause(answer, text, profile=pacing.profile)
             if (yield Close(seconds)):
                 log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
@@ -84,6 +86,24 @@ def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversat
             )
         # After half of a long wait it asks again, since those before may have left the queue.
         yield Pause(wait.seconds if wait.seconds <= SHORT_WAIT else wait.seconds / 2)
+
+
+def exchange_once(
+    request: Request, call: Call, pacing: Pacing, give_up_at: float | None = None
+) -> Conversation[Answer | NoAnswer]:
+    """
+    Make one call, and return whatever is answered; for who wants to see the answer itself.
+
+    :param call: which call the request is.
+    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
+    :raises KoreThrottledError: if the budget left no turn before ``give_up_at``; nothing was sent.
+    """
+    yield from _wait_for(Turn(call, pacing.clock()), pacing, give_up_at)
+    answer = yield request
+    assert isinstance(answer, Answer | NoAnswer), "a request is answered"  # noqa: S101
+    if isinstance(answer, Answer) and is_throttle(answer.status, text := _text_of(answer), pacing.profile):
+        yield Close(throttle_pause(answer, text, profile=pacing.profile))
+    return answer
 
 
 def _text_of(answer: Answer) -> str | None:

@@ -49,14 +49,17 @@ class KoreClient:
 
     :param account: whose calls they are.
     :param sleep: waits for seconds.
+    :param auth: signs; ``None`` to sign as usual.
     :raises KoreConfigurationError: if the account's key, or a proxy or certificates of the connection or the
         environment, cannot be used.
     """
 
-    def __init__(self, account: KoreAccount, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, account: KoreAccount, *, sleep: Callable[[float], None] = time.sleep, auth: KoreAuth | None = None
+    ) -> None:
         self.pacing = Pacing(shared_budget(account), profile=account.api_profile)
         self._sleep = sleep
-        self._auth, route = KoreAuth(account), find_route(account)
+        self._auth, route = auth or KoreAuth(account), find_route(account)
         proxy = None
         with client_faults():
             if route.proxy is not None:

@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.budget import Budget
 from airflow_provider_kore.api.local_budget import LocalBudget
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile
 
-_budgets: dict[tuple[str, str], LocalBudget] = {}
+if TYPE_CHECKING:
+    from airflow_provider_kore.api.redis_budget import RedisBudget
+    from airflow_provider_kore.api.redis_connection import RedisConnection
+
+log = logging.getLogger(__name__)
+
+_budgets: dict[tuple[str, str], LocalBudget | RedisBudget] = {}
 _budgets_lock = threading.Lock()
 
 
 def shared_budget(account: KoreAccount) -> Budget:
-    """Give the one budget of this process for an account, by whatever connection it is reached."""
-    shares = (account.requests_per_minute, account.requests_per_hour)
+    """
+    Give the one budget of this process for an account, by whatever connection it is reached.
+
+    If one of these connections names a Redis, all of them share the budget there.
+    """
+    key = (account.base_url, account.client_id)
     with _budgets_lock:
-        budget = _budgets.setdefault((account.base_url, account.client_id), LocalBudget(*shares))
-    budget.narrow(*shares)
+        known = _budgets.get(key)
+        if known is None or account.budget_redis not in (None, _redis_of(known)):
+            budget = _budgets[key] = _make_budget(account)
+            if known is not None:
+                budget.import_usage(known.export_usage(), 0.0)
+        else:
+            budget = known
+        if known is not None and account.budget_redis != _redis_of(known):
+            log.warning(
+                "Connections to one account name other budgets in Redis, or one of them names none. This process "
+                "now counts its calls in the one that was named last; set budget_conn_id alike in all of them."
+            )
+    budget.narrow(account.requests_per_minute, account.requests_per_hour)
     return budget
+
+
+def _redis_of(budget: LocalBudget | RedisBudget) -> RedisConnection | None:
+    return None if isinstance(budget, LocalBudget) else budget.connection
+
+
+def _make_budget(account: KoreAccount) -> LocalBudget | RedisBudget:
+    if account.budget_redis is None:
+        return LocalBudget(account.requests_per_minute, account.requests_per_hour)
+    from airflow_provider_kore.api.redis_budget import RedisBudget  # redis-py is an extra
+
+    return RedisBudget(account.budget_redis, account)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,18 +47,25 @@ SHORTEST_PHRASE = 5
 
 _NOT_OF_AN_END = re.compile(
     # It failed, or was not done.
-    r"abort|absent|bad|block|cancel|conflict|crash|denied|deny|duplicat|err|except|exceed|expire|fail|fault|forbid|"
-    r"ignor|illegal|invalid|limit|lost|miss|never|not|reject|refus|restor|revert|roll|skip|stop|time|wrong|"
+    r"abort|absent|bad|block|broke|bypass|cancel|conflict|corrupt|crash|dead|declin|denied|deny|died|duplicat|empty|"
+    r"err|except|exceed|exclud|exempt|expire|fail|fault|forbid|halt|h[eo]ld|hung|ignor|illegal|invalid|kill|limit|"
+    r"lost|miss|never|not|omit|reject|refus|restor|return|revert|roll|skip|stop|stuck|terminat|throttl|time|veto|void|"
+    r"withdr|wrong|"
     # It was done in part, or something weaker was.
-    r"almost|archiv|disabl|hidden|incomplete|kept|keep|lock|mark|part|remain|retain|soft|some|warn|"
+    r"almost|archiv|backup|copied|disabl|flag|half|hidden|incomplete|kept|keep|lock|mark|mask|mixed|moved(?<!removed)|"
+    r"part|preserv|quarantin|remain|retain|saved|soft|some|stored|suppress|warn|"
     # It is yet to be done.
-    r"able|accept|activ|await|begin|creat|defer|delay|draft|idle|ing(?![a-z])|init|later|new|open|paus|pend|plan|"
-    r"process(?!ed)|progress|queue|ready|receiv|request|retr|(?<!p)run|schedul|start|submit|suspend|todo|wait|work|"
+    r"able|accept|acknowledg|activ|approv|assign|await|begin|busy|creat|defer|delay|dispatch|draft|escalat|forward|"
+    r"idle|ing(?![a-z])|init|later|logged|new|open|paus|pend|plan|process(?!ed)|progress|queue|ready|receiv|recorded|"
+    r"regist|request|retr|review|(?<!p)run|schedul|sent(?![a-z])|start|submit|suspend|tobe|todo|valid|verif|wait|work|"
     # It says who the user is, or nothing.
-    r"admin|agent|develop|exist|false|member|nil|none|null|owner|protect|undefined|unknown|unsupport|"
+    r"admin|agent|develop|exist|false|found|member|nil|none|null|owner|protect|undefined|unknown|unsupport|"
     r"(?<![a-z])(for|in|no|non|to)(?![a-z])|(?<![a-z])(un(?!til)|no(data|record|such|thing|user))"
 )
 """What no word for *erased* contains, so that a mistake in the connection proves nothing."""
+
+_OF_AN_END = re.compile(r"anonymi|clear|complet|delet|done|eras|finish|forgot|gone|purg|remov|success|wip")
+"""What a word contains that an error may offer for *erased*: no list of what means something else is complete."""
 
 
 def is_code_word(text: str) -> bool:
@@ -245,10 +252,15 @@ def _letters(words: Iterable[str]) -> frozenset[str]:
 
 def explain_unknown_words(words: Iterable[str]) -> str:
     """Say how to set what words of Kore.ai mean, in an error; the words are shown, so each must be a code."""
-    names = sorted({word.lower() for word in words})
+    spellings: dict[str, list[str]] = {}
+    for word in sorted(words):
+        spellings.setdefault(word.lower(), []).append(word)
+    names = sorted(spellings)
     lists: dict[str, list[str]] = {}
-    for name in names:  # where a wrong guess is harmless if it cannot mean erased: the task waits
-        lists.setdefault("erased_words" if may_mean_erased(name) else "open_words", []).append(name)
+    for name in names:  # a word is offered for erased only if it sounds so: a wrong open word only makes the task wait
+        # In small letters alone, ToBeDeleted is one word.
+        sounds_erased = _OF_AN_END.search(name) and all(map(may_mean_erased, (name, *spellings[name])))
+        lists.setdefault("erased_words" if sounds_erased else "open_words", []).append(name)
     return (
         f"The meaning of {' and '.join(names)} is not known. Ask Kore.ai for it, and if it confirms this, set "
         f"{json.dumps({'api_profile': lists})} in the extra of the connection. The lists are erased_words, open_words "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator
 from contextlib import closing
@@ -13,6 +14,8 @@ from airflow_provider_kore.api.conversation import Ask, BudgetStep, Close, Conve
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.wait_log import WaitLog
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -81,6 +84,12 @@ class TurnKeeper:
             return self._wait
 
     def _release(self) -> None:
+        try:
+            self._give_back()
+        except Exception as error:  # noqa: BLE001 # of whatever kind: the answer of Kore.ai must not be lost by it
+            log.warning("The budget does not learn that a call has ended (%s).", type(error).__name__)
+
+    def _give_back(self) -> None:
         if self._turn is None:
             return
         # Without an answer, since the question was broken off, the call may have begun or not.

@@ -45,9 +45,14 @@ class Command:
 _USER_IDS = "airflow_provider_kore.user_ids.__main__"
 
 COMMANDS = (
+    Command(
+        "check", "Compare what is guessed about Kore.ai with what it answers", "airflow_provider_kore.checks.__main__"
+    ),
     Command("digest", "Print the digests by which logs name users", _USER_IDS, is_of_module=True),
+    Command("make-seal-key", "Make a key that opens sealed user ids", _USER_IDS, is_of_module=True),
     Command("receipts", "Verify receipts, and make the key that signs them", "airflow_provider_kore.receipts.__main__"),
     Command("sandbox", "Run a local stand-in for Kore.ai", "airflow_provider_kore.sandbox.__main__"),
+    Command("seal", "Seal user ids for a run of a DAG", _USER_IDS, is_of_module=True),
     Command("who", "Print the id of the user at a position of a batch", _USER_IDS, is_of_module=True),
 )
 

@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from airflow_provider_kore.api.account import KoreAccount, read_account
 from airflow_provider_kore.api.calls import fetch_status, submit_erasure
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erase_request import ErasureRequest
+from airflow_provider_kore.api.redis_connection import read_redis_connection
 from airflow_provider_kore.api.route import client_faults
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.status import ErasureStatus
@@ -71,9 +73,12 @@ class KoreHook(BaseHook):
         :raises KoreConnectionUnreadableError: if there is none of this id, or it cannot be read.
         :raises KoreConfigurationError: if a field of it cannot be used.
         """
-        with self._connection_faults():
+        with _connection_faults(self.kore_conn_id, "kore"):
             account = _read(self.get_connection(self._require_conn_id()))
-            mask_secret(_secrets(account))
+        if account.budget_conn_id:
+            with _connection_faults(account.budget_conn_id, "redis"):
+                account = _with_budget(account, self.get_connection(account.budget_conn_id))
+        mask_secret(_secrets(account))
         return account
 
     def find_base_url(self) -> str | None:
@@ -99,10 +104,13 @@ class KoreHook(BaseHook):
         return self.account
 
     async def _read_account(self) -> KoreAccount:
-        with self._connection_faults():
+        with _connection_faults(self.kore_conn_id, "kore"):
             account = _read(await get_async_connection(self._require_conn_id(), self))
-            # In a thread that knows this loop, since it asks the supervisor and would block the loop.
-            await sync_to_async(mask_secret)(_secrets(account))
+        if account.budget_conn_id:
+            with _connection_faults(account.budget_conn_id, "redis"):
+                account = _with_budget(account, await get_async_connection(account.budget_conn_id, self))
+        # In a thread that knows this loop, since it asks the supervisor and would block the loop.
+        await sync_to_async(mask_secret)(_secrets(account))
         return account
 
     def _require_conn_id(self) -> str:
@@ -113,34 +121,6 @@ class KoreHook(BaseHook):
             f"kore_conn_id is {'empty' if isinstance(conn_id, str) else f'of type {type(conn_id).__name__}'}.",
             "Set kore_conn_id to the id of an Airflow connection of type kore.",
         )
-
-    @contextmanager
-    def _connection_faults(self) -> Iterator[None]:
-        """Replace any exception of reading the connection by one without its text, which can contain a secret."""
-        try:
-            yield
-        except KoreError:
-            raise
-        except AirflowNotFoundException:
-            variable = f"AIRFLOW_CONN_{self.kore_conn_id.upper()}"
-            if variable in os.environ:
-                problem = f"Airflow cannot read the environment variable {variable} as a connection."
-                remedy = "Correct it: a JSON object with conn_type, host, login, password and extra, or a URI."
-            else:
-                problem = (
-                    f"There is no Airflow connection with the id {self.kore_conn_id}, or its secrets backend failed: "
-                    "Airflow does not distinguish them."
-                )
-                remedy = (
-                    f"Make one of type kore under Admin > Connections, or in the environment as {variable}. If there "
-                    "is one, check the secrets backend that stores it."
-                )
-        except Exception as error:  # noqa: BLE001 # each secrets backend has exceptions of its own
-            problem = f"The Airflow connection {self.kore_conn_id} cannot be read ({type(error).__name__})."
-            remedy = "Check that the task may read the connection, and the secrets backend that stores it."
-        else:
-            return
-        raise KoreConnectionUnreadableError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
 
     def get_conn(self) -> KoreClient:
         """
@@ -218,13 +198,14 @@ class KoreHook(BaseHook):
         request_id = f"eud-connection-test-{uuid.uuid4().hex[:12]}"
         try:
             with self.get_conn() as client:
+                client.pacing.budget.check()
                 client.run(fetch_status(request_id, client.pacing, client.pacing.clock() + 5))
         except KoreUnknownRequestError:
             pass
         except KoreThrottledError:
             return False, (
-                "Kore.ai answers, but the account's rate limit is reached, so the key is not checked. Test again in a "
-                "minute, or in an hour."
+                "The account's rate limit is reached, or its budget in Redis is new, so the key is not checked. Test "
+                "again in two minutes, or in an hour."
             )
         except (KoreConfigurationError, KoreAuthenticationError, KorePermissionError) as error:
             return False, f"{error.problem} {error.remedy}"
@@ -235,7 +216,59 @@ class KoreHook(BaseHook):
         return True, "Kore.ai accepts the key and the scope."
 
 
+@contextmanager
+def _connection_faults(conn_id: str, conn_type: str) -> Iterator[None]:
+    """Replace any exception of reading a connection by one without its text, which can contain a secret."""
+    try:
+        yield
+    except KoreError:
+        raise
+    except AirflowNotFoundException:
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if variable in os.environ:
+            problem = f"Airflow cannot read the environment variable {variable} as a connection."
+            remedy = "Correct it: a JSON object with conn_type, host, login, password and extra, or a URI."
+        else:
+            problem = (
+                f"There is no Airflow connection with the id {conn_id}, or its secrets backend failed: Airflow does "
+                "not distinguish them."
+            )
+            remedy = (
+                f"Make one of type {conn_type} under Admin > Connections, or in the environment as {variable}. If "
+                "there is one, check the secrets backend that stores it."
+            )
+    except Exception as error:  # noqa: BLE001 # each secrets backend has exceptions of its own
+        problem = f"The Airflow connection {conn_id} cannot be read ({type(error).__name__})."
+        remedy = "Check that the task may read the connection, and the secrets backend that stores it."
+    else:
+        return
+    raise KoreConnectionUnreadableError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
+
+
 def _read(connection: Connection) -> KoreAccount:
+    return read_account(
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        extra=_read_extra(connection, "The connection's extra"),
+    )
+
+
+def _with_budget(account: KoreAccount, connection: Connection) -> KoreAccount:
+    redis = read_redis_connection(
+        account.budget_conn_id,
+        conn_type=connection.conn_type,
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        extra=_read_extra(connection, f"The extra of the connection {account.budget_conn_id}"),
+    )
+    return replace(account, budget_redis=redis)
+
+
+def _read_extra(connection: Connection, name: str) -> dict[str, object]:
     # Airflow reads an extra that is not JSON as empty, and silently drops the guards in it.
     extra: object = {}
     if connection.extra:
@@ -244,10 +277,8 @@ def _read(connection: Connection) -> KoreAccount:
         except (ValueError, RecursionError):
             extra = None
     if not isinstance(extra, dict):
-        raise _refusal("The connection's extra is not a JSON object.", "Correct the field Extra.")
-    return read_account(
-        host=connection.host, port=connection.port, login=connection.login, password=connection.password, extra=extra
-    )
+        raise _refusal(f"{name} is not a JSON object.", "Correct the field Extra.")
+    return extra
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -269,4 +300,5 @@ def _refusal(problem: str, remedy: str) -> KoreConfigurationError:
 def _secrets(account: KoreAccount) -> list[JsonValue]:
     """List the secrets; Airflow itself masks only the password and fields with certain names."""
     secrets = (account.client_secret, account.private_key, account.digest_key, account.receipt_key, account.seal_key)
-    return [secret for secret in secrets if secret]
+    redis_password = account.budget_redis and account.budget_redis.password
+    return [secret for secret in (*secrets, redis_password) if secret]

@@ -45,6 +45,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     server.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
     server.add_argument("--port", type=int, default=8765, help="port to listen on; 0 picks a free one")
     server.add_argument("--config", type=Path, metavar="FILE", help="settings as a JSON object; flags win")
+    server.add_argument("--replay", type=Path, metavar="FILE", help="settings of a report of airflow kore check")
     server.add_argument("--ready-file", type=Path, metavar="FILE", help="write url, connection and pid once ready")
     server.add_argument("--write-private-key", type=Path, metavar="FILE", help="generate a key pair for RS256 or RS512")
     server.add_argument("--fault", action="append", default=[], metavar="JSON", help="script a fault, may be repeated")
@@ -111,10 +112,12 @@ def _read_settings(options: Mapping[str, Any]) -> tuple[Settings, str | None]:
     if "public_key" in changes:
         changes["public_key"] = changes["public_key"].read_text()
     if options["config"]:
-        content = json.loads(options["config"].read_text())
-        if not isinstance(content, dict):
-            raise ValueError(f"{options['config']} must contain a JSON object")
-        changes = content | changes
+        changes = _read_object(options["config"]) | changes
+    if options["replay"]:
+        replayed = _read_object(options["replay"]).get("sandbox")
+        if not isinstance(replayed, dict):
+            raise ValueError(f"{options['replay']} is no report of airflow kore check")
+        changes = replayed | changes
     settings = Settings().changed(changes)
     if not options["write_private_key"]:
         return settings, None
@@ -123,6 +126,13 @@ def _read_settings(options: Mapping[str, Any]) -> tuple[Settings, str | None]:
     settings, private_key = with_key_pair(settings)
     _write_private(options["write_private_key"], private_key)
     return settings, private_key
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must contain a JSON object")
+    return content
 
 
 def _write_ready_file(path: Path, url: str, connection: Mapping[str, object]) -> None:

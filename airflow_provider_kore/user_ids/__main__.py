@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
@@ -60,7 +61,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     who.add_argument("--batch", type=_from_1, required=True, metavar="N", help="number of the batch, from 1")
     who.add_argument("--position", type=_from_1, required=True, metavar="N", help="position in the batch, from 1")
     who.add_argument(
-        "--batch-size", type=_from_1, default=100, metavar="N", help="batch_size of the task (default: %(default)s)"
+        "--batch-size",
+        type=_from_1,
+        default=100,
+        metavar="N",
+        help="batch_size of the task, or largest_batch of the connection if that is less (default: %(default)s)",
     )
     who.set_defaults(run=_who)
     return parser
@@ -82,14 +87,18 @@ def _digest(_: argparse.Namespace) -> int:
 
 
 def _who(options: argparse.Namespace) -> int:
-    from airflow_provider_kore.compat import log_to_standard_error  # sources need Airflow, and digests do not
+    from airflow_provider_kore.compat import set_up_command  # sources need Airflow, and digests do not
     from airflow_provider_kore.user_ids.batches import find_user
-    from airflow_provider_kore.user_ids.files import FileUserIds
+    from airflow_provider_kore.user_ids.files import URI, FileUserIds
 
-    log_to_standard_error()
+    set_up_command()
     if options.uri is None and options.column is not None:
         raise KoreInputError("Standard input has no columns.", remedy="Leave out --column, or name a file.")
-    source = list(read_user_ids(sys.stdin.buffer)) if options.uri is None else FileUserIds(options.uri, options.column)
+    if options.uri is None:
+        source: object = list(read_user_ids(sys.stdin.buffer))
+    else:
+        uri = options.uri if URI.match(options.uri) else f"file://{Path(options.uri).absolute()}"
+        source = FileUserIds(uri, options.column)
     user_id = find_user(source, options.batch, options.position, options.batch_size)
     print(user_id if isinstance(user_id, str) else json.dumps(asdict(user_id), ensure_ascii=False))
     return 0

@@ -9,6 +9,7 @@ from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.exchange import Answer, Request
 from airflow_provider_kore.api.local_budget import LocalBudget
 from airflow_provider_kore.api.pacing import Pacing
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE
 from airflow_provider_kore.api.turn_keeper import with_turns
 
 WALL_START = 1_800_000_000.0
@@ -39,9 +40,9 @@ class Played:
     sent_at: list = field(default_factory=list)
 
 
-def pacing(clock, per_minute=1_000_000, per_hour=100_000_000):
+def pacing(clock, per_minute=1_000_000, per_hour=100_000_000, profile=DEFAULT_PROFILE):
     clock.budget = LocalBudget(per_minute, per_hour, clock.monotonic)
-    return Pacing(clock.budget, clock.monotonic)
+    return Pacing(clock.budget, clock.monotonic, profile)
 
 
 def by_hand(conversation, clock):

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from airflow_provider_kore.api import async_client
 from airflow_provider_kore.api.auth import KoreAuth
+from airflow_provider_kore.checks.reach_checks import check_reach
 from airflow_provider_kore.exceptions import (
     KoreAmbiguousSubmitError,
     KoreAuthenticationError,
@@ -307,6 +308,25 @@ def test_the_ca_bundle_is_trusted(connection, no_back_off, certificate):
         assert KoreHook().test_connection() == (True, "Kore.ai accepts the key and the scope.")
         with pytest.raises(KoreUnknownRequestError):
             asyncio.run(KoreHook().aget_erasure_status("eud-1"))
+
+
+def test_a_check_tells_what_is_wrong_with_a_certificate(connection, certificate, monkeypatch):
+    def found():
+        return {name: (finding.verdict.value, finding.seen) for name, _, finding in check_reach(KoreHook().account)}
+
+    with https_server(certificate) as url:
+        connection(host=url)
+        assert found()["tls"] == ("different", "self-signed certificate")
+        connection(host=url.replace("localhost", "127.0.0.1"), extra__ca_bundle=str(certificate))
+        assert found()["tls"] == ("different", "IP address mismatch")
+        connection(host=url, extra__ca_bundle=str(certificate))
+        assert found()["tls"] == ("confirmed", "TLSv1.3")
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "")
+        assert found()["proxy"] == ("confirmed", "a proxy of the environment")
+        assert found()["tls"] == ("different", "ConnectionRefusedError")
+        monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
+        assert found()["proxy"][0] == "different"
 
 
 def test_a_ca_bundle_without_certificates_is_refused(connection, tmp_path):

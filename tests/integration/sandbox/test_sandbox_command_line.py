@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from urllib.request import urlopen
 
 import pytest
 
@@ -107,3 +108,14 @@ def test_it_listens_on_no_address_but_loopback(host):
 )
 def test_a_command_line_that_makes_no_sense_is_refused(arguments, reason):
     assert reason in refused("--port", "0", *arguments)
+
+
+def test_a_report_of_a_check_is_replayed(tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"checks": [], "sandbox": {"erased_word": "Purged", "accept_status": 202}}))
+    with program(tmp_path, "--replay", str(report), "--accept-status", "200") as (_, ready):
+        settings = json.load(urlopen(ready["url"] + "/sandbox/settings"))
+    assert (settings["erased_word"], settings["accept_status"]) == ("Purged", 200)
+    for content in ("[]", '{"sandbox": []}', '{"erased_word": "x"}', '{"sandbox": {"no_such": 1}}'):
+        report.write_text(content)
+        refused("--replay", str(report))

@@ -15,6 +15,7 @@ from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.exchange import NoAnswer, Request
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.exceptions import (
     Consequence,
@@ -165,6 +166,16 @@ def test_throttles_are_waited_out_however_many(throttles):
         assert len(played.requests) == len(throttles) + 1
         assert result in (None, played.result)
         assert all(later - earlier >= 1 for earlier, later in zip(played.sent_at, played.sent_at[1:], strict=False))
+
+
+@pytest.mark.parametrize("status", [406, 408, 420, 460, 499])
+@pytest.mark.parametrize("text", ["Rate limit reached", "Too slow: please try again later"])
+def test_no_text_makes_a_throttle_of_an_answer_after_which_an_erasure_may_be_accepted(status, text):
+    profile = ApiProfile(throttle_texts=("try again later",))
+    for refusal in (error(status, text), http(status, text.encode())):
+        problem, played = failed(submit, [refusal], KoreAmbiguousSubmitError, Consequence.UNKNOWN, profile=profile)
+        assert str(status) in problem.problem
+        assert len(played.requests) == 1
 
 
 @pytest.mark.parametrize(

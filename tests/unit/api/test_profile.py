@@ -127,6 +127,9 @@ DANGEROUS = [
     *("completed-with-errors", "deleting", "to-be-deleted", "marked-for-deletion", "soft-deleted", "deletable"),
     *("accepted", "submitted", "scheduled", "skipped", "ignored", "refused", "cancelled", "timeout", "unknown", "none"),
     *("null", "false", "no", "owner", "not_found", "NoSuchUser", "nodata", "retry", "partial-success"),
+    *("declined", "on-hold", "LegalHold", "withheld", "halted", "stuck", "throttled", "flagged", "killed", "sent"),
+    *("terminated", "approved", "validated", "verified", "acknowledged", "registered", "dispatched", "found", "empty"),
+    *("masked", "corrupted", "withdrawn", "void", "quarantined", "preserved", "excluded", "exempt", "moved", "stored"),
 ]
 
 
@@ -248,6 +251,13 @@ def test_whatever_is_configured_is_refused_or_makes_erased_only_of_the_words_tha
 
 
 # --- the words of Kore.ai that are not known --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["closed", "handled", "ToBeDeleted", "InDeletion", "NonErased", "x", *DANGEROUS])
+def test_a_word_that_does_not_sound_like_an_end_is_never_offered_for_erased(word):
+    explanation = explain_unknown_words([word])
+    extra, _ = json.JSONDecoder().raw_decode(explanation[explanation.index("{") :])
+    assert extra == {"api_profile": {"open_words": [word.lower()]}}
 
 
 def test_an_unknown_word_is_explained_with_the_very_extra_to_set():

@@ -121,6 +121,7 @@ def ends(request, clock):
         finally:
             assert budget.is_idle
 
+    run_to_its_end.is_sync = request.param == "sync"
     run_to_its_end.budget = budget
     run_to_its_end.pacing = Pacing(budget, clock.monotonic)
     return run_to_its_end
@@ -186,6 +187,17 @@ def test_an_ending_that_breaks_off_is_made_again(ends):
     with pytest.raises(KeyboardInterrupt):
         ends(fetch_status("eud-1", ends.pacing))
     assert ends.budget.seconds_until_turn(Call.STATUS) == 60
+
+
+def test_an_accepted_erasure_is_not_lost_if_the_budget_fails_after_it(ends, caplog):
+    ends.budget.stops["before end"] = partial(raising(ValueError("eud-1")), None)
+    if not ends.is_sync:
+        assert ends(fetch_status("eud-1", ends.pacing)).request_id == "eud-1"
+        return
+    request = ErasureRequest(("u-1",), ErasureScope(("st-1",), all_bots=False))
+    accepted = http(200, {"requestId": "eud-1"})
+    assert ends(submit_erasure(request, ends.pacing), exchange=lambda _: accepted) == "eud-1"
+    assert "(ValueError)" in caplog.text
 
 
 def test_who_has_no_turn_before_the_deadline_leaves_the_queue(ends, clock):

@@ -43,7 +43,14 @@ def test_a_command_has_the_same_flags_in_each_place(entry, name, capsys):
     assert end.value.code == 0
     page = capsys.readouterr().out
     assert f"kore {name} [" in page
-    own = {"receipts": "make-key", "sandbox": "--erased-word", "digest": "KORE_DIGEST_KEY", "who": "--batch-size"}
+    own = {
+        "check": "--erase-test-user",
+        "seal": "seal",
+        "receipts": "make-key",
+        "sandbox": "--erased-word",
+        "digest": "KORE_DIGEST_KEY",
+        "who": "--batch-size",
+    }
     assert own.get(name, "--") in page
 
 

@@ -23,6 +23,8 @@ PAIR = '{"channel_id": "slack", "channel_user_id": "Ü1"}'
 def who(monkeypatch, capsys):
     """Run the command; gives its status and what it printed."""
 
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # which the command changes
+
     def who(*arguments, given=""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
         try:

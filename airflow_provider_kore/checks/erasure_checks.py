@@ -1,0 +1,286 @@
+"""Guesses that only the erasure of a throw-away user tests. Pure functions of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_kore.api.errors import leaves_open
+from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.profile import ApiProfile, letters_of, may_mean_erased
+from airflow_provider_kore.checks.findings import Finding, confirmed, different, not_tested
+from airflow_provider_kore.checks.probes import Kind, Subject
+from airflow_provider_kore.checks.trial import ErasureSeen, TrialSeen, names_as_sent
+
+_NOT_ACCEPTED = "The erasure was not accepted."
+_END_NOT_SEEN = "The end was not seen."
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureCheck:
+    """
+    Ask about one guess what a trial saw.
+
+    :param name: of the guess; that of the sandbox's setting if there is one.
+    :param guess: in a sentence.
+    :param read: finds it in what was seen; ``None`` if no trial tests it.
+    :param takes: what the test takes.
+    """
+
+    name: str
+    guess: str
+    read: Callable[[TrialSeen, Subject], Finding] | None
+    takes: str = "--erase-test-user"
+
+    def find(self, seen: TrialSeen | None, subject: Subject) -> Finding:
+        """Say what became known of the guess."""
+        if self.read is None or seen is None:
+            return not_tested("", self.takes)
+        return self.read(seen, subject)
+
+
+def _acceptance(seen: TrialSeen, _: Subject) -> Finding:
+    reply = seen.first.accepted
+    if seen.first.request_id is None:
+        if reply.kind is Kind.OK:
+            return different(
+                f"HTTP {reply.status}, without a requestId that can be read",
+                "Report it. Whether the user is being erased is not known: ask Kore.ai.",
+            )
+        if reply.kind is not Kind.THROTTLED and (reply.answer is None or leaves_open(reply.status)):
+            return different(
+                f"Whether it is accepted is not known (erase call: {reply.why}).",
+                "Ask Kore.ai whether the user is being erased, before anything is submitted again.",
+            )
+        return not_tested(f"{_NOT_ACCEPTED} erase call: {reply.why}", "A user and a bot that Kore.ai accepts.")
+    if reply.status == 200:
+        return confirmed("HTTP 200")
+    return different(f"HTTP {reply.status}", settings={"accept_status": reply.status})
+
+
+def _accept_word(seen: TrialSeen, _: Subject) -> Finding:
+    document = seen.first.accepted.document
+    if seen.first.request_id is None or not isinstance(document, dict):
+        return not_tested(_NOT_ACCEPTED)
+    word = document.get("status")
+    if word == "in-progress":
+        return confirmed("in-progress")
+    if isinstance(word, str) and word.replace("-", "").replace("_", "").isalpha() and len(word) <= 40:
+        return different(word, "Nothing to set: only requestId is read.", settings={"accept_word": word})
+    return different("another form", "Nothing to set: only requestId is read.")
+
+
+def _id_of_answer(seen: TrialSeen, _: Subject) -> Finding:
+    for poll in seen.first.polls:
+        if poll.reply.kind is Kind.OK and isinstance(poll.reply.document, dict):
+            if "_id" not in poll.reply.document:
+                return different("there is none")
+            if poll.reply.document["_id"] == seen.first.request_id:
+                return confirmed("they are equal")
+            return different("it is another one", "Report it: this provider refuses such an answer.")
+    return not_tested(_NOT_ACCEPTED)
+
+
+def _while_running(seen: TrialSeen, subject: Subject) -> Finding:
+    running = seen.first.running_polls()
+    if not running:
+        return not_tested("It was over at the first poll.", "An erasure that takes longer.")
+    forms = [str(poll.form) for poll in running]
+    if set(forms) == {"entries"}:
+        return confirmed("entries")
+    form = next(form for form in forms if form != "entries")
+    if form not in ("missing", "empty", "unknown"):
+        return different(form, "Report it: this provider does not understand it.")
+    settings = {"while_running": form}
+    if form != "unknown":
+        return different(form, settings=settings)
+    seconds = max(poll.seconds for poll in running if poll.form == "unknown")
+    shown = f"The request id is not known for {seconds:.0f} s after the acceptance."
+    if seconds < subject.profile.unknown_request_grace:
+        return different(shown, settings=settings)
+    grace = {"unknown_request_grace": min(round(seconds * 2) + 60.0, 86_400.0)}
+    return different(shown, "Set the extra below.", profile=grace, settings=settings)
+
+
+def _running_word(seen: TrialSeen, subject: Subject) -> Finding:
+    words = [poll.word for poll in seen.first.running_polls() if poll.form == "entries"]
+    if not words:
+        return not_tested("No word was seen while it ran.", "An erasure that takes longer.")
+    word = words[0]
+    if word is None:
+        return different("a word that is not shown", "Report it: this provider takes it for not erased.")
+    if word == "in-progress" or _is_listed(word, subject.profile.open_words):
+        return confirmed(word)
+    settings = {"running_word": word}
+    if subject.profile.outcome_of(word) is Outcome.OPEN:
+        return different(word, settings=settings)
+    if not seen.first.has_ended:
+        return different(f"{word}, and the end was not seen", f"Ask Kore.ai what {word} means, or wait longer: --wait.")
+    profile = {"open_words": [*subject.profile.open_words, word]}
+    return different(word, "Set the extra below.", profile=profile, settings=settings)
+
+
+def _erased_word(seen: TrialSeen, subject: Subject) -> Finding:
+    word = seen.first.last_word
+    if word is None:
+        return not_tested(_END_NOT_SEEN, "--wait, for longer than the erasure takes")
+    if word == "SUCCESS" or _is_listed(word, subject.profile.erased_words):
+        return confirmed(word)
+    outcome, settings = subject.profile.outcome_of(word), {"erased_word": word}
+    if outcome is Outcome.ERASED:
+        return different(word, settings=settings)
+    if outcome is Outcome.NOT_ERASED:
+        return not_tested(f"{word}: the user was not erased.", "A user whom Kore.ai erases.")
+    was_erased = seen.before.are_there and seen.after is not None and seen.after.are_gone
+    if was_erased and may_mean_erased(word):
+        return different(
+            f"{word}, and no session or message of the user is left",
+            f"Ask Kore.ai whether {word} always means that the user is erased; then set the extra below.",
+            profile={"erased_words": [*subject.profile.erased_words, word]},
+            settings=settings,
+        )
+    return different(word, f"Ask Kore.ai what {word} means. Nothing shows that the user is erased.")
+
+
+def _is_listed(word: str, words: Sequence[str]) -> bool:
+    return letters_of(word) in map(letters_of, words)
+
+
+def _user_id_form(seen: TrialSeen, subject: Subject) -> Finding:
+    named = [poll for poll in seen.first.polls if poll.user_id is not None]
+    if not named or subject.user_id is None:
+        return not_tested("No answer names the user.")
+    if names_as_sent(named[-1], subject.user_id):
+        return confirmed("as sent")
+    if isinstance(named[-1].user_id, str) and named[-1].user_id.startswith("u-"):
+        return different("by a u-… id", settings={"user_id_form": "resolved"})
+    return different("by another id", "Report it: users who are not erased cannot be named.")
+
+
+def _timestamps(seen: TrialSeen, _: Subject) -> Finding:
+    for poll in seen.first.polls:
+        if poll.reply.kind is Kind.OK and poll.reply.answer and isinstance(poll.reply.document, dict):
+            created = poll.reply.document.get("createdOn")
+            if b"ISODate(" in poll.reply.answer.content:
+                return different("ISODate(…)", settings={"timestamps": "isodate"})
+            if isinstance(created, dict) and created.keys() == {"$date"}:
+                return different("$date", settings={"timestamps": "date-object"})
+            return confirmed("text") if isinstance(created, str) else different("another form")
+    return not_tested(_NOT_ACCEPTED)
+
+
+def _duration(seen: TrialSeen, _: Subject) -> Finding:
+    if not seen.first.has_ended:
+        return not_tested(_END_NOT_SEEN, "--wait, for longer than the erasure takes")
+    return confirmed(f"about {seen.first.polls[-1].seconds:.0f} s")
+
+
+def _again(seen: TrialSeen, subject: Subject) -> Finding:
+    if seen.again is None:
+        return not_tested(_END_NOT_SEEN)
+    end = _end_of(seen.again, subject.profile)
+    if end == _end_of(seen.first, subject.profile):
+        return confirmed("as the first time")
+    return different(end, "Set on_ambiguous_submit='fail', and ask Kore.ai before anything is submitted again.")
+
+
+def _end_of(seen: ErasureSeen, profile: ApiProfile) -> str:
+    if seen.request_id is None:
+        return f"no acceptance ({seen.accepted.why})"
+    outcome = profile.outcome_of(seen.last_word) if seen.last_word else None
+    return f"accepted; {outcome.value if outcome else seen.last_word or 'the end was not seen'}"
+
+
+def _left(seen: TrialSeen, _: Subject) -> Finding:
+    if seen.after is None:
+        return not_tested(_END_NOT_SEEN)
+    if not seen.before.are_there:
+        return not_tested("The user had no sessions and messages before.", "A throw-away user with data.")
+    if seen.after.are_gone:
+        return confirmed("no session and no message")
+    if seen.after.are_there:
+        return different(
+            "sessions or messages are still there",
+            "Check again later. If it stays so, ask Kore.ai what it erases, and verify each erasure.",
+        )
+    return not_tested("Kore.ai does not answer about the user any more.")
+
+
+def _erased_user_answer(seen: TrialSeen, _: Subject) -> Finding:
+    if seen.after is None:
+        return not_tested(_END_NOT_SEEN)
+    reply = seen.after.sessions
+    if reply.kind is Kind.OK:
+        return confirmed("a listing")
+    if reply.kind is Kind.REFUSED and seen.before.sessions.kind is Kind.OK:
+        return different(
+            reply.why,
+            "Nothing to set: a verification calls erased users not checkable.",
+            settings={"erased_user_answer": "error"},
+        )
+    return not_tested(f"sessions call: {reply.why}")
+
+
+def _unknown_word(seen: TrialSeen, subject: Subject) -> Finding:
+    if seen.unknown is None:
+        return not_tested(_END_NOT_SEEN)
+    if seen.unknown.request_id is None:
+        return different(seen.unknown.accepted.why, "Nothing to set: the batch fails, and no user of it is erased.")
+    word = seen.unknown.last_word
+    if word is None:
+        return not_tested("Its end was not seen.", "--wait, for longer than the erasure takes")
+    if subject.profile.outcome_of(word) is not None or word == seen.first.last_word:
+        return confirmed(word)
+    if letters_of(word) in {letters_of(poll.word) for poll in seen.first.polls if poll.word}:
+        return not_tested(f"{word}, which an erasure has that still runs.", "--wait, for longer than the erasure takes")
+    profile = {"not_erased_words": [*subject.profile.not_erased_words, word]}
+    return different(word, "Set the extra below.", profile=profile, settings={"unknown_word": word})
+
+
+def _channel_pair(seen: TrialSeen, subject: Subject) -> Finding:
+    takes = "A JSON object with channel_id and channel_user_id as second line of standard input."
+    if seen.pair is None:
+        return not_tested("No such user is named.", takes)
+    erasure, keys = seen.pair
+    if erasure.request_id is not None and keys == subject.profile.channel_keys:
+        return confirmed("accepted")
+    if erasure.request_id is not None:
+        profile = {"channel_id_key": keys[0], "channel_user_id_key": keys[1]}
+        seen_keys = f"the keys are {keys[0]} and {keys[1]}"
+        return different(seen_keys, "Set the extra below.", profile=profile, settings=profile)
+    if erasure.accepted.kind is not Kind.REFUSED:
+        return not_tested(f"erase call: {erasure.accepted.why}")
+    return different(
+        f"refused in each form that was tried ({erasure.accepted.why})",
+        "Name users by another id, or ask Kore.ai for the keys: channel_id_key, channel_user_id_key.",
+        settings={"channel_users": False},
+    )
+
+
+ERASURE_CHECKS = (
+    ErasureCheck("accept_status", "An accepted erasure is answered with HTTP 200", _acceptance),
+    ErasureCheck("accept_word", "Its status is in-progress", _accept_word),
+    ErasureCheck("answer_id", "_id of a status answer is the request id", _id_of_answer),
+    ErasureCheck("while_running", "While it runs, response lists the users", _while_running),
+    ErasureCheck("running_word", "While it runs, a user's status is in-progress", _running_word),
+    ErasureCheck("erased_word", "The status of an erased user is SUCCESS", _erased_word),
+    ErasureCheck("user_id_form", "An answer names a user as it was sent", _user_id_form),
+    ErasureCheck("timestamps", "Times are ISO 8601 text", _timestamps),
+    ErasureCheck("duration", "An erasure ends within two days", _duration),
+    ErasureCheck("erase_again", "Erasing a user again is harmless", _again),
+    ErasureCheck("left_behind", "No session and no message of an erased user is left", _left),
+    ErasureCheck("erased_user_answer", "A query about an erased user is answered", _erased_user_answer),
+    ErasureCheck("unknown_word", "The status of an unknown user is understood", _unknown_word),
+    ErasureCheck("channel_users", "Users may be named by channel_id and channel_user_id", _channel_pair),
+    ErasureCheck("max_user_ids", "A request may name 100 users", None, "100 throw-away users."),
+    ErasureCheck(
+        "refusal", "An owner of a bot fails alone, with FAILED", None, "An owner of a bot as throw-away user."
+    ),
+    ErasureCheck(
+        "recordings_path",
+        "Recordings are deleted below /api/public/bot/…/v2",
+        None,
+        "KoreDeleteRecordingsOperator, on a throw-away user.",
+    ),
+    ErasureCheck("throttle_status", "A spent budget is answered with HTTP 429", None, "Spending the account's budget."),
+)

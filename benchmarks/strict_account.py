@@ -1,0 +1,242 @@
+"""
+An account that counts calls strictly, and processes that call it.
+
+The account has two rolling windows, counts a call when it arrives, and refuses one too many. It stands for Kore.ai over
+plain TCP, so that what is measured is the budget. A call travels up to 15 ms there, and as long back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self
+
+from airflow_provider_kore.api import budget as budget_module
+from airflow_provider_kore.api import redis_account, redis_connection
+from airflow_provider_kore.api.account import KoreAccount
+from airflow_provider_kore.api.budget import Budget, Turn
+from airflow_provider_kore.api.errors import Call
+from airflow_provider_kore.api.pacing import shared_budget
+
+PER_MINUTE, PER_HOUR = 60, 1800
+TRAVEL = 0.015
+
+
+class StrictAccount:
+    """
+    Serve on loopback from ``with`` on, in a thread with an event loop of its own.
+
+    :param minute: seconds of the window that stands for a minute; the other one is thirty times as long.
+    :ivar calls: when each call arrived, who made it, and whether it was accepted.
+    """
+
+    def __init__(self, minute: float) -> None:
+        self._minute, self._hour = minute, 30 * minute
+        self.calls: list[tuple[float, str, bool]] = []
+        self._accepted: deque[float] = deque()
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        server = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
+        ).result()
+        self.port: int = server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            await asyncio.sleep(random.uniform(0, TRAVEL))
+            accepted = self._count(line.decode().strip())
+            await asyncio.sleep(random.uniform(0, TRAVEL))
+            writer.write(b"200\n" if accepted else b"429\n")
+        writer.close()
+
+    def _count(self, who: str) -> bool:
+        now = time.monotonic()
+        while self._accepted and self._accepted[0] <= now - self._hour:
+            self._accepted.popleft()
+        in_minute = sum(1 for moment in self._accepted if moment > now - self._minute)
+        accepted = len(self._accepted) < PER_HOUR and in_minute < PER_MINUTE
+        if accepted:
+            self._accepted.append(now)
+        self.calls.append((now, who, accepted))
+        return accepted
+
+    @property
+    def accepted(self) -> list[float]:
+        """When each accepted call arrived."""
+        return [moment for moment, _, accepted in self.calls if accepted]
+
+    @property
+    def throttled(self) -> int:
+        """How many calls were refused."""
+        return sum(not accepted for *_, accepted in self.calls)
+
+    def pace(self) -> float:
+        """Compare the accepted calls with the fastest schedule: all calls of a window at its beginning."""
+        moments = self.accepted
+        rounds = (len(moments) - 1) // PER_MINUTE
+        return rounds * self._minute / (moments[rounds * PER_MINUTE] - moments[0])
+
+
+@dataclass(frozen=True)
+class Caller:
+    """
+    A process that calls the account.
+
+    :param name: by which the account knows its calls.
+    :param port: of the account.
+    :param redis_port: of the Redis that keeps the budget; ``None`` for a local budget.
+    :param minute: seconds that stand for a minute.
+    :param seconds: how long it calls.
+    :param calls: how many calls it makes at most.
+    :param waiters: how many wait for a call at once; with one, it is no event loop.
+    :param submits: how many of them submit; the others poll.
+    :param share: divides the limits.
+    :param timeout: seconds to wait for Redis.
+    :param client_id: whose account it is.
+    """
+
+    name: str
+    port: int
+    redis_port: int | None
+    minute: float
+    seconds: float
+    calls: int = 1_000_000
+    waiters: int = 1
+    submits: int = 0
+    share: int = 1
+    timeout: float = 2.0
+    client_id: str = "cs-benchmark"
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start it."""
+        command = [sys.executable, "-m", "benchmarks.strict_account", json.dumps(asdict(self))]
+        return subprocess.Popen(command, text=True, stderr=subprocess.PIPE)
+
+
+def wait_for_all(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
+    """Wait for all that were not killed, and return what each has logged."""
+    logs = [process.communicate(timeout=300)[1] for process in processes]
+    failed = [
+        log for process, log in zip(processes, logs, strict=True) if process.returncode not in (0, -signal.SIGKILL)
+    ]
+    if failed:
+        raise RuntimeError("A caller failed:\n" + "\n".join(failed))
+    return logs
+
+
+class _Waiters:
+    """All that wait for calls in one process: on an event loop, as in a triggerer, or alone, as in a worker."""
+
+    def __init__(self, caller: Caller, budget: Budget) -> None:
+        self._caller = caller
+        self._budget = budget
+        self._left = caller.calls
+        self._until = time.monotonic() + caller.seconds
+
+    def call_alone(self) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", self._caller.port)) as connection,
+            connection.makefile("rw") as file,
+        ):
+            while turn := self._next_turn(0):
+                while (pause := self._pause(turn)) is not None and pause > 0:
+                    time.sleep(pause)
+                if pause is None:
+                    break
+                file.write(self._line(turn))
+                file.flush()
+                self._end(turn, file.readline())
+
+    async def call_on_the_loop(self) -> None:
+        pool = ThreadPoolExecutor(8)
+        await asyncio.gather(*(self._call(number, pool) for number in range(self._caller.waiters)))
+
+    async def _call(self, number: int, pool: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._caller.port)
+        while turn := self._next_turn(number):
+            while (pause := await loop.run_in_executor(pool, self._pause, turn)) is not None and pause > 0:  # noqa: ASYNC110
+                await asyncio.sleep(pause)
+            if pause is None:
+                break
+            writer.write(self._line(turn).encode())
+            await loop.run_in_executor(pool, self._end, turn, (await reader.readline()).decode())
+        writer.close()
+
+    def _next_turn(self, number: int) -> Turn | None:
+        self._left -= 1
+        if self._left < 0 or time.monotonic() >= self._until:
+            return None
+        return Turn(Call.ERASE if number < self._caller.submits else Call.STATUS, time.monotonic())
+
+    def _pause(self, turn: Turn) -> float | None:
+        """Ask, and return how long to wait before the next question; ``None`` if the time is over."""
+        seconds = self._budget.ask(turn).seconds
+        if seconds > 0 and time.monotonic() + seconds > self._until:
+            self._budget.leave(turn)
+            return None
+        return seconds if seconds <= 10 else seconds / 2
+
+    def _line(self, turn: Turn) -> str:
+        return f"{self._caller.name} {'poll' if turn.call.only_reads else 'submit'}\n"
+
+    def _end(self, turn: Turn, answer: str) -> None:
+        self._budget.end(turn)
+        if answer != "200\n":
+            self._budget.close(self._caller.minute)
+
+
+def _run(caller: Caller) -> None:
+    connection = caller.redis_port and redis_connection.RedisConnection("127.0.0.1", caller.redis_port)
+    account = KoreAccount(
+        "https://a",
+        caller.client_id,
+        timeout=0.1,
+        requests_per_minute=PER_MINUTE // caller.share,
+        requests_per_hour=PER_HOUR // caller.share,
+        budget_redis=connection or None,
+    )
+    waiters = _Waiters(caller, shared_budget(account))
+    if caller.waiters == 1:
+        waiters.call_alone()
+    else:
+        asyncio.run(waiters.call_on_the_loop())
+
+
+def main() -> None:
+    """Be a caller."""
+    caller = Caller(**json.loads(sys.argv[1]))
+    budget_module.MINUTE, budget_module.HOUR = caller.minute, 30 * caller.minute
+    redis_connection.TIMEOUT = redis_account.TIMEOUT = caller.timeout
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    _run(caller)
+
+
+if __name__ == "__main__":
+    main()
