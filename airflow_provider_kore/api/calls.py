@@ -24,7 +24,7 @@ from airflow_provider_kore.api.history import Query, read_page
 from airflow_provider_kore.api.listing import Page
 from airflow_provider_kore.api.members import members_path, read_members
 from airflow_provider_kore.api.pacing import Pacing
-from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, read_deletion, says_no_recordings
+from airflow_provider_kore.api.recordings import RecordedSession, read_deletion, says_no_recordings
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
 from airflow_provider_kore.api.throttle import is_throttle, throttle_pause
 from airflow_provider_kore.exceptions import (
@@ -230,9 +230,7 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
     return tuple(members)
 
 
-def delete_recordings(
-    session: RecordedSession, guesses: RecordingsGuesses, pacing: Pacing, give_up_at: float | None = None
-) -> Conversation[bool]:
+def delete_recordings(session: RecordedSession, pacing: Pacing, give_up_at: float | None = None) -> Conversation[bool]:
     """
     Delete the recordings of one session.
 
@@ -241,18 +239,18 @@ def delete_recordings(
 
     :param session: the session. The request's URL contains its id: run this within
         :func:`~airflow_provider_kore.api.http_logs.without_http_logs`.
-    :param guesses: the path of the call, and what its answers say.
     :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
     :return: whether there were recordings.
     :raises KoreError: if it is not known that the recordings are gone.
     """
+    profile = pacing.profile
     return _read(
-        session.deletion(guesses.recordings_path),
+        session.deletion(profile.recordings_path),
         Turn(Call.RECORDINGS, pacing.clock()),
         pacing,
         give_up_at,
-        lambda document: read_deletion(document, session, guesses),
-        lambda answer: False if says_no_recordings(answer.status, _decoded(answer), guesses) else None,
+        lambda document: read_deletion(document, session, profile),
+        lambda answer: False if says_no_recordings(answer.status, _decoded(answer), profile) else None,
     )
 
 

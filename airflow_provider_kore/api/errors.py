@@ -95,8 +95,9 @@ _NEEDS: dict[Call, _Needs] = {
     Call.RECORDINGS: _Needs(
         "delete call recordings",
         "Delete Recordings",
-        "Check the bot ids and the connection's recordings_path, since Kore.ai's own pages name three paths. How "
-        "Kore.ai answers when a session has no recordings is not documented, and may be this.",
+        "Check the bot ids, and recordings_path in the connection's api_profile, since Kore.ai's own pages name three "
+        "paths. How Kore.ai answers when a session has no recordings is not documented, and may be this: if Kore.ai "
+        "confirms it, set no_recordings_texts there.",
         app="In the bot's own settings at Kore.ai, the app must have the scope {scope}; an app made in the Admin "
         "Console may not work. Let recordings_conn_id name a connection with such an app.",
     ),
