@@ -60,7 +60,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     who.add_argument("--batch", type=_from_1, required=True, metavar="N", help="number of the batch, from 1")
     who.add_argument("--position", type=_from_1, required=True, metavar="N", help="position in the batch, from 1")
     who.add_argument(
-        "--batch-size", type=_from_1, default=100, metavar="N", help="batch_size of the task (default: %(default)s)"
+        "--batch-size",
+        type=_from_1,
+        default=100,
+        metavar="N",
+        help="batch_size of the task, or largest_batch of the api_profile of its connection if that is smaller "
+        "(default: %(default)s)",
     )
     who.set_defaults(run=_who)
     return parser
