@@ -238,9 +238,9 @@ class RecordingsRun:
             log.info("%d of %d users done.", progress.users_done, self._user_count)
 
     def _delete(self, client: KoreClient, session: RecordedSession, deadline: float) -> bool:
-        give_up_at = client.pacing.clock() + require_time(deadline)
+        require_time(deadline)
         with without_http_logs():
-            return client.run(delete_recordings(session, client.pacing, give_up_at))
+            return client.run(delete_recordings(session, client.pacing, client.pacing.moment_of(deadline)))
 
     def _leave_if_spent(
         self, reader: KoreClient, deleter: KoreClient, started: float, deadline: float, progress: Progress
