@@ -18,7 +18,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.http_logs import without_http_logs
-from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, check_recorded_bots
+from airflow_provider_kore.api.recordings import RecordedSession, check_recorded_bots
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.arguments import check_flag, check_max_users, refuse_nothing
 from airflow_provider_kore.compat import AirflowSkipException
@@ -156,7 +156,7 @@ class RecordingsRun:
         self._user_count = sum(batch.user_count for batch in self._planned)
         identity = {
             "accounts": [account.identity() for account in accounts],
-            "path": self._deleting_account.recordings_path,
+            "path": self._deleting_account.api_profile.recordings_path,
             "users": self._batches.fingerprint,
             "dry_run": self._is_dry_run,
             **self._selection(),
@@ -238,10 +238,9 @@ class RecordingsRun:
             log.info("%d of %d users done.", progress.users_done, self._user_count)
 
     def _delete(self, client: KoreClient, session: RecordedSession, deadline: float) -> bool:
-        pacing, guesses = client.pacing, RecordingsGuesses(self._deleting_account.recordings_path)
-        give_up_at = pacing.clock() + require_time(deadline)
+        require_time(deadline)
         with without_http_logs():
-            return client.run(delete_recordings(session, guesses, pacing, give_up_at))
+            return client.run(delete_recordings(session, client.pacing, client.pacing.moment_of(deadline)))
 
     def _leave_if_spent(
         self, reader: KoreClient, deleter: KoreClient, started: float, deadline: float, progress: Progress
