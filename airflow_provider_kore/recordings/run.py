@@ -38,6 +38,7 @@ from airflow_provider_kore.resumption import (
     state_is_lost,
 )
 from airflow_provider_kore.user_ids.batches import USUAL_BATCH_SIZE, UserBatches
+from airflow_provider_kore.user_ids.sealed import seal_opener
 from airflow_provider_kore.user_ids.user_refs import show_user_ref, user_ref
 
 if TYPE_CHECKING:
@@ -96,22 +97,18 @@ class RecordingsRun:
         self._operator = cast("BaseOperator", task)
         self._task = task
         self._context = context
-        refuse_nothing("recordings_conn_id", task.recordings_conn_id)
-        self._hooks = KoreHook(task.kore_conn_id), KoreHook(task.recordings_conn_id)
-        self._account, self._deleting_account = (hook.account for hook in self._hooks)
-        self._batches = UserBatches(
-            task.user_ids,
-            USUAL_BATCH_SIZE,
-            check_max_users(task.max_users, min(self._account.max_users, self._deleting_account.max_users)),
-            self._account.fingerprint_key(),
-        )
 
     def start(self) -> dict[str, object]:
         """Check everything, and begin with the first user whom no earlier attempt has done."""
-        identity = self._plan()
-        if not self._user_count and self._task.on_empty == "skip":
-            raise AirflowSkipException("There are no users whose recordings to delete.")
-        self._require_users()
+        try:
+            identity = self._plan()
+            if not self._user_count and self._task.on_empty == "skip":
+                raise AirflowSkipException("There are no users whose recordings to delete.")
+            self._require_users()
+        except KoreError as error:
+            if self._context["ti"].try_number > 1:  # an earlier attempt may have deleted some
+                raise error.with_consequence(Consequence.RECORDINGS_LEFT) from None
+            raise
         return self._process(time.time(), stored_progress(self._context, identity), None)
 
     def resume(self) -> dict[str, object]:
@@ -137,7 +134,17 @@ class RecordingsRun:
 
     def _plan(self) -> str:
         """Read and check everything, so that nothing is deleted of a bad list; return what tells it from another."""
-        task, accounts = self._task, (self._account, self._deleting_account)
+        task = self._task
+        refuse_nothing("recordings_conn_id", task.recordings_conn_id)
+        self._hooks = KoreHook(task.kore_conn_id), KoreHook(task.recordings_conn_id)
+        accounts = self._account, self._deleting_account = self._hooks[0].account, self._hooks[1].account
+        self._batches = UserBatches(
+            task.user_ids,
+            USUAL_BATCH_SIZE,
+            check_max_users(task.max_users, min(account.max_users for account in accounts)),
+            self._account.fingerprint_key(),
+            seal_opener(self._account, self._context),
+        )
         self._is_dry_run = check_flag("dry_run", task.is_dry_run)
         for account in accounts:  # the guards of both connections count
             self._scope = check_recorded_bots(task.bot_ids, account.allowed_bot_ids)

@@ -24,6 +24,8 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.recordings import run
 from airflow_provider_kore.recordings.progress import STORE_KEY
+from airflow_provider_kore.user_ids.seal_keys import make_seal_key
+from airflow_provider_kore.user_ids.sealing import seal_user_ids
 from tests.integration.provider.conftest import RECORDED, most_calls_in
 from tests.integration.provider.task_runner import FakeStore
 
@@ -483,6 +485,24 @@ def test_a_spent_budget_leaves_the_worker_and_keeps_the_account_within_it(delete
 def test_what_is_kept_can_be_lost(delete, sandbox, scarce):
     end = delete(RECORDED[:2], **TEN_CALLS, deferrable=True).run(meanwhile=dict.clear)
     assert_failed(end, KoreWaitError)
+
+
+def test_a_connection_that_is_gone_when_the_task_resumes_does_not_hide_what_was_deleted(delete, scarce, monkeypatch):
+    def remove(_):
+        monkeypatch.delenv("AIRFLOW_CONN_KORE_DEFAULT")
+
+    end = delete(RECORDED[:2], **TEN_CALLS, deferrable=True).run(meanwhile=remove)
+    assert isinstance(end.error, KoreConfigurationError)
+    assert end.error.consequence is Consequence.RECORDINGS_LEFT
+
+
+def test_recordings_of_sealed_users_are_deleted(delete, sandbox, connection):
+    key = make_seal_key()
+    pem = key.as_pem(private=True).decode()
+    connection(extra__seal_key=pem, extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000)
+    end = delete(seal_user_ids(RECORDED, key, "dag", datetime.now(UTC) + timedelta(hours=1))).run()
+    assert end.state == "success", end.text
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
 
 
 def test_the_time_can_be_over(delete, sandbox, scarce):
