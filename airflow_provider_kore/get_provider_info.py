@@ -184,10 +184,4 @@ _CONNECTION_FIELDS: dict[str, dict[str, object]] = {
         "Variable.",
         type=["string", "null"],
     ),
-    "recordings_path": _field(
-        "Path of call recordings",
-        "Of the call that deletes recordings, with {bot_id} in it. Kore.ai names several. Default: "
-        "/api/public/bot/{bot_id}/v2/recordings.",
-        type=["string", "null"],
-    ),
 }

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
 
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, Profile
-from airflow_provider_kore.api.recordings import RECORDINGS_PATH, recordings_path
 from airflow_provider_kore.api.redis_connection import RedisConnection
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
@@ -100,7 +99,6 @@ Pem = Annotated[str, AfterValidator(pem_text)]
 Name = Annotated[str, AfterValidator(_name)]
 ExistingPath = Annotated[str, AfterValidator(_existing_path)]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag)]
-RecordingsPath = Annotated[str, AfterValidator(recordings_path)]
 BotIds = Annotated[tuple[str, ...], BeforeValidator(_split_bot_ids), AfterValidator(_check_bot_ids)]
 _NUMBER = BeforeValidator(_no_bool)
 
@@ -140,7 +138,6 @@ class KoreAccount:
     :param api_profile: how Kore.ai differs from what is guessed about it.
     :param seal_key: private keys, in PEM form or a JWK set, that open sealed user ids.
     :param seal_key_variable: the Airflow Variable that contains such keys instead.
-    :param recordings_path: of the call that deletes call recordings, with ``{bot_id}`` in it.
     :param budget_conn_id: the Airflow connection to the Redis that keeps one budget of calls for all processes.
     :param budget_redis: that Redis, as the hook reads it; no field of the connection.
     """
@@ -165,7 +162,6 @@ class KoreAccount:
     api_profile: Profile = DEFAULT_PROFILE
     seal_key: Pem = field(default="", repr=False)
     seal_key_variable: Name = ""
-    recordings_path: RecordingsPath = RECORDINGS_PATH
     budget_conn_id: Name = ""
     budget_redis: RedisConnection | None = None
 

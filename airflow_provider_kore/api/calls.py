@@ -7,24 +7,18 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
+from airflow_provider_kore.api.acceptance import leaves_open
 from airflow_provider_kore.api.budget import Turn, Wait
 from airflow_provider_kore.api.conversation import Ask, Close, Conversation, Leave, Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
 from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, read_request_id
-from airflow_provider_kore.api.errors import (
-    Call,
-    error_message,
-    leaves_open,
-    read_failure,
-    unreachable,
-    unreadable,
-)
+from airflow_provider_kore.api.errors import Call, error_message, read_failure, unreachable, unreadable
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.history import Query, read_page
-from airflow_provider_kore.api.listing import Page
+from airflow_provider_kore.api.listing import Page, fetch_all
 from airflow_provider_kore.api.members import members_path, read_members
 from airflow_provider_kore.api.pacing import Pacing
-from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, read_deletion, says_no_recordings
+from airflow_provider_kore.api.recordings import RecordedSession, read_deletion, says_no_recordings
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
 from airflow_provider_kore.api.throttle import is_throttle, throttle_pause
 from airflow_provider_kore.exceptions import (
@@ -224,7 +218,7 @@ def fetch_history(
     :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
     :raises KoreError: see :func:`fetch_history_page`.
     """
-    return _fetch_all(
+    return fetch_all(
         lambda skip: fetch_history_page(query, skip, pacing, give_up_at), consume, lambda item: item[query.kind.id_key]
     )
 
@@ -244,15 +238,13 @@ def fetch_members(pacing: Pacing, give_up_at: float | None = None) -> Conversati
         request = Request("GET", members_path(skip, pacing.profile.members_page))
         return _read(request, turn, pacing, give_up_at, read_members)
 
-    why = yield from _fetch_all(fetch_page, members.append, key=lambda member: member)
+    why = yield from fetch_all(fetch_page, members.append, key=lambda member: member)
     if why is not None:
         raise unreadable(Call.ROLES, why)
     return tuple(members)
 
 
-def delete_recordings(
-    session: RecordedSession, guesses: RecordingsGuesses, pacing: Pacing, give_up_at: float | None = None
-) -> Conversation[bool]:
+def delete_recordings(session: RecordedSession, pacing: Pacing, give_up_at: float | None = None) -> Conversation[bool]:
     """
     Delete the recordings of one session.
 
@@ -261,50 +253,19 @@ def delete_recordings(
 
     :param session: the session. The request's URL contains its id: run this within
         :func:`~airflow_provider_kore.api.http_logs.without_http_logs`.
-    :param guesses: the path of the call, and what its answers say.
     :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
     :return: whether there were recordings.
     :raises KoreError: if it is not known that the recordings are gone.
     """
+    profile = pacing.profile
     return _read(
-        session.deletion(guesses.recordings_path),
+        session.deletion(profile.recordings_path),
         Turn(Call.RECORDINGS, pacing.clock()),
         pacing,
         give_up_at,
-        lambda document: read_deletion(document, session, guesses),
-        lambda answer: False if says_no_recordings(answer.status, _decoded(answer), guesses) else None,
+        lambda document: read_deletion(document, session, profile),
+        lambda answer: False if says_no_recordings(answer.status, _decoded(answer), profile) else None,
     )
-
-
-def _fetch_all(
-    fetch_page: Callable[[int], Conversation[Page[T]]], consume: Callable[[T], bool | None], key: Callable[[T], object]
-) -> Conversation[str | None]:
-    """
-    Fetch page after page, and check that the pages add up.
-
-    :param fetch_page: fetches the page that begins after some items.
-    :param consume: is called with each item; returns ``True`` to stop there.
-    :param key: gives what makes an item another one.
-    :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
-    """
-    keys: set[object] = set()
-    totals: set[int] = set()
-    skip, more_available = 0, True
-    while more_available:
-        page = yield from fetch_page(skip)
-        known = len(keys)
-        for item in page.items:
-            keys.add(key(item))
-            if consume(item):
-                return None
-        if page.more_available and len(keys) == known:
-            return "a page brings nothing new, and is not the last"
-        totals.add(page.total)
-        skip += len(page.items)
-        more_available = page.more_available
-    if totals != {len(keys)}:
-        return f"{len(keys)} came, where Kore.ai speaks of {' and then '.join(map(str, sorted(totals)))}"
-    return None
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""The form that all of Kore.ai's listings have: a page of items, and how many there are in all."""
+"""The form that all of Kore.ai's listings have: pages of items, and how many there are in all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from airflow_provider_kore.api.conversation import Conversation
 from airflow_provider_kore.api.errors import Call, unreadable
 
 T = TypeVar("T")
@@ -53,3 +54,34 @@ def read_listing(
     if len(items) > total:
         raise unreadable(call, f"it lists more {items_key} than the total that it names")
     return Page(total, more_available, tuple(map(read_item, items)))
+
+
+def fetch_all(
+    fetch_page: Callable[[int], Conversation[Page[T]]], consume: Callable[[T], bool | None], key: Callable[[T], object]
+) -> Conversation[str | None]:
+    """
+    Fetch page after page, and check that the pages add up.
+
+    :param fetch_page: fetches the page that begins after some items.
+    :param consume: is called with each item; returns ``True`` to stop there.
+    :param key: gives what makes an item another one.
+    :return: why the items cannot be all; ``None`` if they are, or ``consume`` stopped.
+    """
+    keys: set[object] = set()
+    totals: set[int] = set()
+    skip, more_available = 0, True
+    while more_available:
+        page = yield from fetch_page(skip)
+        known = len(keys)
+        for item in page.items:
+            keys.add(key(item))
+            if consume(item):
+                return None
+        if page.more_available and len(keys) == known:
+            return "a page brings nothing new, and is not the last"
+        totals.add(page.total)
+        skip += len(page.items)
+        more_available = page.more_available
+    if totals != {len(keys)}:
+        return f"{len(keys)} came, where Kore.ai speaks of {' and then '.join(map(str, sorted(totals)))}"
+    return None

@@ -75,6 +75,10 @@ class Pacing:
     clock: Callable[[], float] = time.monotonic
     profile: ApiProfile = DEFAULT_PROFILE
 
+    def moment_of(self, time_since_epoch: float) -> float:
+        """Give the moment of the clock for a time in seconds since the epoch, such as the deadline of a task."""
+        return self.clock() + (time_since_epoch - time.time())
+
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:

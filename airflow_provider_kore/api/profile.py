@@ -8,126 +8,36 @@ The owner of the connection sets it, not the author of a DAG. No setting turns a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from airflow_provider_kore.api.outcome import Outcome
-
-DOCUMENTED_WORDS = {"success": Outcome.ERASED, "inprogress": Outcome.OPEN}
-"""Kore.ai publishes ``SUCCESS`` of a user and ``in-progress`` of a request; no profile gives them another meaning."""
-
-ERASED_WORDS = frozenset({"success", "completed"})
-"""``completed`` is guessed from neighbour APIs; case does not count."""
-
-OPEN_WORDS = frozenset({"inprogress", "pending", "queued", "processing", "running"})
-"""Guessed from neighbour APIs; case, hyphens, underscores and spaces do not count."""
-
-NOT_ERASED_WORDS = frozenset({"failed", "failure", "error"})
-"""Guessed from neighbour APIs. Any word that is in no list counts as not erased too; the error then says so."""
-
-CODE_WORD = re.compile(r"[A-Za-z]+([-_][A-Za-z]+){0,4}")
-"""Text that can only be a code: letters, and single hyphens or underscores between them."""
-
-LONGEST_CODE_WORD = 40
-
-SHORTEST_PHRASE = 5
-"""Letters of a phrase that is searched in Kore.ai's texts; fewer are in texts about anything."""
-
-_NOT_OF_AN_END = re.compile(
-    # It failed, or was not done.
-    r"abort|absent|bad|block|broke|bypass|cancel|conflict|corrupt|crash|dead|declin|denied|deny|died|duplicat|empty|"
-    r"err|except|exceed|exclud|exempt|expire|fail|fault|forbid|halt|h[eo]ld|hung|ignor|illegal|invalid|kill|limit|"
-    r"lost|miss|never|not|omit|reject|refus|restor|return|revert|roll|skip|stop|stuck|terminat|throttl|time|veto|void|"
-    r"withdr|wrong|"
-    # It was done in part, or something weaker was.
-    r"almost|archiv|backup|copied|disabl|flag|half|hidden|incomplete|kept|keep|lock|mark|mask|mixed|moved(?<!removed)|"
-    r"part|preserv|quarantin|remain|retain|saved|soft|some|stored|suppress|warn|"
-    # It is yet to be done.
-    r"able|accept|acknowledg|activ|approv|assign|await|begin|busy|creat|defer|delay|dispatch|draft|escalat|forward|"
-    r"idle|ing(?![a-z])|init|later|logged|new|open|paus|pend|plan|process(?!ed)|progress|queue|ready|receiv|recorded|"
-    r"regist|request|retr|review|(?<!p)run|schedul|sent(?![a-z])|start|submit|suspend|tobe|todo|valid|verif|wait|work|"
-    # It says who the user is, or nothing.
-    r"admin|agent|develop|exist|false|found|member|nil|none|null|owner|protect|undefined|unknown|unsupport|"
-    r"(?<![a-z])(for|in|no|non|to)(?![a-z])|(?<![a-z])(un(?!til)|no(data|record|such|thing|user))"
+from airflow_provider_kore.api.profile_words import (
+    DELETED_TEXTS,
+    DOCUMENTED_WORDS,
+    ERASED_WORDS,
+    NO_RECORDINGS_TEXTS,
+    NOT_ERASED_WORDS,
+    OPEN_WORDS,
+    RECORDINGS_PATH,
+    ErasedWords,
+    Key,
+    Pause,
+    PhraseOrBlank,
+    Phrases,
+    RecordingsPath,
+    Statuses,
+    TextsOfAbsence,
+    TextsOfDeletion,
+    Words,
+    letters_of,
+    may_mean_erased,
+    plain_text,
+    sounds_erased,
 )
-"""What no word for *erased* contains, so that a mistake in the connection proves nothing."""
-
-_OF_AN_END = re.compile(r"anonymi|clear|complet|delet|done|eras|finish|forgot|gone|purg|remov|success|wip")
-"""What a word contains that an error may offer for *erased*: no list of what means something else is complete."""
-
-
-def is_code_word(text: str) -> bool:
-    """Tell whether a text can only be a code, which may be shown; free text of Kore.ai may name a user."""
-    return len(text) <= LONGEST_CODE_WORD and CODE_WORD.fullmatch(text) is not None
-
-
-def may_mean_erased(word: str) -> bool:
-    """Tell whether a profile may say that a word means erased."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", word).lower()
-    guessed = OPEN_WORDS | NOT_ERASED_WORDS
-    return is_code_word(word) and letters_of(word) not in guessed and not _NOT_OF_AN_END.search(words)
-
-
-def letters_of(word: str) -> str:
-    """Fold the spellings of a word: case, hyphens, underscores and spaces do not count."""
-    return re.sub("[-_ ]", "", word.lower())
-
-
-def _code_word(word: str) -> str:
-    if not is_code_word(word):
-        raise ValueError(
-            f"must be a word of letters, with hyphens or underscores between them, of at most {LONGEST_CODE_WORD}"
-        )
-    return word
-
-
-def _word_for_erased(word: str) -> str:
-    if not may_mean_erased(word):
-        raise ValueError(f"cannot be {word}, which says that something else than an erasure is done")
-    return word
-
-
-def _phrase(text: str) -> str:
-    if sum(map(str.isalpha, text)) < SHORTEST_PHRASE:
-        raise ValueError(f"must be a phrase of at least {SHORTEST_PHRASE} letters")
-    return text.strip()
-
-
-def _phrase_or_blank(text: str) -> str:
-    return _phrase(text) if text.strip() else ""
-
-
-def _status(status: int) -> int:
-    if status in (401, 403, 407, 408, 429):
-        raise ValueError(f"cannot be {status}, which is about the caller and not about the request id")
-    return status
-
-
-def _once(values: tuple[object, ...]) -> tuple[object, ...]:
-    return tuple(dict.fromkeys(values))
-
-
-CodeWord = Annotated[str, Strict(), AfterValidator(_code_word)]
-Words = Annotated[tuple[CodeWord, ...], AfterValidator(_once), Field(max_length=50)]
-ErasedWords = Annotated[
-    tuple[Annotated[CodeWord, AfterValidator(_word_for_erased)], ...], AfterValidator(_once), Field(max_length=50)
-]
-Key = Annotated[str, Strict(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
-Phrase = Annotated[str, Strict(), AfterValidator(_phrase), Field(max_length=200)]
-Status = Annotated[int, Strict(), Field(ge=400, le=599), AfterValidator(_status)]
-Pause = Annotated[float, Strict(), Field(ge=1, le=3600)]
 
 
 class ApiProfile(BaseModel):
@@ -149,6 +59,10 @@ class ApiProfile(BaseModel):
     :param minute_throttle_pause: seconds to stay away after a throttle that does not say for how long.
     :param hour_throttle_pause: the same, where its text speaks of the hour.
     :param members_page: members of the account that one call asks for.
+    :param recordings_path: of the call that deletes call recordings, with ``{bot_id}`` in it.
+    :param recordings_deleted_texts: further texts of that call that say that the recordings of a session were deleted,
+        beside :data:`DELETED_TEXTS`; case and a full stop at the end do not count.
+    :param no_recordings_texts: further texts that say that a session has none, beside :data:`NO_RECORDINGS_TEXTS`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -159,13 +73,16 @@ class ApiProfile(BaseModel):
     channel_id_key: Key = "channel_id"
     channel_user_id_key: Key = "channel_user_id"
     largest_batch: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
-    unknown_request_statuses: Annotated[tuple[Status, ...], AfterValidator(_once), Field(min_length=1)] = (400, 404)
-    unknown_request_text: Annotated[str, Strict(), AfterValidator(_phrase_or_blank), Field(max_length=200)] = ""
+    unknown_request_statuses: Statuses = (400, 404)
+    unknown_request_text: PhraseOrBlank = ""
     unknown_request_grace: Annotated[float, Strict(), Field(ge=0, le=86_400)] = 120.0
-    throttle_texts: Annotated[tuple[Phrase, ...], AfterValidator(_once), Field(max_length=20)] = ()
+    throttle_texts: Phrases = ()
     minute_throttle_pause: Pause = 60.0
     hour_throttle_pause: Pause = 300.0
     members_page: Annotated[int, Strict(), Field(ge=1, le=1000)] = 50
+    recordings_path: RecordingsPath = RECORDINGS_PATH
+    recordings_deleted_texts: TextsOfDeletion = ()
+    no_recordings_texts: TextsOfAbsence = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -242,6 +159,13 @@ class ApiProfile(BaseModel):
         """Tell whether a text contains one of the further phrases for a spent budget."""
         return any(phrase.casefold() in text.casefold() for phrase in self.throttle_texts)
 
+    def means_recordings_deleted(self, text: object) -> bool | None:
+        """Tell whether a text says that recordings were deleted, or that there are none; ``None`` if neither."""
+        plain = plain_text(text) if isinstance(text, str) else None
+        if plain in (*DELETED_TEXTS, *self.recordings_deleted_texts):
+            return True
+        return False if plain in (*NO_RECORDINGS_TEXTS, *self.no_recordings_texts) else None
+
 
 DEFAULT_PROFILE = ApiProfile()
 
@@ -259,8 +183,8 @@ def explain_unknown_words(words: Iterable[str]) -> str:
     lists: dict[str, list[str]] = {}
     for name in names:  # a word is offered for erased only if it sounds so: a wrong open word only makes the task wait
         # In small letters alone, ToBeDeleted is one word.
-        sounds_erased = _OF_AN_END.search(name) and all(map(may_mean_erased, (name, *spellings[name])))
-        lists.setdefault("erased_words" if sounds_erased else "open_words", []).append(name)
+        may_be_offered = sounds_erased(name) and all(map(may_mean_erased, (name, *spellings[name])))
+        lists.setdefault("erased_words" if may_be_offered else "open_words", []).append(name)
     return (
         f"The meaning of {' and '.join(names)} is not known. Ask Kore.ai for it, and if it confirms this, set "
         f"{json.dumps({'api_profile': lists})} in the extra of the connection. The lists are erased_words, open_words "

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from airflow_provider_kore.api.erase_request import ERASE_PATH, check_request_id
 from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.outcome import Outcome, severity
-from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile, explain_unknown_words, is_code_word
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile, explain_unknown_words
+from airflow_provider_kore.api.profile_words import is_code_word
 from airflow_provider_kore.api.users import UserId, fingerprint, folded, user_id_from_json
 
 

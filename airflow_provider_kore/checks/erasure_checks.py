@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_kore.api.errors import leaves_open
+from airflow_provider_kore.api.acceptance import leaves_open
 from airflow_provider_kore.api.outcome import Outcome
-from airflow_provider_kore.api.profile import ApiProfile, letters_of, may_mean_erased
+from airflow_provider_kore.api.profile import ApiProfile
+from airflow_provider_kore.api.profile_words import letters_of, may_mean_erased
 from airflow_provider_kore.checks.findings import Finding, confirmed, different, not_tested
 from airflow_provider_kore.checks.probes import Kind, Subject
 from airflow_provider_kore.checks.trial import ErasureSeen, TrialSeen, names_as_sent

@@ -13,7 +13,8 @@ from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
 from airflow_provider_kore.api.errors import Call, describe, error_message
 from airflow_provider_kore.api.exchange import Answer
-from airflow_provider_kore.api.profile import SHORTEST_PHRASE, ApiProfile
+from airflow_provider_kore.api.profile import ApiProfile
+from airflow_provider_kore.api.profile_words import SHORTEST_PHRASE
 from airflow_provider_kore.api.throttle import is_throttle
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.checks.findings import Finding, NotTestedError

@@ -102,6 +102,11 @@ class ErasureLedger:
         return sum(record.is_unsent for record in self._records)
 
     @property
+    def unsent_users(self) -> int:
+        """How many users are in no accepted request, or were to be submitted again and are in no further one."""
+        return sum(record.unerased for record in self._records if record.is_unsent)
+
+    @property
     def first_submitted_at(self) -> int | None:
         """When the first request was accepted, in seconds since the epoch; ``None`` if none was."""
         times = [record.requests[0].submitted_at for record in self._records if record.requests]

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -170,9 +169,8 @@ def find_members(plan: Plan, account: KoreAccount, client: KoreClient, deadline:
 
     :param deadline: until when the task waits for its turn to call, in seconds since the epoch.
     """
-    give_up_at = client.pacing.clock() + (deadline - time.time())
     try:
-        names = MemberNames(client.run(fetch_members(client.pacing, give_up_at)))
+        names = MemberNames(client.run(fetch_members(client.pacing, client.pacing.moment_of(deadline))))
     except KoreError as error:
         raise error.with_consequence(Consequence.NOT_SENT) from None
     return [

@@ -60,10 +60,11 @@ class ErasureReport:
 
         :param outcome: the counts; ``None`` if the task does not wait.
         """
-        records = self._ledger.records
+        records, unsent = self._ledger.records, self._ledger.unsent_users
         return {
             "requests": [request.to_json() for record in records for request in record.requests],
             "user_count": self._ledger.user_count if outcome is None else outcome.user_count,
+            **({"unsent": unsent} if unsent else {}),
             "batch_count": len(records),
             **self._ledger.scope.to_json(),
             **self.deadline_fields,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -37,7 +37,8 @@ class SubmittedElsewhere:
     Contain the requests for which a sensor waits.
 
     :param requests: each once.
-    :param unsent_users: users of the operator's output that are in none of its requests.
+    :param unsent_users: users of the operator's output who are in none of its requests, or whose latest request was
+        not accepted.
     :param dry_run: whether one of the outputs is of a dry run.
     :param scope: the bots; ``None`` if that is not known.
     """
@@ -105,16 +106,18 @@ def _read(value: object) -> SubmittedElsewhere:
 
 
 def _read_output(requests: object, output: Mapping[object, object]) -> SubmittedElsewhere:
-    submitted = _read(requests).requests
+    submitted = _read(requests)
     if output.get("dry_run") is True:
-        return SubmittedElsewhere(submitted, dry_run=True)
+        return replace(submitted, dry_run=True)
     scope = None
     match output.get("bot_ids"), output.get("all_bots"):
         case list(bot_ids), bool(all_bots) if bool(bot_ids) != all_bots:
             scope = ErasureScope(tuple(map(str, bot_ids)), all_bots)
     expected = check_whole_number("user_count", output.get("user_count"))
-    unsent = max(expected - sum(request.user_count or 0 for request in submitted), 0)
-    return SubmittedElsewhere(submitted, unsent_users=unsent, scope=scope)
+    missing = expected - sum(request.user_count or 0 for request in submitted.requests)
+    # Users of two requests are counted twice, and would hide others who are in none.
+    stated = check_whole_number("unsent", output["unsent"]) if "unsent" in output else 0
+    return replace(submitted, unsent_users=max(submitted.unsent_users, missing, stated), scope=scope)
 
 
 def _join(parts: Sequence[SubmittedElsewhere]) -> SubmittedElsewhere:

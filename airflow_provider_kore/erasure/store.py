@@ -76,12 +76,13 @@ class RecordStore:
         :return: whether it is written; if not, the task carries it.
         """
         for attempt in range(4):
+            if attempt:
+                time.sleep(2.0 ** (attempt - 1))
             try:
                 self.set(key, value)
                 return True
             except Exception:
-                log.warning("Records could not be stored; storing them again.", exc_info=True)
-                time.sleep(2.0**attempt)
+                log.warning("Records could not be stored.", exc_info=True)
         self.carried[key] = value
         return False
 

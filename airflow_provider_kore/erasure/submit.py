@@ -102,9 +102,9 @@ class Submission:
         _announce(record, name)
         users = record.users_to_send(batch)
         sending = self._ledger.write_intent(record, users, self._key)
-        give_up_at = client.pacing.clock() + (self._deadline - time.time())
         try:
             request = ErasureRequest(users, self._ledger.scope)
+            give_up_at = client.pacing.moment_of(self._deadline)
             request_id = client.run(submit_erasure(request, client.pacing, give_up_at))
             if self._ledger.has_request(request_id):
                 raise _not_a_new_request(request_id)

@@ -54,12 +54,11 @@ def _not_erased(
     *,
     submits: bool,
 ) -> KoreNotErasedError:
-    unsent = sum(record.user_count for record in ledger.records if record.is_unsent)
     reasons = [*dict.fromkeys(failure.text for failure in failures), *outcome.remarks]
     if not_erased_users:
         reasons.insert(0, f"Among them: {show_user_refs(not_erased_users, len(not_erased_users))}.")
-    if unsent and not submits:
-        reasons.append(f"{unsent} users are in no request that Kore.ai is known to have accepted.")
+    if ledger.unsent_users and not submits:
+        reasons.append(f"{ledger.unsent_users} users are in no request that Kore.ai is known to have accepted.")
     return KoreNotErasedError(
         " ".join([f"Not every user is proven erased: {show_counts(outcome)}.", *reasons[:SHOWN_REASONS]]),
         consequence=Consequence.PARTLY_DONE,

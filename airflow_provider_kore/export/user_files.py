@@ -133,12 +133,11 @@ class UserFiles:
 
         pacing = self.client.pacing
         for query in history.queries():
-            seconds_left = self.deadline - time.time()
-            if seconds_left <= 0:
+            if time.time() >= self.deadline:
                 raise KoreExportError(
                     "The time that the task has is over.", remedy="Clear the task to resume, or let timeout be longer."
                 )
-            self.client.run(history.ask(query, pacing, write, give_up_at=pacing.clock() + seconds_left))
+            self.client.run(history.ask(query, pacing, write, give_up_at=pacing.moment_of(self.deadline)))
 
     def _summarize(self, history: UserHistory, file: str, size: int, sha256: str) -> UserSummary:
         sessions, messages = HistoryKind.SESSIONS, HistoryKind.MESSAGES

@@ -18,7 +18,7 @@ from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history_range import HistoryRange
 from airflow_provider_kore.api.http_logs import without_http_logs
-from airflow_provider_kore.api.recordings import RecordedSession, RecordingsGuesses, check_recorded_bots
+from airflow_provider_kore.api.recordings import RecordedSession, check_recorded_bots
 from airflow_provider_kore.api.users import UserId
 from airflow_provider_kore.arguments import check_flag, check_max_users, refuse_nothing
 from airflow_provider_kore.compat import AirflowSkipException
@@ -97,23 +97,18 @@ class RecordingsRun:
         self._operator = cast("BaseOperator", task)
         self._task = task
         self._context = context
-        refuse_nothing("recordings_conn_id", task.recordings_conn_id)
-        self._hooks = KoreHook(task.kore_conn_id), KoreHook(task.recordings_conn_id)
-        self._account, self._deleting_account = (hook.account for hook in self._hooks)
-        self._batches = UserBatches(
-            task.user_ids,
-            USUAL_BATCH_SIZE,
-            check_max_users(task.max_users, min(self._account.max_users, self._deleting_account.max_users)),
-            self._account.fingerprint_key(),
-            seal_opener(self._account, context),
-        )
 
     def start(self) -> dict[str, object]:
         """Check everything, and begin with the first user whom no earlier attempt has done."""
-        identity = self._plan()
-        if not self._user_count and self._task.on_empty == "skip":
-            raise AirflowSkipException("There are no users whose recordings to delete.")
-        self._require_users()
+        try:
+            identity = self._plan()
+            if not self._user_count and self._task.on_empty == "skip":
+                raise AirflowSkipException("There are no users whose recordings to delete.")
+            self._require_users()
+        except KoreError as error:
+            if self._context["ti"].try_number > 1:  # an earlier attempt may have deleted some
+                raise error.with_consequence(Consequence.RECORDINGS_LEFT) from None
+            raise
         return self._process(time.time(), stored_progress(self._context, identity), None)
 
     def resume(self) -> dict[str, object]:
@@ -139,7 +134,17 @@ class RecordingsRun:
 
     def _plan(self) -> str:
         """Read and check everything, so that nothing is deleted of a bad list; return what tells it from another."""
-        task, accounts = self._task, (self._account, self._deleting_account)
+        task = self._task
+        refuse_nothing("recordings_conn_id", task.recordings_conn_id)
+        self._hooks = KoreHook(task.kore_conn_id), KoreHook(task.recordings_conn_id)
+        accounts = self._account, self._deleting_account = self._hooks[0].account, self._hooks[1].account
+        self._batches = UserBatches(
+            task.user_ids,
+            USUAL_BATCH_SIZE,
+            check_max_users(task.max_users, min(account.max_users for account in accounts)),
+            self._account.fingerprint_key(),
+            seal_opener(self._account, self._context),
+        )
         self._is_dry_run = check_flag("dry_run", task.is_dry_run)
         for account in accounts:  # the guards of both connections count
             self._scope = check_recorded_bots(task.bot_ids, account.allowed_bot_ids)
@@ -158,7 +163,7 @@ class RecordingsRun:
         self._user_count = sum(batch.user_count for batch in self._planned)
         identity = {
             "accounts": [account.identity() for account in accounts],
-            "path": self._deleting_account.recordings_path,
+            "path": self._deleting_account.api_profile.recordings_path,
             "users": self._batches.fingerprint,
             "dry_run": self._is_dry_run,
             **self._selection(),
@@ -240,10 +245,9 @@ class RecordingsRun:
             log.info("%d of %d users done.", progress.users_done, self._user_count)
 
     def _delete(self, client: KoreClient, session: RecordedSession, deadline: float) -> bool:
-        pacing, guesses = client.pacing, RecordingsGuesses(self._deleting_account.recordings_path)
-        give_up_at = pacing.clock() + require_time(deadline)
+        require_time(deadline)
         with without_http_logs():
-            return client.run(delete_recordings(session, guesses, pacing, give_up_at))
+            return client.run(delete_recordings(session, client.pacing, client.pacing.moment_of(deadline)))
 
     def _leave_if_spent(
         self, reader: KoreClient, deleter: KoreClient, started: float, deadline: float, progress: Progress

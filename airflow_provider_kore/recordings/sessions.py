@@ -76,9 +76,9 @@ def find_sessions(client: KoreClient, user_id: UserId, wanted: HistoryRange, dea
             else:
                 without_session += 1
 
-        clock = client.pacing.clock
+        require_time(deadline)
         try:
-            client.run(history.read(query, client.pacing, note, clock() + require_time(deadline)))
+            client.run(history.read(query, client.pacing, note, client.pacing.moment_of(deadline)))
         except LITE_REFUSALS as error:
             if not isinstance(query, LiteQuery) or isinstance(user_id, ChannelUserId):
                 raise
@@ -98,18 +98,16 @@ def find_sessions(client: KoreClient, user_id: UserId, wanted: HistoryRange, dea
     return FoundSessions(tuple(found), compared and not without_session)
 
 
-def require_time(deadline: float) -> float:
+def require_time(deadline: float) -> None:
     """
-    Return how many seconds are left.
+    Require that the time of the task is not over.
 
-    :raises KoreRecordingsError: if there are none.
+    :raises KoreRecordingsError: if it is.
     """
-    seconds = deadline - time.time()
-    if seconds <= 0:
+    if time.time() >= deadline:
         raise KoreRecordingsError(
             "The time of the task is over.", remedy="Clear the task to resume, or let timeout be longer."
         )
-    return seconds
 
 
 def _not_findable(why: str) -> KoreRecordingsError:

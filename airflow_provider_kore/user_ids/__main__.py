@@ -65,7 +65,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         type=_from_1,
         default=100,
         metavar="N",
-        help="batch_size of the task, or largest_batch of the connection if that is less (default: %(default)s)",
+        help="batch_size of the task, or largest_batch of the api_profile of its connection if that is smaller "
+        "(default: %(default)s)",
     )
     who.set_defaults(run=_who)
     return parser

@@ -147,7 +147,7 @@ def _search_user(
         pause = client.pacing.budget.seconds_until_turn(query.call)
         if pause > max_worker_wait and now + pause < deadline:
             return pause
-        finding = client.run(_ask(query, client.pacing, client.pacing.clock() + deadline - now))
+        finding = client.run(_ask(query, client.pacing, client.pacing.moment_of(deadline)))
         if finding is Finding.FOUND:
             return finding
         if finding is Finding.GONE:

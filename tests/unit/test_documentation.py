@@ -10,6 +10,7 @@ import hatchling.build
 import pytest
 
 from airflow_provider_kore import exceptions
+from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.exceptions import DOCUMENTATION, Consequence, KoreError, guide_to
 from airflow_provider_kore.get_provider_info import get_provider_info
 
@@ -100,10 +101,23 @@ def test_the_reference_has_each_module_that_airflow_is_told_of():
     assert modules <= {module for module, _ in PUBLIC}
 
 
-def test_the_reference_has_each_field_of_the_connection():
-    table = (DOCS / "reference/connection.md").read_text()
-    rows = {name for row in re.findall(r"^\| (.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
-    assert set(INFO["connection-types"][0]["conn-fields"]) == rows - {"host", "login", "password"}
+def test_the_reference_has_each_field_of_the_connection_and_each_key_of_its_profile():
+    fields, keys = (DOCS / "reference/connection.md").read_text().split("## Keys of")
+    assert set(INFO["connection-types"][0]["conn-fields"]) == _names(fields) - {"host", "login", "password"}
+    assert set(ApiProfile.model_fields) == _names(keys)
+
+
+def _names(text):
+    """Find the names in the first column of a table."""
+    return {name for row in re.findall(r"^\| (.*?) \|", text, re.M) for name in re.findall(r"`(\w+)`", row)}
+
+
+PLACES = re.findall(r"`(\w+)` in `([\w./]+\.py)`", (DOCS / "limits.md").read_text())
+
+
+@pytest.mark.parametrize(("name", "file"), PLACES)
+def test_each_guess_is_where_the_table_says(name, file):
+    assert re.search(rf"\b{name}\b", (ROOT / "airflow_provider_kore/api" / file).resolve().read_text())
 
 
 BLOCKS = [

@@ -8,12 +8,14 @@ import pytest
 from airflow_provider_kore import resumption
 from airflow_provider_kore.api import budget, calls, pacing
 from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
+from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.operators.verification import KoreVerifyErasureOperator
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 from tests.integration.provider.task_runner import FakeStore, TaskRunner
 
+RECORDED = [f"person{number}@example.com" for number in range(1, 4)]
 MODES = {
     "poke": {"mode": "poke"},
     "reschedule": {"mode": "reschedule"},
@@ -105,6 +107,22 @@ def verify(sandbox, connection):
     def make(user_ids, *, rendered=None, **arguments):
         arguments = {"user_ids": user_ids, "bot_ids": ["st-1"], "since": timedelta(days=31), "timeout": 20} | arguments
         return TaskRunner(lambda: render(KoreVerifyErasureOperator(task_id="verify", **arguments), rendered or {}))
+
+    return make
+
+
+@pytest.fixture
+def delete(sandbox, connection):
+    """Make a runner of a task that deletes recordings."""
+
+    def make(user_ids=RECORDED, *, rendered=None, store=None, retries=0, **arguments):
+        defaults = {"bot_ids": ["st-1"], "since": timedelta(days=31), "timeout": 60, "deferrable": False}
+        arguments = {"user_ids": user_ids} | defaults | arguments
+
+        def make_operator():
+            return render(KoreDeleteRecordingsOperator(task_id="recordings", **arguments), rendered or {})
+
+        return TaskRunner(make_operator, store=store, retries=retries)
 
     return make
 

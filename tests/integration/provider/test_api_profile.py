@@ -102,6 +102,53 @@ def test_a_guess_that_is_wrong_fails_closed_and_the_profile_puts_it_right(erase,
     assert end.output["erased"] == len(case.users)
 
 
+RECORDINGS_DIFFERENCES = {
+    "recordings_path": Difference(
+        {"recordings_path": "plain"}, {"recordings_path": "/api/public/bot/{bot_id}/recordings"}, "recordings_path"
+    ),
+    "recordings_deleted_text": Difference(
+        {
+            "recordings_deleted_text": "The recordings were removed.",
+            "no_recordings_text": "The recordings do not exist",  # what a repeated call is answered
+            "no_recordings_status": 200,
+        },
+        {
+            "recordings_deleted_texts": ["the recordings were removed"],
+            "no_recordings_texts": ["the recordings do not exist"],
+        },
+        "recordings_deleted_texts",
+    ),
+    "no_recordings_text in a refusal": Difference(
+        {"no_recordings_text": "This session has no call recordings", "recorded_channels": ["korevg"]},
+        {"no_recordings_texts": ["This session has no call recordings"]},
+        "no_recordings_texts",
+    ),
+    "no_recordings_text in a success": Difference(
+        {"no_recordings_text": "No such recording", "no_recordings_status": 200, "recorded_channels": ["korevg"]},
+        {"no_recordings_texts": ["No such recording"]},
+        "no_recordings_texts",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDINGS_DIFFERENCES)
+def test_recordings_count_as_deleted_only_once_the_profile_of_their_connection_is_right(
+    delete, sandbox, connection, no_back_off, name
+):
+    case = RECORDINGS_DIFFERENCES[name]
+    sandbox.configure(**case.sandbox)
+    task = delete(USERS[:1], retries=1)
+    end = task.run()
+    assert end.state == "failed"
+    assert case.words in end.text
+    assert (end.output["users_done"], end.output["deleted"], end.output["without_recordings"]) == (0, 0, 0)
+
+    connection(extra__api_profile=case.profile)
+    end = task.run()
+    assert end.state == "success", end.text
+    assert end.output["deleted"] + end.output["without_recordings"] == end.output["sessions"] == 2
+
+
 @pytest.mark.parametrize(
     ("name", "accepted"),
     [("erased_word", 1), ("running_word", 1), ("max_user_ids", 2), ("channel_id_key and channel_user_id_key", 1)],

@@ -24,11 +24,12 @@ from airflow_provider_kore.exceptions import (
 from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.recordings import run
 from airflow_provider_kore.recordings.progress import STORE_KEY
-from tests.integration.provider.conftest import most_calls_in, render
-from tests.integration.provider.task_runner import FakeStore, TaskRunner
+from airflow_provider_kore.user_ids.seal_keys import make_seal_key
+from airflow_provider_kore.user_ids.sealing import seal_user_ids
+from tests.integration.provider.conftest import RECORDED, most_calls_in
+from tests.integration.provider.task_runner import FakeStore
 
 KEY = "held apart"
-PEOPLE = [f"person{number}@example.com" for number in range(1, 4)]
 PATHS = {
     "v2": "/api/public/bot/{bot_id}/v2/recordings",
     "1.1": "/api/1.1/public/bot/{bot_id}/recordings",
@@ -37,22 +38,6 @@ PATHS = {
 
 TEN_CALLS = {"since": timedelta(days=38)}
 """For a user: six weeks of sessions, messages-lite twice, two deletions. Then the budget is spent for two seconds."""
-
-
-@pytest.fixture
-def delete(sandbox, connection):
-    """Make a runner of a task that deletes recordings."""
-
-    def make(user_ids=PEOPLE, *, rendered=None, store=None, retries=0, **arguments):
-        defaults = {"bot_ids": ["st-1"], "since": timedelta(days=31), "timeout": 60, "deferrable": False}
-        arguments = {"user_ids": user_ids} | defaults | arguments
-
-        def make_operator():
-            return render(KoreDeleteRecordingsOperator(task_id="recordings", **arguments), rendered or {})
-
-        return TaskRunner(make_operator, store=store, retries=retries)
-
-    return make
 
 
 @pytest.fixture
@@ -95,7 +80,7 @@ def test_the_recordings_of_all_sessions_are_deleted_and_counted(delete, sandbox)
     task = delete()
     end = task.run()
     assert end.state == "success", end.text
-    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
     fingerprint = end.output.pop("people_fingerprint")
     assert fingerprint.startswith("ku:")
     assert end.output == {
@@ -118,7 +103,7 @@ def test_the_recordings_of_all_sessions_are_deleted_and_counted(delete, sandbox)
 def test_deleting_twice_ends_in_the_same_state(delete, sandbox):
     assert counts(delete().run()) == (3, 6, 6, 0, 0)
     assert counts(delete().run()) == (3, 6, 0, 6, 0)
-    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
 
 
 def test_a_task_that_is_refused_or_fails_is_reported_to_the_page(delete, sandbox):
@@ -133,7 +118,7 @@ def test_a_task_that_is_refused_or_fails_is_reported_to_the_page(delete, sandbox
 def test_an_app_of_the_bot_deletes_and_that_of_the_account_reads(delete, sandbox, bot_app):
     end = delete(**bot_app()).run()
     assert end.state == "success", end.text
-    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
     alone = delete().run()
     assert isinstance(alone.error, KorePermissionError)
     assert "recordings_conn_id" in alone.text
@@ -142,8 +127,8 @@ def test_an_app_of_the_bot_deletes_and_that_of_the_account_reads(delete, sandbox
 @pytest.mark.parametrize("variant", PATHS)
 def test_the_path_is_a_setting_of_the_connection(delete, sandbox, connection, variant):
     sandbox.configure(recordings_path=variant)
-    connection(extra__recordings_path=PATHS[variant])
-    end = delete(PEOPLE[:1]).run()
+    connection(extra__api_profile={"recordings_path": PATHS[variant]})
+    end = delete(RECORDED[:1]).run()
     assert end.state == "success", end.text
     assert {entry.path for entry in calls(sandbox)} == {PATHS[variant].format(bot_id="st-1")}
 
@@ -175,21 +160,21 @@ def test_a_caller_is_found_by_telephone_number(delete, sandbox, user, authors):
 
 def test_a_session_that_only_messages_lite_shows_is_found(delete, sandbox):
     sandbox.configure(history_channels=["rtm", "korevg"], unlisted_channels=["korevg"])
-    end = delete(PEOPLE[:1]).run()
+    end = delete(RECORDED[:1]).run()
     assert end.state == "success", end.text
-    assert owners(sandbox) == {PEOPLE[0]: 2}
+    assert owners(sandbox) == {RECORDED[0]: 2}
 
 
 def test_several_bots_are_done_one_by_one(delete, sandbox):
     sandbox.configure(bots=["st-1", "st-2"])
-    end = delete(PEOPLE[:1], bot_ids=["st-2", "st-1"]).run()
+    end = delete(RECORDED[:1], bot_ids=["st-2", "st-1"]).run()
     assert counts(end) == (1, 4, 4, 0, 0)
     assert {deleted.bot_id for deleted in sandbox.state().deleted_recordings} == {"st-1", "st-2"}
 
 
 def test_many_pages_and_windows_are_done_once(delete, sandbox):
     sandbox.configure(sessions_per_user=250, messages_per_session=1, history_days=9)
-    end = delete(PEOPLE[:1], since=timedelta(days=10)).run()
+    end = delete(RECORDED[:1], since=timedelta(days=10)).run()
     assert counts(end) == (1, 250, 250, 0, 0)
     assert len(calls(sandbox)) == 250
 
@@ -203,7 +188,7 @@ def test_a_preview_counts_sessions_and_deletes_nothing(delete, sandbox):
 
 
 def test_users_without_sessions_have_no_recordings(delete, sandbox):
-    sandbox.configure(unknown_users=PEOPLE)
+    sandbox.configure(unknown_users=RECORDED)
     assert counts(delete().run()) == (3, 0, 0, 0, 0)
 
 
@@ -214,7 +199,7 @@ def test_users_without_sessions_have_no_recordings(delete, sandbox):
     ("arguments", "words"),
     [
         ({"user_ids": []}, "no users whose recordings"),
-        ({"user_ids": [*PEOPLE, " "]}, "position 4 is blank"),
+        ({"user_ids": [*RECORDED, " "]}, "position 4 is blank"),
         ({"bot_ids": None}, "There are no bot_ids"),
         ({"bot_ids": []}, "There are no bot_ids"),
         ({"bot_ids": "st-1"}, "bot_ids must be a list"),
@@ -242,7 +227,7 @@ def test_what_cannot_be_meant_is_refused(delete, sandbox, arguments, words):
 def test_a_wrong_literal_is_refused_when_the_dag_is_parsed(arguments):
     good = {"bot_ids": ["st-1"], "since": timedelta(days=1)}
     with pytest.raises(KoreInputError):
-        KoreDeleteRecordingsOperator(task_id="recordings", user_ids=PEOPLE, **good | arguments)
+        KoreDeleteRecordingsOperator(task_id="recordings", user_ids=RECORDED, **good | arguments)
 
 
 @pytest.mark.parametrize("guard", [{"allowed_bot_ids": "st-2"}, {"max_users": 2}])
@@ -318,7 +303,7 @@ def test_an_answer_that_does_not_say_that_it_is_done_fails(delete, sandbox, no_b
     end = delete().run()
     assert_failed(end, error_type, "Batch 1 position 2: ")
     assert counts(end) == (1, 4, 2, 0, 2)
-    assert not any(name in end.text for name in [*PEOPLE, *session_ids(sandbox)])
+    assert not any(name in end.text for name in [*RECORDED, *session_ids(sandbox)])
 
 
 @pytest.mark.parametrize(
@@ -338,7 +323,7 @@ def test_a_fault_that_passes_is_waited_out(delete, sandbox, no_back_off, fault):
     sandbox.fail(call="recordings", after=2, **fault)
     end = delete().run()
     assert end.state == "success", end.text
-    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
     lost = fault["kind"] in ("truncated-json", "reset-after")  # it was deleted, and that was not learnt
     assert counts(end) == (3, 6, 6 - lost, lost, 0)
 
@@ -384,7 +369,7 @@ def test_a_session_id_that_cannot_be_sent_fails(delete, sandbox, no_back_off, se
     session = {"sessionId": session_id, "userId": "u-1"}
     body = {"total": 1, "moreAvailable": False, "sessions": [session]}
     sandbox.fail("wrong-json", call="sessions", body=body, times=None)
-    end = delete(PEOPLE[:1]).run()
+    end = delete(RECORDED[:1]).run()
     assert_failed(end, KoreUnreadableAnswerError, "sessionId")
     assert calls(sandbox) == []
 
@@ -412,7 +397,7 @@ def test_a_retry_continues_with_the_first_user_who_is_not_done(delete, sandbox):
     done = len(calls(sandbox, "sessions"))
     assert counts(task.run()) == (3, 6, 5, 1, 0)
     assert len(calls(sandbox, "sessions")) == done + 10
-    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
     assert json.loads(store.values[STORE_KEY])["users_done"] == 3
 
 
@@ -432,7 +417,7 @@ def test_a_worker_that_dies_in_the_midst_of_a_user_leaves_nothing_undone(delete,
             task.run()
     assert json.loads(store.values[STORE_KEY])["users_done"] == 1
     assert counts(task.run()) == (3, 6, 5, 1, 0)
-    assert owners(sandbox) == dict.fromkeys(PEOPLE, 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
 
 
 def test_a_dag_run_that_is_cleared_begins_with_the_first_user_and_a_later_end(delete, sandbox):
@@ -462,7 +447,7 @@ def test_without_a_store_a_retry_begins_with_the_first_user(delete, sandbox):
 
 
 @pytest.mark.parametrize(
-    "change", [{"user_ids": PEOPLE[::-1]}, {"bot_ids": ["st-2"]}, {"since": timedelta(days=30)}, {"dry_run": True}]
+    "change", [{"user_ids": RECORDED[::-1]}, {"bot_ids": ["st-2"]}, {"since": timedelta(days=30)}, {"dry_run": True}]
 )
 def test_what_is_stored_of_another_task_counts_for_nothing(delete, sandbox, change):
     store = FakeStore()
@@ -485,30 +470,48 @@ def test_a_store_that_is_broken_is_no_reason_to_skip_a_user(delete, sandbox, val
 def test_a_store_that_fails_fails_no_task(delete, sandbox, caplog):
     class Failing(FakeStore):
         def get(self, key, default=None):
-            raise OSError(PEOPLE[0])
+            raise OSError(RECORDED[0])
 
         set = get
 
     assert counts(delete(store=Failing()).run()) == (3, 6, 6, 0, 0)
     assert "cannot be stored" in caplog.text
-    assert PEOPLE[0] not in caplog.text
+    assert RECORDED[0] not in caplog.text
 
 
 @pytest.mark.parametrize("store", [None, FakeStore()], ids=["no store", "store"])
 def test_a_spent_budget_leaves_the_worker_and_keeps_the_account_within_it(delete, sandbox, scarce, store):
-    end = delete(PEOPLE[:2], **TEN_CALLS, store=store, deferrable=True, timeout=120).run()
+    end = delete(RECORDED[:2], **TEN_CALLS, store=store, deferrable=True, timeout=120).run()
     assert end.state == "success", end.text
-    assert owners(sandbox) == dict.fromkeys(PEOPLE[:2], 2)
+    assert owners(sandbox) == dict.fromkeys(RECORDED[:2], 2)
     assert counts(end) == (2, 4, 4, 0, 0)
     assert end.deferrals
     assert most_calls_in(3.8, sandbox) <= 6
     kept = json.dumps(end.deferrals) + json.dumps(end.xcoms)
-    assert not any(name in kept for name in [*PEOPLE, *session_ids(sandbox)])
+    assert not any(name in kept for name in [*RECORDED, *session_ids(sandbox)])
 
 
 def test_what_is_kept_can_be_lost(delete, sandbox, scarce):
-    end = delete(PEOPLE[:2], **TEN_CALLS, deferrable=True).run(meanwhile=dict.clear)
+    end = delete(RECORDED[:2], **TEN_CALLS, deferrable=True).run(meanwhile=dict.clear)
     assert_failed(end, KoreWaitError)
+
+
+def test_a_connection_that_is_gone_when_the_task_resumes_does_not_hide_what_was_deleted(delete, scarce, monkeypatch):
+    def remove(_):
+        monkeypatch.delenv("AIRFLOW_CONN_KORE_DEFAULT")
+
+    end = delete(RECORDED[:2], **TEN_CALLS, deferrable=True).run(meanwhile=remove)
+    assert isinstance(end.error, KoreConfigurationError)
+    assert end.error.consequence is Consequence.RECORDINGS_LEFT
+
+
+def test_recordings_of_sealed_users_are_deleted(delete, sandbox, connection):
+    key = make_seal_key()
+    pem = key.as_pem(private=True).decode()
+    connection(extra__seal_key=pem, extra__requests_per_minute=100_000, extra__requests_per_hour=1_000_000)
+    end = delete(seal_user_ids(RECORDED, key, "dag", datetime.now(UTC) + timedelta(hours=1))).run()
+    assert end.state == "success", end.text
+    assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
 
 
 def test_the_time_can_be_over(delete, sandbox, scarce):
@@ -535,7 +538,7 @@ def test_no_user_and_no_session_is_named_anywhere(delete, sandbox, connection, c
     shown = caplog.text + end.text + repr(end.error) + json.dumps([end.xcoms, store.values])
     assert "getSessions" in caplog.text  # httpx logs the calls that name no session
     assert len(session_ids(sandbox)) > 2
-    assert [name for name in [*PEOPLE, *session_ids(sandbox)] if name in shown] == []
+    assert [name for name in [*RECORDED, *session_ids(sandbox)] if name in shown] == []
     assert "recordings?" not in shown
     if end.state == "failed":
-        assert f"Batch 1 position 2 ({digest(PEOPLE[1], KEY)}): " in end.text
+        assert f"Batch 1 position 2 ({digest(RECORDED[1], KEY)}): " in end.text

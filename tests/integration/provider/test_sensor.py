@@ -197,6 +197,23 @@ def test_users_that_the_task_before_did_not_submit_fail_the_wait(wait, submitted
 
 
 @ALL_MODES
+def test_users_who_were_never_sent_are_not_hidden_by_those_who_were_submitted_twice(erase, wait, sandbox, mode):
+    sandbox.configure(refuse=PEOPLE[:2])
+    task = erase(PEOPLE[:4], batch_size=2, retries=1)
+    for _ in range(2):
+        sandbox.fail("status", call="erase", after=1, status=400)
+        end = task.run()
+        assert end.state == "failed"
+    assert sum(request["user_count"] for request in end.output["requests"]) == end.output["user_count"] == 4
+    entries = [{"userId": user, "status": "SUCCESS"} for user in PEOPLE[:2]]
+    sandbox.fail("body", call="status", times=None, status=200, body={"response": entries})
+    end = wait(end.output, **mode).run()
+    assert isinstance(end.error, KoreNotErasedError)
+    assert "2 users are in no request" in end.text
+    assert (end.output["erased"], end.output["open"], end.output["not_erased"]) == (4, 0, 2)
+
+
+@ALL_MODES
 def test_a_dry_run_leaves_nothing_to_wait_for(wait, erase, sandbox, mode):
     output = erase(PEOPLE, dry_run=True).run().output
     assert wait(output, **mode).run().state == "skipped"

@@ -1,5 +1,7 @@
 """The one budget of an account, and how looks grow apart."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,14 @@ from timed_budget import TimedBudget
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.errors import Call
-from airflow_provider_kore.api.pacing import PollSchedule, shared_budget
+from airflow_provider_kore.api.pacing import Pacing, PollSchedule, shared_budget
+
+
+@pytest.mark.parametrize("seconds", [-3.0, 0.0, 90.0])
+def test_a_deadline_is_as_far_away_on_the_clock_of_the_budget(seconds):
+    pacing = Pacing(shared_budget(account()), lambda: 1000.0)
+    assert pacing.moment_of(time.time() + seconds) == pytest.approx(1000.0 + seconds, abs=0.5)
+
 
 # --- One for an account -----------------------------------------------------------------------------------------
 

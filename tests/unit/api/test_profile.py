@@ -24,11 +24,12 @@ from airflow_provider_kore.api.account import read_account
 from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.matching import count_outcome, match_outcome
 from airflow_provider_kore.api.outcome import Outcome
-from airflow_provider_kore.api.profile import (
+from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile, explain_unknown_words
+from airflow_provider_kore.api.profile_words import (
     CODE_WORD,
-    DEFAULT_PROFILE,
-    ApiProfile,
-    explain_unknown_words,
+    DELETED_TEXTS,
+    NO_RECORDINGS_TEXTS,
+    RECORDINGS_PATH,
     is_code_word,
     letters_of,
     may_mean_erased,
@@ -38,6 +39,7 @@ from airflow_provider_kore.api.status import read_outcome, read_status
 from airflow_provider_kore.api.users import CHANNEL_KEYS, ChannelUserId
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError, KoreInputError
 
+WORDS_OF_TEXTS = ["call", "recordings", "record", "no", "not", "found", "exist", "was", "deleted", "removed", "success"]
 SECRET = "Xq7ZwK9-secret"
 
 
@@ -115,6 +117,25 @@ def test_a_profile_is_an_object_or_its_text():
         *(({"minute_throttle_pause": value}, "pause") for value in (0, 3601, float("nan"), float("inf"), True, "60")),
         ({"hour_throttle_pause": 0.5}, "pause"),
         ({"members_page": 0}, "members_page"),
+        *(
+            ({"recordings_path": path}, "recordings_path must be a path")
+            for path in (
+                *("", "/api/recordings", "/recordings/{bot_id}/{bot_id}", "/{botId}/recordings", "/{bot_id}"),
+                *("recordings/{bot_id}", "https://elsewhere/{bot_id}/recordings", "//elsewhere/{bot_id}/recordings"),
+                *(
+                    "/{bot_id}/recordings?sessionId=",
+                    "/{bot_id}/recordings#x",
+                    "/{bot_id}/recordings/",
+                    "/a b/{bot_id}",
+                ),
+                *("/recordings{bot_id}", "/{bot_id}/../recordings", "/{bot_id}/recordings\n", "/{BOT_ID}/recordings"),
+            )
+        ),
+        ({"recordings_path": 7}, "recordings_path"),
+        ({"recordings_deleted_texts": "recordings deleted"}, "recordings_deleted_texts should be a valid list"),
+        ({"recordings_deleted_texts": ["recordings deleted"], "no_recordings_texts": ["recordings deleted"]}, "no_rec"),
+        ({"recordings_deleted_texts": ["no recordings"], "no_recordings_texts": ["no recordings"]}, "deleted_texts"),
+        ({"no_recordings_texts": ["Call recordings deleted successfully"]}, "say that there are no recordings"),
     ],
 )
 def test_what_cannot_be_right_is_refused_by_its_key(profile, words):
@@ -147,6 +168,79 @@ def test_a_word_that_says_anything_else_than_an_end_is_never_erased(word):
 )
 def test_a_word_for_an_end_can_be_named(word):
     assert read_outcome(word.swapcase(), read({"erased_words": [word]})) is Outcome.ERASED
+
+
+@pytest.mark.parametrize("path", [RECORDINGS_PATH, "/api/1.1/public/bot/{bot_id}/recordings", "/{bot_id}/Recordings"])
+def test_a_path_for_recordings_can_be_named(path):
+    assert read({"recordings_path": path}).recordings_path == path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "recordings", "call recordings", "x", "7 recordings deleted", "Recordings deleted: 0", "gelöscht"),
+        *("Recordings not deleted", "Recordings couldn't be deleted", "Recordings cannot be deleted", "Failed"),
+        *("Recordings will be deleted", "Recordings to be deleted", "Recordings marked as deleted", "soft deleted"),
+        *("Recordings partially deleted", "Some recordings deleted", "Deletion accepted", "Deletion of recordings"),
+        *("Recordings queued, deleted soon", "Deletion scheduled successfully", "Deleting recordings", "undeleted"),
+        *("No recordings deleted", "No recordings found", "Nothing deleted", "Unsuccessful", "Recordings retrieved"),
+        *("Only the transcript was deleted", "Recordings deleted if they exist", "Zero recordings deleted", 7, None),
+    ],
+)
+def test_a_text_that_says_anything_else_than_a_deletion_is_none(text):
+    assert "recordings_deleted_texts" in refused({"recordings_deleted_texts": [text]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *sorted(DELETED_TEXTS),
+        *("Recordings deleted", "The recordings of the session were deleted.", "Recording removed successfully"),
+        *("Deletion successful", "Delete completed", "Success", "ok", "done", "The recording has been purged"),
+    ],
+)
+def test_a_text_that_says_that_recordings_were_deleted_can_be_named(text):
+    assert read({"recordings_deleted_texts": [text]}).means_recordings_deleted(f" {text.upper()}") is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "x", "Not found", "Session not found", "Bot not found", "No session with recordings", "Forbidden"),
+        *("Recordings deleted", "No recordings deleted", "No recordings were deleted", "No recordings removed"),
+        *("No recordings could be deleted", "Recordings not deleted", "No access to recordings", "recordings"),
+        *("No recordings found yet", "No recordings found, try again later", "Recordings not found due to an error"),
+        *("No permission for recordings", "You may not see recordings", "Recordings not ready", "No recordings: 0"),
+        *("Recording is in progress, no recordings available", "No recordings found for the requested bot", 7, None),
+    ],
+)
+def test_a_text_that_says_anything_else_than_an_absence_is_none(text):
+    assert "no_recordings_texts" in refused({"no_recordings_texts": [text]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *sorted(NO_RECORDINGS_TEXTS),
+        *("No recordings", "There are no call recordings for this session.", "Recordings do not exist"),
+        *("The recording does not exist", "No such recording", "No recordings available", "No records found"),
+        *("No recordings to delete", "Recording was not found in the session", "No voice call recording found"),
+    ],
+)
+def test_a_text_that_says_that_there_are_no_recordings_can_be_named(text):
+    profile = read({"no_recordings_texts": [text]})
+    assert profile.means_recordings_deleted(f"{text.removesuffix('.').title()}.") is False
+
+
+@given(st.lists(st.sampled_from(WORDS_OF_TEXTS), min_size=1, max_size=5).map(" ".join))
+def test_no_text_can_say_both_that_recordings_were_deleted_and_that_there_are_none(text):
+    def taken(name):
+        try:
+            return bool(read({name: [text]}))
+        except KoreConfigurationError:
+            return False
+
+    assert not (taken("recordings_deleted_texts") and taken("no_recordings_texts"))
 
 
 @pytest.mark.parametrize(

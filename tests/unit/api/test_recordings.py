@@ -8,25 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_kore.api.account import read_account
 from airflow_provider_kore.api.calls import ATTEMPTS, delete_recordings
 from airflow_provider_kore.api.exchange import NoAnswer
+from airflow_provider_kore.api.profile import ApiProfile
+from airflow_provider_kore.api.profile_words import DELETED_TEXTS, NO_RECORDINGS_TEXTS, RECORDINGS_PATH
 from airflow_provider_kore.api.recordings import (
-    DEFAULT_GUESSES,
-    DELETED_TEXTS,
-    NO_RECORDINGS_TEXTS,
-    RECORDINGS_PATH,
     RecordedSession,
-    RecordingsGuesses,
     check_recorded_bots,
     is_session_id,
     read_deletion,
-    recordings_path,
     says_no_recordings,
 )
 from airflow_provider_kore.exceptions import (
     Consequence,
-    KoreConfigurationError,
     KoreError,
     KoreInputError,
     KoreRequestError,
@@ -50,7 +44,7 @@ json_values = st.recursive(
 
 def run(reply, clock=None, give_up_at=None, **limits):
     clock = clock or Clock()
-    return play(delete_recordings(SESSION, DEFAULT_GUESSES, pacing(clock, **limits), give_up_at), reply, clock)
+    return play(delete_recordings(SESSION, pacing(clock, **limits), give_up_at), reply, clock)
 
 
 # --- what an answer says --------------------------------------------------------------------------------------------
@@ -117,13 +111,17 @@ def test_a_refusal_says_that_there_are_none_by_its_text_alone(status, document, 
     assert says_no_recordings(status, document) is expected
 
 
-def test_further_texts_can_be_set():
-    guesses = RecordingsGuesses(deleted_texts=frozenset({"gone"}), no_recordings_texts=frozenset({"nothing"}))
-    assert read_deletion({"message": "Gone."}, SESSION, guesses) is True
-    assert read_deletion({"message": "nothing"}, SESSION, guesses) is False
-    assert says_no_recordings(400, {"message": "Nothing"}, guesses)
-    with pytest.raises(KoreUnreadableAnswerError):
-        read_deletion(DELETED, SESSION, guesses)
+@pytest.mark.parametrize("spell", SPELLINGS)
+def test_further_texts_can_be_set(spell):
+    profile = ApiProfile(recordings_deleted_texts=["Recordings removed"], no_recordings_texts=["No such recording."])
+    assert read_deletion({"message": spell("recordings removed")}, SESSION, profile) is True
+    assert read_deletion({"message": spell("no such recording")}, SESSION, profile) is False
+    assert says_no_recordings(400, {"message": spell("no such recording")}, profile)
+    assert not says_no_recordings(400, {"message": spell("recordings removed")}, profile)
+    assert (read_deletion(DELETED, SESSION, profile), read_deletion(NONE, SESSION, profile)) == (True, False)
+    for text in ("Recordings removed", "No such recording"):
+        with pytest.raises(KoreUnreadableAnswerError, match="recordings_deleted_texts nor no_recordings_texts"):
+            read_deletion({"message": text}, SESSION)
 
 
 # --- the call -------------------------------------------------------------------------------------------------------
@@ -164,9 +162,9 @@ def test_without_a_usable_answer_it_is_not_known_to_be_done(answer, error_type):
 def test_it_counts_in_the_budget_and_gives_up_in_time():
     clock = Clock()
     rate = pacing(clock, per_minute=1)
-    assert play(delete_recordings(SESSION, DEFAULT_GUESSES, rate), [http(200, DELETED)], clock).result is True
+    assert play(delete_recordings(SESSION, rate), [http(200, DELETED)], clock).result is True
     with pytest.raises(KoreThrottledError) as caught:
-        play(delete_recordings(SESSION, DEFAULT_GUESSES, rate, clock.now + 30), [], clock)
+        play(delete_recordings(SESSION, rate, clock.now + 30), [], clock)
     assert caught.value.consequence is Consequence.RECORDINGS_LEFT
 
 
@@ -211,33 +209,6 @@ def test_a_session_shows_nothing_of_itself():
 )
 def test_what_can_be_sent_as_a_session_id(value, expected):
     assert is_session_id(value) is expected
-
-
-@pytest.mark.parametrize("path", [RECORDINGS_PATH, "/api/1.1/public/bot/{bot_id}/recordings", "/{bot_id}"])
-def test_a_path_is_read_from_the_connection(path):
-    account = read_account(host="https://a", login="cs-1", password="s", extra={"recordings_path": path})
-    assert account.recordings_path == recordings_path(path) == path
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/api/recordings",
-        "/{bot_id}/{bot_id}",
-        "/{botId}/recordings",
-        "api/{bot_id}",
-        "https://elsewhere/{bot_id}",
-        "//elsewhere/{bot_id}",
-        "/{bot_id}?sessionId=",
-        "/{bot_id}#x",
-        "/{bot_id}/a b",
-        "/{bot_id}/",
-        "/x{bot_id}",
-    ],
-)
-def test_a_path_that_is_none_is_refused(path):
-    with pytest.raises(KoreConfigurationError, match="recordings_path must be a path"):
-        read_account(host="https://a", login="cs-1", password="s", extra={"recordings_path": path})
 
 
 def test_the_bots_are_listed_and_within_what_the_connection_allows():

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -14,7 +13,6 @@ from playing_kore import WALL_START, http
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.compat import AirflowSkipException
-from airflow_provider_kore.erasure import plan as plan_module
 from airflow_provider_kore.erasure.plan import (
     Plan,
     describe_members,
@@ -140,7 +138,7 @@ def members_of(plan, replies, *, per_minute=1_000_000, seconds=30.0, account=ACC
     """Find the members among the users of a plan, with so many seconds left until the deadline."""
     replies = iter(replies)
     client = Client(lambda request: next(replies), per_minute=per_minute)
-    with mock.patch.object(plan_module, "time", SimpleNamespace(time=client.clock.wall)):
+    with mock.patch("time.time", client.clock.wall):
         return find_members(plan, account, client, WALL_START + seconds)
 
 

@@ -50,14 +50,14 @@ def test_what_the_task_carries_is_newer_than_what_the_store_has_until_it_is_writ
 
 
 @pytest.mark.parametrize(("failures", "written"), [(0, True), (3, True), (4, False)])
-def test_a_value_is_written_again_after_growing_pauses_and_carried_in_the_end(naps, failures, written):
+def test_a_value_is_written_again_after_growing_pauses_and_carried_after_the_last_failure(naps, failures, written):
     airflows = Store(failures, key="old")
     store = RecordStore(airflows)
     assert store.set_or_carry("key", "new") is written
     assert airflows.values["key"] == ("new" if written else "old")
     assert store.carried == ({} if written else {"key": "new"})
     assert store.get("key") == "new"
-    assert [call.args[0] for call in naps.mock_calls] == [1.0, 2.0, 4.0, 8.0][:failures]
+    assert [call.args[0] for call in naps.mock_calls] == [1.0, 2.0, 4.0][:failures]
 
 
 def test_records_are_kept_for_longer_than_any_statutory_window_and_their_header_for_longer():

@@ -3,14 +3,12 @@
 import json
 import logging
 import math
-from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from erasing_users import KEY, USERS, Client, accept, ledger_of
 from playing_kore import WALL_START, error, http
 
-from airflow_provider_kore.erasure import submit as submit_module
 from airflow_provider_kore.erasure.record import BatchState
 from airflow_provider_kore.erasure.submit import Submission
 from airflow_provider_kore.exceptions import (
@@ -46,7 +44,7 @@ def submit(
     replies = iter(replies)
     client = Client(lambda request: next(replies), per_minute=per_minute)
     submission = Submission(ledger, batches, KEY, deadline=deadline, resubmit_ambiguous=resubmit, **more)
-    with mock.patch.object(submit_module, "time", SimpleNamespace(time=client.clock.wall)):
+    with mock.patch("time.time", client.clock.wall):
         seconds = submission.submit_due(client, max_worker_wait)
     return submission, seconds, [json.loads(request.body)["userIds"] for request in client.requests]
 

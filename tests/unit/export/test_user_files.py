@@ -16,6 +16,7 @@ from exporting import SELECTION
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.history import HistoryKind
 from airflow_provider_kore.api.history_range import HistoryRange
+from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.user_history import HistoryItem
 from airflow_provider_kore.api.users import digest
 from airflow_provider_kore.exceptions import KoreExportError
@@ -76,7 +77,7 @@ def in_memory(request, monkeypatch):
 @pytest.fixture
 def files(history, tmp_path):
     budget = SimpleNamespace(seconds_until_turn=lambda call: (1000.0, call))
-    client = SimpleNamespace(pacing=SimpleNamespace(clock=lambda: 1000.0, budget=budget), run=lambda answer: answer)
+    client = SimpleNamespace(pacing=Pacing(budget, lambda: 1000.0), run=lambda answer: answer)
     folder = ExportFolder((tmp_path / "export").as_uri())
     return UserFiles(client, folder, WANTED, SELECTION, KEY, time.time() + 60)
 
