@@ -112,7 +112,7 @@ def test_a_task_that_is_refused_or_fails_is_reported_to_the_page(delete, sandbox
         end = task.run()
         assert end.state == "failed"
         assert end.xcoms["kore_erasure"].items() >= {"stage": "deleting_recordings", "dry_run": False}.items()
-        assert not any(person in json.dumps(end.xcoms) for person in PEOPLE)
+        assert not any(user in json.dumps(end.xcoms) for user in RECORDED)
 
 
 def test_an_app_of_the_bot_deletes_and_that_of_the_account_reads(delete, sandbox, bot_app):
