@@ -44,15 +44,13 @@ ASK = False
             **{"x-kore-seal": SEAL_KEY},
         ),
         "bot_ids": Param(
-            [],
             type="array",
             items={"type": "string", "pattern": "^[^\\s`]+$"},
+            minItems=1,
             title="Bots",
             description="Ids of the bots to erase from (st-…), one a line.",
         ),
-        "received_at": Param(
-            None, type=["string", "null"], format="date", title="Received", description="When the request came in."
-        ),
+        "received_at": Param(type="string", format="date", title="Received", description="When the request came in."),
         "regime": Param(
             "gdpr",
             type="string",

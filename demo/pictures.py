@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
+from airflow_provider_kore.user_ids.seal_keys import make_seal_key
 from demo.browser import chromium, sign_in
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
+from demo.sealed_example import sealed_to
 
 REPOSITORY = Path(__file__).parents[1]
 PICTURES = REPOSITORY / "pictures"
-ON_REQUEST, EXPORT = "kore_erase_on_request", "kore_export_then_erase"
-EXTRA = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, "digest_key": "made up for the pictures"}
+ON_REQUEST, EXPORT, SEALED = "kore_erase_on_request", "kore_export_then_erase", "kore_erase_sealed"
+LIMITS = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000}
 QUICK, FOR_LONG = 2, 86_400
 """How long an erasure takes, in seconds."""
 
@@ -65,6 +68,20 @@ class Studio:
             self.airflow.wait_for_trigger(ON_REQUEST, run_id, "erase_users")
         return export
 
+    def fill_form(self, page: Page) -> None:
+        """Fill in the form of new erasures, and take a picture of it and of its preview."""
+        self.airflow.unpause(SEALED)
+        page.goto(f"{self.airflow.url}/{PAGE_ROUTE}/new.html")
+        page.locator("#form").wait_for()
+        page.get_by_label("User ids", exact=True).fill("ann.mueller@example.com\nbo.li@example.com\nu-7d1f")
+        page.get_by_label("Bots").fill("st-shop")
+        page.get_by_label("Received on").fill(str((datetime.now(UTC) - timedelta(days=3)).date()))
+        self.shoot(page, "new-erasure")
+        page.get_by_role("button", name="Preview").click()
+        page.locator("#plan").wait_for(timeout=120_000)
+        page.set_viewport_size({"width": 1200, "height": 340})
+        self.shoot(page, "new-erasure-plan")
+
     def shoot(self, page: Page, name: str) -> None:
         """Take a picture once nothing moves any more."""
         page.wait_for_load_state("networkidle")
@@ -77,9 +94,14 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     unlimited = ("--duration", str(QUICK), "--requests-per-minute", "0", "--requests-per-hour", "0")
     with tempfile.TemporaryDirectory() as folder, LocalSandbox(*unlimited) as sandbox:
-        connection = json.dumps(sandbox.connection | {"extra": EXTRA})
+        dags, key = Path(folder) / "dags", make_seal_key()
+        shutil.copytree(REPOSITORY / "dags", dags)
+        example = dags / f"{SEALED}.py"
+        example.write_text(sealed_to(key, example.read_text()))
+        extra = LIMITS | {"digest_key": "made up for the pictures", "seal_key": key.as_pem(private=True).decode()}
+        connection = json.dumps(sandbox.connection | {"extra": extra})
         with (
-            LocalAirflow(REPOSITORY / "dags", environment={"AIRFLOW_CONN_KORE_DEFAULT": connection}) as airflow,
+            LocalAirflow(dags, environment={"AIRFLOW_CONN_KORE_DEFAULT": connection}) as airflow,
             chromium() as browser,
         ):
             studio = Studio(airflow, sandbox, Path(folder))
@@ -94,6 +116,8 @@ def main() -> None:
             studio.shoot(page, "trigger-form")
             page.goto(f"{airflow.url}/plugin/{PAGE_ROUTE}")
             studio.shoot(page, "erasures")
+            page.set_viewport_size({"width": 1200, "height": 760})
+            studio.fill_form(page)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,13 @@ async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
     await page_files(scope, receive, send)
 
 
+async def answer_rights(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say whether the viewer may run a DAG."""
+    from airflow_provider_kore.erasures_page.rights import rights
+
+    await rights(scope, receive, send)
+
+
 class KoreErasuresPlugin(AirflowPlugin):
     """
     Show the erasures that the viewer may see, on a page of their own.
@@ -28,6 +35,8 @@ class KoreErasuresPlugin(AirflowPlugin):
 
     name = "kore_erasures"
     fastapi_apps: list[Any] = [  # noqa: RUF012 # as its base class has it
+        # The first that fits is asked.
+        {"app": answer_rights, "url_prefix": f"/{PAGE_ROUTE}/may-run", "name": "Kore erasures: rights"},
         {"app": serve_page, "url_prefix": f"/{PAGE_ROUTE}", "name": "Kore erasures"},
     ]
     # Addresses are relative, so that they work wherever Airflow's base URL is.

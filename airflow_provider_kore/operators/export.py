@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_kore.api.channels import check_channel_types
 from airflow_provider_kore.arguments import check_choice, check_flag, check_max_users, check_seconds
-from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.options import check_destination, check_literal, check_literal_period, check_literal_scope
 from airflow_provider_kore.user_ids.argument import UserIdsMixin
 
@@ -135,13 +134,8 @@ class KoreExportUserDataOperator(UserIdsMixin, BaseOperator):
     def _export(self, context: Context, *, resumes: bool) -> dict[str, object]:
         # What exports is not needed to read a DAG.
         from airflow_provider_kore.export.run import ExportArguments, ExportRun
-        from airflow_provider_kore.hooks.kore import KoreHook
-        from airflow_provider_kore.reporting.page_report import Stage, publish
+        from airflow_provider_kore.reporting.page_report import Stage, reported_failure
 
         arguments = ExportArguments(**{field.name: getattr(self, field.name) for field in fields(ExportArguments)})
-        try:
+        with reported_failure(self, context, Stage.EXPORTING, self.kore_conn_id):
             return ExportRun(self, arguments, context, resumes=resumes).export()
-        except KoreError:
-            # The tasks downstream do not erase its users now, so that the failure belongs on the page of erasures.
-            publish(self, context, Stage.EXPORTING, {}, base_url=KoreHook(self.kore_conn_id).find_base_url())
-            raise

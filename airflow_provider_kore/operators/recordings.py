@@ -18,8 +18,6 @@ from airflow_provider_kore.user_ids.argument import UserIdsMixin
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kore.recordings.run import RecordingsRun
-
 
 class KoreDeleteRecordingsOperator(UserIdsMixin, BaseOperator):
     """
@@ -122,7 +120,7 @@ class KoreDeleteRecordingsOperator(UserIdsMixin, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Check everything, and delete the recordings of one user after the other."""
-        return self._run(context).start()
+        return self._run(context, resumes=False)
 
     def resume(self, context: Context, event: object = None) -> dict[str, object]:
         """
@@ -131,9 +129,13 @@ class KoreDeleteRecordingsOperator(UserIdsMixin, BaseOperator):
         :param event: what its trigger fired; it only says that it is time.
         """
         del event
-        return self._run(context).resume()
+        return self._run(context, resumes=True)
 
-    def _run(self, context: Context) -> RecordingsRun:
-        from airflow_provider_kore.recordings.run import RecordingsRun  # not needed to read a DAG
+    def _run(self, context: Context, *, resumes: bool) -> dict[str, object]:
+        # What deletes is not needed to read a DAG.
+        from airflow_provider_kore.recordings.run import RecordingsRun
+        from airflow_provider_kore.reporting.page_report import Stage, reported_failure
 
-        return RecordingsRun(self, context)
+        with reported_failure(self, context, Stage.DELETING_RECORDINGS, self.kore_conn_id):
+            run = RecordingsRun(self, context)
+            return run.resume() if resumes else run.start()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from airflow_provider_kore.exceptions import KoreError
 from airflow_provider_kore.reporting.summary import FINDINGS, summarize
 from airflow_provider_kore.times import utc_text
 
@@ -29,6 +31,7 @@ class Stage(StrEnum):
     """How far a task is."""
 
     EXPORTING = "exporting"
+    DELETING_RECORDINGS = "deleting_recordings"
     REFUSED = "refused"
     SUBMITTING = "submitting"
     WAITING = "waiting"
@@ -81,3 +84,20 @@ def publish(
         context["ti"].xcom_push(key=SUMMARY_KEY, value=value)
     except Exception as error:  # noqa: BLE001 # an erasure must not seem failed for want of a report
         log.warning("The report for the page could not be pushed (%s).", type(error).__name__)
+
+
+@contextmanager
+def reported_failure(operator: BaseOperator, context: Context, stage: Stage, kore_conn_id: str) -> Iterator[None]:
+    """
+    Put the failure of a task that precedes an erasure on the page of erasures, since its users are not erased now.
+
+    :param stage: what the task does.
+    :param kore_conn_id: id of its connection.
+    """
+    try:
+        yield
+    except KoreError:
+        from airflow_provider_kore.hooks.kore import KoreHook  # not needed by a task that succeeds
+
+        publish(operator, context, stage, {}, base_url=KoreHook(kore_conn_id).find_base_url())
+        raise

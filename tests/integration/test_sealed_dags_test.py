@@ -7,15 +7,8 @@ from pathlib import Path
 
 from airflow_provider_kore.user_ids.seal_keys import make_seal_key
 from airflow_provider_kore.user_ids.sealing import seal_user_ids
-from tests.integration.test_airflow_dags_test import (  # noqa: F401 # fixtures among them
-    Airflow,
-    empty_home,
-    home,
-    no_user_in,
-    people,
-    sandbox,
-    times_erased,
-)
+from tests.integration.one_process_airflow import Airflow
+from tests.integration.test_airflow_dags_test import no_user_in, people, sandbox, times_erased  # noqa: F401 # a fixture
 
 DAG = "kore_sealed"
 DAG_FILE = Path(__file__).parents[1] / "system" / "dags" / f"{DAG}.py"

@@ -9,20 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.sync_api import Browser, Page
 
+from airflow_provider_kore.user_ids.seal_keys import ECKey, make_seal_key
 from demo.browser import chromium, sign_in
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
-from tests.unit.user_ids.jwe_by_cryptography import jwk_of, thumbprint
+from demo.sealed_example import sealed_to
 
 REPOSITORY = Path(__file__).parents[2]
 SCREENSHOTS = REPOSITORY / "tests" / "system" / "screenshots"
@@ -57,32 +52,38 @@ def lineage_events(tmp_path_factory: pytest.TempPathFactory) -> LineageEvents:
 @pytest.fixture(scope="session")
 def keys() -> dict[str, str]:
     """The keys of digests and receipts, as the default connection has them."""
-    signs, opens = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    signs_pem, opens_pem = (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for key in (signs, opens)
-    )
-    return {"digest_key": secrets.token_hex(16), "receipt_key": signs_pem.decode(), "seal_key": opens_pem.decode()}
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {"digest_key": secrets.token_hex(16), "receipt_key": pem.decode()}
 
 
 @pytest.fixture(scope="session")
-def sealed_dags(keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example that takes sealed user ids, with the key of this session."""
+def seal_keys() -> tuple[ECKey, ECKey]:
+    """The keys that open sealed user ids, the newer first."""
+    return make_seal_key(), make_seal_key()
+
+
+@pytest.fixture(scope="session")
+def sealed_dags(seal_keys: tuple[ECKey, ECKey], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example that takes sealed user ids, by the older key, and by a key that nobody has."""
     folder = tmp_path_factory.mktemp("sealed")
-    private = load_pem_private_key(keys["seal_key"].encode(), None)
-    key = jwk_of(private.public_key()) | {"kid": thumbprint(private.public_key())}
-    source = (REPOSITORY / "dags" / "kore_erase_sealed.py").read_text()
-    source = re.sub(r"SEAL_KEY = \{.*?\n\}", lambda _: f"SEAL_KEY = {json.dumps(key)}", source, flags=re.DOTALL)
-    source = source.replace("file:///data", folder.as_uri()).replace("kore_erase_sealed()", "kore_erase_sealed_here()")
-    (folder / "kore_erase_sealed_here.py").write_text(source)
+    source = (REPOSITORY / "dags" / "kore_erase_sealed.py").read_text().replace("file:///data", folder.as_uri())
+    for name, key in (("here", seal_keys[1]), ("elsewhere", make_seal_key())):
+        text = sealed_to(key, source).replace("kore_erase_sealed()", f"kore_erase_sealed_{name}()")
+        (folder / f"kore_erase_sealed_{name}.py").write_text(text)
     return folder
 
 
 @pytest.fixture(scope="session")
 def airflow(
-    sandbox: LocalSandbox, lineage_events: LineageEvents, keys: dict[str, str], sealed_dags: Path
+    sandbox: LocalSandbox,
+    lineage_events: LineageEvents,
+    keys: dict[str, str],
+    seal_keys: tuple[ECKey, ECKey],
+    sealed_dags: Path,
 ) -> Iterator[LocalAirflow]:
     """An Airflow with the example DAGs and those of the system tests, that logs all it can."""
     extra = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, **keys}
+    extra["seal_key"] = "".join(key.as_pem(private=True).decode() for key in seal_keys)
     environment = {
         "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(sandbox.connection | {"extra": extra}),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",

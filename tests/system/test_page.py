@@ -438,6 +438,17 @@ def test_it_continues_to_refresh_while_a_task_that_starts_again_has_no_report(pa
     refresh_until(page, lambda: rows.count() == 1)
 
 
+def test_a_run_that_the_form_has_started_is_followed_until_it_reports(page, fake):
+    fake.set([])
+    page.clock.install()
+    page.goto(f"{fake.url}/{PAGE_ROUTE}/?dag_id=kore_erase_daily&run_id=done&new=")
+    expect(page.get_by_role("alert")).to_contain_text("The run has started")
+    fake.set(MIXED)
+    refresh_until(page, lambda: "Erased" in page.locator("#rows").inner_text())
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert page.url.endswith("?dag_id=kore_erase_daily&run_id=done")
+
+
 def test_days_left_are_those_where_the_request_came_in(page, fake):
     page.clock.install(time=datetime(2026, 11, 23, 20, tzinfo=UTC))
     zones = {"tokyo": "2026-11-24T14:59:59Z", "los_angeles": "2026-11-25T07:59:59Z", "chicago": "2026-11-24T05:59:59Z"}
@@ -458,6 +469,7 @@ def test_days_left_are_those_where_the_request_came_in(page, fake):
         ("refused", "failed", "Refused", "not_erased"),
         ("refused", "up_for_retry", "Will retry", "open"),
         ("exporting", "failed", "Not exported", "not_erased"),
+        ("deleting_recordings", "failed", "Recordings left", "not_erased"),
     ],
 )
 def test_who_was_never_sent_needs_a_person(page, fake, stage, state, label, group):
@@ -469,7 +481,7 @@ def test_who_was_never_sent_needs_a_person(page, fake, stage, state, label, grou
     expect(row.locator(".state")).to_have_text(label)
     expect(row.locator(".state")).to_have_class(f"state {group}")
     expect(row).to_contain_text("Number unknown")
-    expect(row).to_contain_text("Nothing sent")
+    expect(row).to_contain_text("No erasure sent")
     if stage == "refused":
         expect(row).to_contain_text("20 days left")
 

@@ -1,5 +1,6 @@
 /** Asks Airflow's public API, with the session of the viewer. */
 
+const API = "../api/v2/";
 const ANSWER_WITHIN = 60_000; // milliseconds; what hangs must not seem fresh
 
 /** An answer that is none: status 0 if there was no answer at all, or none of Airflow's. */
@@ -12,7 +13,7 @@ export class ApiError extends Error {
 
 async function ask(address, options) {
   try {
-    return await fetch(`../api/v2/${address}`, {
+    return await fetch(address, {
       credentials: "same-origin",
       redirect: "error",
       signal: AbortSignal.timeout(ANSWER_WITHIN),
@@ -36,12 +37,19 @@ async function read(answer) {
 /** Read something, which changes nothing and leaves nothing in Airflow's audit log. */
 export async function get(path, parameters = []) {
   const query = new URLSearchParams(parameters).toString();
-  return read(await ask(`${path}${query && `?${query}`}`, {}));
+  return read(await ask(`${API}${path}${query && `?${query}`}`, {}));
 }
 
-/** Send text as JSON; it is checked by the caller, so that what is no JSON can be sent too. */
-export async function post(path, body) {
-  return read(await ask(path, { method: "POST", body, headers: { "Content-Type": "application/json" } }));
+/** Ask the plugin that serves this page, which answers by its status alone. */
+export async function getOwn(path) {
+  const answer = await ask(path, {});
+  if (!answer.ok) throw new ApiError(answer.status);
+}
+
+/** Send a value as JSON. */
+export async function post(path, value) {
+  const headers = { "Content-Type": "application/json" };
+  return read(await ask(`${API}${path}`, { method: "POST", body: JSON.stringify(value), headers }));
 }
 
 /** Read a list from an answer; one without is none of Airflow's. */

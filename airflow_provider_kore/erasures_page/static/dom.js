@@ -52,3 +52,17 @@ export function leaveFor(address, isNewTab = false) {
   if (isNewTab) link.target = "_blank";
   link.click();
 }
+
+/** Let links of the framed page leave through Airflow's window, but for those that stay within the page. */
+export function followLinks() {
+  if (!isFramed) return;
+  const follow = (event) => {
+    const link = event.target.closest?.("a[href]");
+    if (!link || link.hasAttribute("data-here") || event.button > 1) return;
+    event.preventDefault();
+    const isOther = link.origin !== location.origin;
+    leaveFor(link.href, isOther || event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey);
+  };
+  document.addEventListener("click", follow);
+  document.addEventListener("auxclick", follow);
+}

@@ -31,9 +31,10 @@ const STAGES = new Map([
   ["ended", "Ending"],
 ]);
 
-/** Where a task ended before anything was sent, so that no user is being erased. */
+/** Where a task ended before an erasure was sent, so that no user is being erased. */
 const UNSENT = new Map([
   ["exporting", "Not exported"],
+  ["deleting_recordings", "Recordings left"],
   ["refused", "Refused"],
 ]);
 
@@ -119,7 +120,7 @@ export function makeRow(entry) {
   };
 }
 
-/** Whether nothing was sent to Kore.ai, so that no user is being erased. */
+/** Whether no erasure was sent to Kore.ai, so that no user is being erased. */
 export const isUnsent = (report) => report.dryRun || UNSENT.has(report.stage);
 
 /** When the erasure began, as far as that is known. */

@@ -4,16 +4,13 @@
  * It finds what people get wrong, so that they see it at once. The worker checks each id again, and decides.
  */
 
-/** What is wrong with a line. It names the line alone, since the text can be a user id. */
-export class LineError extends Error {
-  constructor(line, fault) {
-    super(`Line ${line} ${fault}`);
-    this.line = line;
-  }
-}
+/** What is wrong with the user ids. It names a line alone, since its text can be a user id. */
+export class IdsError extends Error {}
 
 const HIDDEN_CHARACTER = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\uFFFD]/u;
 const EDGES = /^[\s"'“”‘’([{<,;|]|[\s"'“”‘’)\]}>,;|]$/u;
+const COLUMN_NAME = /^(e-?mail|mail)([ _-]?(address|adresse))?$|^(user|kunden|customer|channel|account)[ _-]?(user)?[ _-]?(id|name)$|^(name|id|user)s?$/i;
+const MOST_BYTES = 10_000_000; // a table can have many columns beside the user ids
 const PAIR = ["channel_id", "channel_user_id"];
 
 /** Say what is wrong with a text that should be a user id; undefined if nothing is. */
@@ -31,58 +28,42 @@ function faultOf(text) {
 
 function check(text, line) {
   const fault = faultOf(text);
-  if (fault !== undefined) throw new LineError(line, fault);
+  if (fault !== undefined) throw new IdsError(`Line ${line} ${fault}`);
   return text;
 }
 
-/** Read one user id from each line; blank lines at the end are left out. */
+const splitLines = (text) => text.split(/\r\n|\r|\n/);
+
+/** Leave out a byte order mark, and blank lines at the end. */
+const contentOf = (text) => text.replace(/^\uFEFF/, "").replace(/[\r\n]\s*$/, "");
+
+/** Read one user id from each line. */
 export function readLines(text) {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\r|\n/);
-  while (lines.length > 0 && lines.at(-1).trim() === "") lines.pop();
+  const content = contentOf(text);
+  if (content === "") return [];
+  const lines = splitLines(content);
+  if (COLUMN_NAME.test(lines[0].trim())) throw new IdsError("Line 1 is the name of a column: take it away.");
   return lines.map((line, index) => check(line, index + 1));
 }
 
-/** Split a table into rows of fields: RFC 4180, by the separator that the header shows. Each row knows its line. */
+/** Split a table by RFC 4180 into rows, each of its fields and the number of its first line. */
 function splitTable(text) {
-  let body = text.replace(/^\uFEFF/, "");
-  let line = 1;
-  let separator = body.match(/^sep=(.)\r?\n/)?.[1];
-  if (separator !== undefined) {
-    body = body.slice(body.indexOf("\n") + 1);
-    line += 1;
-  }
-  separator ??= [";", "\t", ","].find((candidate) => body.split(/\r\n|\r|\n/, 1)[0].includes(candidate)) ?? ",";
+  const named = text.match(/^sep=([,;\t|])(?:\r\n|\r|\n)/i); // as Excel writes it
+  const start = named?.[0].length ?? 0;
+  const header = splitLines(text.slice(start))[0];
+  const separator = named?.[1] ?? [";", "\t"].find((each) => header.includes(each)) ?? ",";
+  const field = new RegExp(`(?:"((?:[^"]|"")*)"|([^"\r\n\\${separator}]*))(\\${separator}|\r\n|\r|\n|$)`, "y");
   const rows = [];
+  let line = named ? 2 : 1;
   let row = { line, fields: [] };
-  let at = 0;
-  while (at < body.length) {
-    let field;
-    if (body[at] === '"') {
-      field = "";
-      for (at += 1; ; at += 1) {
-        if (at >= body.length) throw new LineError(row.line, "opens a quote that nothing closes.");
-        if (body[at] === "\n") line += 1;
-        if (body[at] !== '"') field += body[at];
-        else if (body[at + 1] === '"') field += body[(at += 1)];
-        else break;
-      }
-      at += 1;
-    } else {
-      const end = body.slice(at).search(separator === "\t" ? /[\t\r\n]/ : separator === ";" ? /[;\r\n]/ : new RegExp(`[${separator.replace(/[\]\\^-]/g, "\\$&")}\\r\\n]`));
-      field = end < 0 ? body.slice(at) : body.slice(at, at + end);
-      at += field.length;
-    }
-    row.fields.push(field);
-    if (body[at] === separator) {
-      at += 1;
-      if (at < body.length) continue;
-      row.fields.push("");
-    } else if (at < body.length && !"\r\n".includes(body[at])) {
-      throw new LineError(row.line, "has text behind a closing quote.");
-    }
-    if (body[at] === "\r" && body[at + 1] === "\n") at += 1;
-    at += 1;
-    line += 1;
+  field.lastIndex = start;
+  while (field.lastIndex < text.length || row.fields.length > 0) {
+    const found = field.exec(text);
+    if (found === null) throw new IdsError(`Line ${line} has a quote where none can be.`);
+    const [all, quoted, plain, end] = found;
+    row.fields.push(quoted?.replaceAll('""', '"') ?? plain);
+    line += splitLines(all).length - 1;
+    if (end === separator) continue;
     rows.push(row);
     row = { line, fields: [] };
   }
@@ -94,12 +75,13 @@ export class Table {
   #rows;
 
   constructor(text) {
-    const [header, ...rows] = splitTable(text);
-    this.columns = header?.fields ?? [];
+    const [header, ...rows] = splitTable(contentOf(text));
+    if (header === undefined) throw new IdsError("The file is empty.");
+    this.columns = header.fields;
     this.#rows = rows;
   }
 
-  /** The choices: each column, and the two of a channel together, if they are there. */
+  /** What can be chosen: each column, and the two of a channel together, if they are there. */
   get choices() {
     const choices = this.columns.map((name, index) => ({ name, read: (fields) => fields[index] }));
     const pair = PAIR.map((name) => this.columns.indexOf(name));
@@ -110,13 +92,18 @@ export class Table {
     return choices;
   }
 
+  /** The number of the choice that is most likely meant. */
+  get usual() {
+    const names = this.choices.map(({ name }) => name.trim());
+    const index = names.findIndex((name) => /^(e-?mail|user[ _-]?id|channel_id and channel_user_id)$/i.test(name));
+    return Math.max(0, index);
+  }
+
   /** Read the users of a choice, by its number. */
   read(choice) {
     const { read } = this.choices[choice];
-    const rows = [...this.#rows];
-    while (rows.length > 0 && rows.at(-1).fields.every((field) => field.trim() === "")) rows.pop();
-    return rows.map(({ line, fields }) => {
-      if (fields.length !== this.columns.length) throw new LineError(line, "has not as many fields as the header.");
+    return this.#rows.map(({ line, fields }) => {
+      if (fields.length !== this.columns.length) throw new IdsError(`Line ${line} has not as many fields as the header.`);
       const user = read(fields);
       for (const text of typeof user === "string" ? [user] : Object.values(user)) check(text, line);
       return user;
@@ -126,10 +113,10 @@ export class Table {
 
 /** Read a file as UTF-8 text; another encoding would make other users of it. */
 export async function readFile(file) {
-  const bytes = await file.arrayBuffer();
+  if (file.size > MOST_BYTES) throw new IdsError("The file is too large for a form: put it on an object store.");
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
   } catch {
-    throw new LineError(1, "or a later one is not in UTF-8: save the file as UTF-8.");
+    throw new IdsError("The file is not in UTF-8: save it as UTF-8. In Excel, the format is called CSV UTF-8.");
   }
 }

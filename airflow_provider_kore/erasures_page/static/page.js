@@ -2,7 +2,7 @@
 
 import { Erasures } from "./airflow.js";
 import { ApiError, segment } from "./api.js";
-import { byId, element, isFramed, leaveFor, setting } from "./dom.js";
+import { byId, element, followLinks, isFramed, leaveFor, setting } from "./dom.js";
 import {
   DAY,
   beginOf,
@@ -65,6 +65,7 @@ const scope = Object.fromEntries(
 );
 const filters = { group: query.get("state") ?? "", dagId: query.get("dag") ?? "", text: query.get("text") ?? "" };
 const erasures = new Erasures(scope, () => renderSoon());
+const isNew = query.has("new"); // the form has just started the run
 let page = 0;
 let failure;
 let lastAnswer;
@@ -187,7 +188,7 @@ function usersCell(report, asOf) {
   return [
     element("span", { class: "number" }, report.users === null ? "Number unknown" : usersText(report.users)),
     bar,
-    element("span", { class: "quiet" }, details.join(" · ") || (isUnsent(report) ? "Nothing sent" : "Nothing known yet")),
+    element("span", { class: "quiet" }, details.join(" · ") || (isUnsent(report) ? "No erasure sent" : "Nothing known yet")),
   ];
 }
 
@@ -342,7 +343,7 @@ function renderLoaded() {
 function renderFreshness() {
   if (lastAnswer === undefined) return;
   const moment = clock.format(lastAnswer).slice(11);
-  const isActive = erasures.isAnythingActive;
+  const isActive = erasures.isAnythingActive || isAwaited();
   byId("freshness").textContent = isActive
     ? `As of ${moment}. Refreshes every ${REFRESH_SECONDS} seconds while something is open.`
     : `As of ${moment}. Nothing is under way.`;
@@ -361,11 +362,17 @@ const FAILURES = {
   404: ["There is no such DAG or run", "It may have been deleted.", null],
 };
 
+/** Whether the run that the form has started has reported nothing yet. */
+const isAwaited = () => isNew && erasures.total === 0;
+
 function messageOf() {
   if (failure !== undefined) {
     return FAILURES[failure] ?? ["Airflow cannot answer", `It answered with status ${failure}.`, "Try again"];
   }
   if (erasures.total === undefined) return null;
+  if (isAwaited()) {
+    return ["The run has started", "Its erasure appears here as soon as its task begins, after an approval if the DAG asks for one.", null];
+  }
   if (rows.length === 0 && scope.dagId) {
     return ["Nothing is reported here", "No task of this DAG or run has reported an erasure, or its XComs are deleted.", null];
   }
@@ -473,14 +480,6 @@ async function fetchShown() {
   if (failure !== undefined) refreshLater();
 }
 
-function follow(event) {
-  const link = event.target.closest?.("a[href]");
-  if (!link || !isFramed || link.hasAttribute("data-here") || event.button > 1) return;
-  event.preventDefault();
-  const isOther = link.origin !== location.origin;
-  leaveFor(link.href, isOther || event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey);
-}
-
 async function copy(event) {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
@@ -518,7 +517,7 @@ async function fetchNews() {
 
 function refreshLater() {
   clearTimeout(refreshTimer);
-  const isWorthIt = failure === undefined ? erasures.isAnythingActive : failure === 0 || failure >= 500;
+  const isWorthIt = failure === undefined ? erasures.isAnythingActive || isAwaited() : failure === 0 || failure >= 500;
   if (isWorthIt && !document.hidden) refreshTimer = setTimeout(refresh, REFRESH_SECONDS * 1000);
 }
 
@@ -550,8 +549,7 @@ addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(refreshTimer);
   else void refresh();
 });
-document.addEventListener("click", follow);
-document.addEventListener("auxclick", follow);
+followLinks();
 document.addEventListener("click", copy);
 byId("refresh").addEventListener("click", () => void refresh());
 byId("message-action").addEventListener("click", actOnMessage);

@@ -5,7 +5,7 @@
  */
 
 const PREFIX = "jwe:";
-const MOST_CHARACTERS = 48 * 1024; // what Airflow's audit log holds on MySQL, and some more
+const MOST_CHARACTERS = 48 * 1024; // with all else of a request it fits into the 64 kB of the audit log on MySQL
 const BLOCK = 256; // bytes; the length of the text shows the length of the ids in such steps
 const CURVE = { name: "ECDH", namedCurve: "P-256" };
 

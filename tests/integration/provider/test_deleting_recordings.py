@@ -106,6 +106,15 @@ def test_deleting_twice_ends_in_the_same_state(delete, sandbox):
     assert owners(sandbox) == dict.fromkeys(RECORDED, 2)
 
 
+def test_a_task_that_is_refused_or_fails_is_reported_to_the_page(delete, sandbox):
+    sandbox.fail("status", call="recordings", status=403, times=1000)
+    for task in (delete(), delete([""])):
+        end = task.run()
+        assert end.state == "failed"
+        assert end.xcoms["kore_erasure"].items() >= {"stage": "deleting_recordings", "dry_run": False}.items()
+        assert not any(user in json.dumps(end.xcoms) for user in RECORDED)
+
+
 def test_an_app_of_the_bot_deletes_and_that_of_the_account_reads(delete, sandbox, bot_app):
     end = delete(**bot_app()).run()
     assert end.state == "success", end.text

@@ -6,6 +6,7 @@ import pytest
 
 from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreNotErasedError
 from airflow_provider_kore.operators.export import KoreExportUserDataOperator
+from airflow_provider_kore.operators.recordings import KoreDeleteRecordingsOperator
 from airflow_provider_kore.user_ids.seal_keys import make_seal_key
 from airflow_provider_kore.user_ids.sealing import seal_user_ids
 from tests.integration.provider import task_runner
@@ -78,6 +79,9 @@ def test_sealed_users_are_exported_and_verified(verify, sandbox, connection, tmp
     end = TaskRunner(lambda: KoreExportUserDataOperator(task_id="export", user_ids=text, **where)).run()
     assert end.output["user_count"] == 2, end.text
     assert verify(text).run().output["found"] == 2
+    recordings = {"since": SINCE, "bot_ids": ["st-1"]}
+    end = TaskRunner(lambda: KoreDeleteRecordingsOperator(task_id="recordings", user_ids=text, **recordings)).run()
+    assert end.output["users_done"] == 2, end.text
     assert verify(sealed(dag_id="another")).run().error.consequence is Consequence.NOT_SENT
 
 
