@@ -36,7 +36,7 @@ class Reply:
     """
     What the script answers; ``redis_budget.lua`` explains it.
 
-    :param names: the calls that were asked for, each by its name, which begins with its moment.
+    :param names: the calls that were asked for, each by its name, which begins with its moment; or what ``show`` adds.
     """
 
     status: str
@@ -68,6 +68,33 @@ class Reply:
             int(calls),
             answer[12:],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """
+    How an account's calls are at one moment, in all processes.
+
+    :param used: calls that count in the last minute and in the last hour; those under way among them.
+    :param limits: how many may.
+    :param under_way: calls without an answer yet.
+    :param submits: how many wait to submit.
+    :param polls: how many wait to read.
+    :param processes: how many called lately.
+    :param closed: for how many seconds no call may begin.
+    :param why_closed: ``throttled`` or ``new``.
+    :param closes_with_next_call: whether those seconds begin only with the next call.
+    """
+
+    used: tuple[int, int]
+    limits: tuple[int, int]
+    under_way: int
+    submits: int
+    polls: int
+    processes: int
+    closed: float
+    why_closed: str
+    closes_with_next_call: bool
 
 
 class AccountInRedis:
@@ -152,6 +179,26 @@ class AccountInRedis:
                 self._learn(reply)
                 return reply
         raise RedisConnectionError("Redis answers too late")
+
+    def show(self) -> AccountState:
+        """
+        Read how the account is, and change nothing.
+
+        :raises RedisError: if Redis cannot be used.
+        """
+        reply = self._ask("show", {})
+        minute, hour, under_way, submits, polls, closed, why, later = reply.names
+        return AccountState(
+            used=(int(minute), int(hour)),
+            limits=reply.limits,
+            under_way=int(under_way),
+            submits=int(submits),
+            polls=int(polls),
+            processes=reply.processes,
+            closed=float(closed),
+            why_closed=why,
+            closes_with_next_call=later == "1",
+        )
 
     def note_outage(self) -> None:
         """Connect anew for the next question, and tell Redis then what happened meanwhile."""

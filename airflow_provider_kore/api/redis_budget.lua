@@ -13,7 +13,7 @@
 --   state      everything else
 --
 -- ARGV: one JSON object.
---   what         ask, peek, leave, end, close, slow_polls or tell
+--   what         ask, peek, leave, end, close, slow_polls, tell or show; show writes nothing
 --   process      the name of the process
 --   turn         the id of the turn (ask, leave, end)
 --   reads        whether it is a poll (ask, peek)
@@ -38,7 +38,9 @@
 --
 -- The answer is a list of texts: status, now, epoch, processes, seconds, ahead, reason (throttled, new, minute, hour, polls;
 -- of close: open, if it was), left this minute, left this hour, limit of the minute, limit of the hour, how many calls
--- count, and then the names of calls: of ask and peek all since the moment that was asked for, of end its own.
+-- count, and then the names of calls: of ask and peek all since the moment that was asked for, of end its own. Of show
+-- there follow instead: calls that count in the minute and in the hour, calls under way, submits and polls that wait, for
+-- how many seconds the account is closed, why, and whether that begins with the next question (1) or has begun (0).
 -- The status is done, or why nothing was done: late (the process has given up by now) or tell (it must tell first).
 
 local calls, under_way, submits, polls, due, processes, state = unpack(KEYS)
@@ -174,6 +176,15 @@ local function next_turn(position)
   return tonumber(text(math.max(last[2] - now, 0))), ahead, last[1]
 end
 
+-- Counts who waits and has not missed its moment.
+local function count_waiting(queue)
+  local waiting = 0
+  for _, each in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
+    if tonumber(redis.call('ZSCORE', due, each) or 0) > now then waiting = waiting + 1 end
+  end
+  return waiting
+end
+
 local status, seconds, ahead, reason, names = 'done', 0, 0, '', {}
 
 local function ask()
@@ -212,10 +223,12 @@ local function tell()
   if request.closed > 0 then close(now + request.closed, 'throttled') end
 end
 
-end_leases()
-redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now - hour))
-redis.call('ZREMRANGEBYSCORE', processes, '-inf', text(now))
-drop_lost()
+if what ~= 'show' then
+  end_leases()
+  redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now - hour))
+  redis.call('ZREMRANGEBYSCORE', processes, '-inf', text(now))
+  drop_lost()
+end
 
 if request.latest > 0 and now > request.latest then
   status = 'late'
@@ -237,20 +250,34 @@ elseif what == 'tell' then
   tell()
 end
 
-local going = redis.call('ZCARD', under_way)
-local in_hour = redis.call('ZCARD', calls)
-local in_minute = redis.call('ZCOUNT', calls, '(' .. text(now - minute), '+inf')
-set('counted', string.format('%d', in_hour + going))
-local changes = {}
-for name, value in pairs(changed) do
-  table.insert(changes, name)
-  table.insert(changes, value)
+-- A lease that has ended counts by its end, also where show lets it be.
+local function count_since(moment)
+  return redis.call('ZCOUNT', calls, '(' .. text(moment), '+inf')
+    + redis.call('ZCOUNT', under_way, '(' .. text(moment), text(now))
 end
-redis.call('HSET', state, unpack(changes))
-for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, math.ceil(request.kept)) end
+local going = redis.call('ZCOUNT', under_way, '(' .. text(now), '+inf')
+local in_hour, in_minute = count_since(now - hour), count_since(now - minute)
+local calling = redis.call('ZCOUNT', processes, '(' .. text(now), '+inf')
+
+if what == 'show' then
+  names = {
+    tostring(in_minute + going), tostring(in_hour + going), tostring(going),
+    tostring(count_waiting(submits)), tostring(count_waiting(polls)),
+    text(math.max(number('closed') - now, 0)), stored.why_closed or 'throttled', changed.epoch and '1' or '0',
+  }
+else
+  set('counted', string.format('%d', count_calls()))
+  local changes = {}
+  for name, value in pairs(changed) do
+    table.insert(changes, name)
+    table.insert(changes, value)
+  end
+  redis.call('HSET', state, unpack(changes))
+  for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, math.ceil(request.kept)) end
+end
 
 local answer = {
-  status, text(now), stored.epoch, tostring(redis.call('ZCARD', processes)), text(seconds), tostring(ahead), reason,
+  status, text(now), stored.epoch, tostring(calling), text(seconds), tostring(ahead), reason,
   tostring(math.max(limits[1] - in_minute - going, 0)), tostring(math.max(limits[2] - in_hour - going, 0)),
   tostring(limits[1]), tostring(limits[2]), tostring(in_hour),
 }

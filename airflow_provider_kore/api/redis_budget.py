@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from redis.exceptions import (
     AuthenticationError,
@@ -22,11 +23,13 @@ from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.budget import Reason, Turn, Wait
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.local_budget import LocalBudget
-from airflow_provider_kore.api.redis_account import AccountInRedis, Reply
+from airflow_provider_kore.api.redis_account import AccountInRedis, AccountState, Reply
 from airflow_provider_kore.api.redis_connection import RedisConnection
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 PROCESSES = 32
 """How many processes are supposed to share an account whose Redis was never reached; as many tasks as Airflow runs at
@@ -34,7 +37,7 @@ once by default."""
 
 _FAULTS = (RedisError, OSError)
 
-_REASONS = {
+REASONS = {
     "throttled": Reason.THROTTLED,
     "new": Reason.BUDGET_NEW,
     "minute": Reason.MINUTE,
@@ -87,7 +90,7 @@ class RedisBudget:
         if reply is None:
             return self._ask_share(turn)
         if reply.seconds > 0:
-            return Wait(reply.seconds, reply.ahead, reply.left, _REASONS[reply.reason])
+            return Wait(reply.seconds, reply.ahead, reply.left, REASONS[reply.reason])
         turn.began = self._clock()
         self._account.under_way.add(turn.id)
         return Wait(0.0, left=reply.left)
@@ -147,14 +150,23 @@ class RedisBudget:
         :raises KoreConfigurationError: if Redis cannot be used, with the reason.
         """
         turn = Turn(Call.STATUS, self._clock())
+        self._require(lambda: self._account.run("ask", turn=turn.id, reads=True, age=0.0))
+        self._require(lambda: self._account.run("leave", turn=turn.id))
+
+    def show(self) -> AccountState:
+        """
+        Read how the account is, in all processes, and change nothing.
+
+        :raises KoreConfigurationError: if Redis cannot be used, with the reason.
+        """
+        return self._require(self._account.show)
+
+    def _require(self, question: Callable[[], Answer]) -> Answer:
         with self._lock:
             try:
-                self._account.run("ask", turn=turn.id, reads=True, age=0.0)
-                self._account.run("leave", turn=turn.id)
+                return question()
             except _FAULTS as error:
                 fault = _explain(error, self.connection)
-            else:
-                return
         raise fault
 
     def _try(self, what: str, **question: object) -> Reply | None:

@@ -45,6 +45,7 @@ class Command:
 _USER_IDS = "airflow_provider_kore.user_ids.__main__"
 
 COMMANDS = (
+    Command("budget", "Show how many calls an account has left, and who waits", "airflow_provider_kore.cli.budget"),
     Command(
         "check", "Compare what is guessed about Kore.ai with what it answers", "airflow_provider_kore.checks.__main__"
     ),

@@ -15,6 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from airflow_provider_kore.api.account import read_account
+from airflow_provider_kore.api.redis_budget import RedisBudget
+from airflow_provider_kore.api.redis_connection import RedisConnection
 from demo.airflow_client import FINISHED_RUN_STATES
 from demo.local_airflow import COMPONENTS, LocalAirflow
 from demo.local_sandbox import LocalSandbox
@@ -199,6 +202,29 @@ def sandbox() -> Iterator[LocalSandbox]:
 
 
 @pytest.fixture(scope="session")
+def limited_sandbox() -> Iterator[LocalSandbox]:
+    """Kore.ai's API of another account, with the limits that it documents: 60 calls a minute and 1,800 an hour."""
+    with LocalSandbox("--duration", "8") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def budget_redis() -> Iterator[Redis]:
+    """The Redis that keeps that account's budget, and is not the broker."""
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def budget(limited_sandbox: LocalSandbox, budget_redis: Redis) -> RedisBudget:
+    """That budget, in use before Airflow starts: a new one is closed for 70 s."""
+    fields = {name: limited_sandbox.connection.get(name) for name in ("host", "port", "login", "password", "extra")}
+    budget = RedisBudget(RedisConnection("127.0.0.1", budget_redis.port), read_account(**fields))
+    budget.check()
+    return budget
+
+
+@pytest.fixture(scope="session")
 def keys() -> dict[str, str]:
     """The keys of digests and receipts, as the default connection has them."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -207,14 +233,24 @@ def keys() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def airflow(
-    sandbox: LocalSandbox, postgres: Postgres, redis: Redis, s3: S3, keys: dict[str, str]
+    sandbox: LocalSandbox,
+    limited_sandbox: LocalSandbox,
+    budget_redis: Redis,
+    budget: RedisBudget,
+    postgres: Postgres,
+    redis: Redis,
+    s3: S3,
+    keys: dict[str, str],
 ) -> Iterator[DistributedAirflow]:
     """A distributed Airflow that logs all it can."""
     extra = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000, **keys}
+    limits = {"budget_conn_id": "kore_budget", "requests_per_minute": 60, "requests_per_hour": 1800}
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(s3.connection),
         "AIRFLOW_CONN_DIRECTORY": postgres.create_database(DIRECTORY),
         "AIRFLOW_CONN_KORE_DEFAULT": json.dumps(sandbox.connection | {"extra": extra}),
+        "AIRFLOW_CONN_KORE_LIMITED": json.dumps(limited_sandbox.connection | {"extra": limits}),
+        "AIRFLOW_CONN_KORE_BUDGET": budget_redis.url,
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
     }
     folder = Path(__file__).with_name("dags")

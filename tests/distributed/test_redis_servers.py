@@ -64,6 +64,7 @@ def test_the_rights_that_the_readme_names_are_enough_and_each_is_needed_but_info
     budget.close(0.1)
     budget.slow_polls()
     budget.seconds_until_turn(Call.STATUS)
+    assert budget.show().used == (1, 1)
     assert budget._share is None
     for right in RIGHTS.split():
         if right.startswith("+") and right not in ("+script|load", "+zrange", "+zscore", "+zrank"):

@@ -12,6 +12,7 @@ from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 from airflow_provider_kore.user_ids import SqlUserIds
 
 MAPPED = 4
+MAPPED_ON_ONE_BUDGET = 6
 ARGUMENTS = {
     "bot_ids": ["st-distributed"],
     "deferrable": True,
@@ -27,6 +28,13 @@ PARAMS = {"folder": Param("s3://", type="string")}
 def kore_mapped():
     KoreEraseUserDataOperator.partial(task_id="erase", batch_size=5).expand(
         user_ids=[f"{{{{ params.folder }}}}/{number}.txt" for number in range(MAPPED)]
+    )
+
+
+@dag(schedule=None, default_args=ARGUMENTS, params=PARAMS | {"kore_conn_id": Param("kore_limited", type="string")})
+def kore_one_budget():
+    KoreEraseUserDataOperator.partial(task_id="erase", kore_conn_id="{{ params.kore_conn_id }}").expand(
+        user_ids=[f"{{{{ params.folder }}}}/{number}.txt" for number in range(MAPPED_ON_ONE_BUDGET)]
     )
 
 
@@ -63,4 +71,5 @@ def kore_each_way():
 
 
 kore_mapped()
+kore_one_budget()
 kore_each_way()

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from airflow_provider_kore.cli.budget import main
 from airflow_provider_kore.exceptions import KoreConfigurationError, KoreUnknownRequestError
 from airflow_provider_kore.hooks import kore
 from airflow_provider_kore.hooks.kore import KoreHook
@@ -65,6 +66,23 @@ def test_calls_of_worker_and_event_loop_count_in_redis(connect_budget, redis, ma
     assert PASSWORD not in repr(hook.account)
     asyncio.run(KoreHook().aget_account())
     assert masked.count(PASSWORD) == 2
+
+
+def test_the_budget_is_shown_without_a_call(connect_budget, redis, sandbox, capsys):
+    connect_budget(of(redis))
+    redis.client.flushall()
+    KoreHook().get_conn().pacing.budget.check()
+    before = {key: redis.client.dump(key) for key in redis.client.keys("*")}
+    assert main(["-o", "json"]) == 0
+    state = {row["budget"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert (state["calls in the last minute"], state["processes"]) == ("0 of 60, 60 left", "1")
+    assert "the budget in Redis is new" in state["closed"]
+    assert {key: redis.client.dump(key) for key in redis.client.keys("*")} == before
+    assert not sandbox.log()
+
+    connect_budget(of(redis, port=1))
+    assert main([]) == 2
+    assert "127.0.0.1:1 cannot be used" in capsys.readouterr().err
 
 
 def in_db_1(redis):

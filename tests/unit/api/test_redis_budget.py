@@ -47,6 +47,52 @@ def calls_until_wait(timed, process, now):
     return made
 
 
+# --- What is shown -----------------------------------------------------------------------------------------------
+
+
+def shown(timed, now):
+    """Show the state as a process that does nothing else, and require that nothing in Redis has changed."""
+    client = timed.server.client
+    before = {key: client.dump(key) for key in client.keys("*")}
+    state = timed.at(now, timed.make(timed.clock.monotonic)).show()
+    assert {key: client.dump(key) for key in client.keys("*")} == before
+    return state
+
+
+def test_calls_and_who_waits_are_shown_over_all_processes(timed):
+    budget = timed(per_minute=3)
+    assert not call(budget, 0, 0.0).seconds
+    assert not call(budget, 1, 30.0).seconds
+    budget.budgets[2].ask(Turn(Call.ERASE, 40.0))  # its call is under way
+    for process, kind in ((0, Call.ERASE), (1, Call.STATUS), (2, Call.STATUS)):
+        assert budget.at(41.0, budget.budgets[process]).ask(Turn(kind, 41.0)).seconds
+    state = shown(budget, 42.0)
+    assert (state.used, state.limits, state.under_way) == ((3, 3), (3, 1800), 1)
+    assert (state.submits, state.polls, state.processes) == (1, 2, 3)
+    assert state.closed == 0
+    assert shown(budget, 61.0).used == (2, 3)
+
+
+def test_who_has_died_is_not_shown(timed):
+    budget = timed(per_minute=1)
+    budget.budgets[0].ask(Turn(Call.ERASE, 0.0))
+    budget.budgets[1].ask(Turn(Call.ERASE, 0.0))
+    state = shown(budget, LEASE + 30.0)
+    assert (state.used, state.under_way, state.submits, state.processes) == ((1, 1), 0, 0, 0)
+    assert shown(budget, LEASE + HOUR).used == (0, 0)
+
+
+def test_a_closing_is_shown_and_none_begins_by_that(timed):
+    budget = timed()
+    budget.close(0.0, 100)
+    state = shown(budget, 40.0)
+    assert (state.closed, state.why_closed, state.closes_with_next_call) == (60, "throttled", False)
+    budget.server.client.flushall()
+    state = shown(budget, 40.0)
+    assert (state.closed, state.why_closed, state.closes_with_next_call) == (pytest.approx(CLOSED), "new", True)
+    assert not budget.server.client.keys()
+
+
 # --- Who dies ----------------------------------------------------------------------------------------------------
 
 
