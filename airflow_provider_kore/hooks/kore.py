@@ -75,10 +75,11 @@ class KoreHook(BaseHook):
         """
         with _connection_faults(self.kore_conn_id, "kore"):
             account = _read(self.get_connection(self._require_conn_id()))
+            mask_secret(_secrets(account))
         if account.budget_conn_id:
             with _connection_faults(account.budget_conn_id, "redis"):
                 account = _with_budget(account, self.get_connection(account.budget_conn_id))
-        mask_secret(_secrets(account))
+                mask_secret(_secrets(account))
         return account
 
     def find_base_url(self) -> str | None:
@@ -106,11 +107,12 @@ class KoreHook(BaseHook):
     async def _read_account(self) -> KoreAccount:
         with _connection_faults(self.kore_conn_id, "kore"):
             account = _read(await get_async_connection(self._require_conn_id(), self))
+            # In a thread that knows this loop, since it asks the supervisor and would block the loop.
+            await sync_to_async(mask_secret)(_secrets(account))
         if account.budget_conn_id:
             with _connection_faults(account.budget_conn_id, "redis"):
                 account = _with_budget(account, await get_async_connection(account.budget_conn_id, self))
-        # In a thread that knows this loop, since it asks the supervisor and would block the loop.
-        await sync_to_async(mask_secret)(_secrets(account))
+                await sync_to_async(mask_secret)(_secrets(account))
         return account
 
     def _require_conn_id(self) -> str:
