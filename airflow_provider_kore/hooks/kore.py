@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.sdk import BaseHook, Connection
+from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 from asgiref.sync import sync_to_async
-from pydantic import JsonValue
 
-from airflow_provider_kore.api.account import KoreAccount, read_account
+from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.calls import fetch_status, submit_erasure
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.erase_request import ErasureRequest
-from airflow_provider_kore.api.redis_connection import read_redis_connection
 from airflow_provider_kore.api.route import client_faults
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.users import check_user_ids
-from airflow_provider_kore.compat import AirflowNotFoundException
 from airflow_provider_kore.exceptions import (
-    Consequence,
     KoreAuthenticationError,
     KoreConfigurationError,
-    KoreConnectionUnreadableError,
     KoreError,
     KorePermissionError,
     KoreThrottledError,
     KoreUnknownRequestError,
 )
+from airflow_provider_kore.hooks.connection import account_of, connection_faults, refusal, secrets_of, with_budget
 
 if TYPE_CHECKING:
     from airflow_provider_kore.api.async_client import AsyncKoreClient
@@ -73,13 +66,13 @@ class KoreHook(BaseHook):
         :raises KoreConnectionUnreadableError: if there is none of this id, or it cannot be read.
         :raises KoreConfigurationError: if a field of it cannot be used.
         """
-        with _connection_faults(self.kore_conn_id, "kore"):
-            account = _read(self.get_connection(self._require_conn_id()))
-            mask_secret(_secrets(account))
+        with connection_faults(self.kore_conn_id, "kore"):
+            account = account_of(self.get_connection(self._require_conn_id()))
+            mask_secret(secrets_of(account))
         if account.budget_conn_id:
-            with _connection_faults(account.budget_conn_id, "redis"):
-                account = _with_budget(account, self.get_connection(account.budget_conn_id))
-                mask_secret(_secrets(account))
+            with connection_faults(account.budget_conn_id, "redis"):
+                account = with_budget(account, self.get_connection(account.budget_conn_id))
+                mask_secret(secrets_of(account))
         return account
 
     def find_base_url(self) -> str | None:
@@ -105,21 +98,21 @@ class KoreHook(BaseHook):
         return self.account
 
     async def _read_account(self) -> KoreAccount:
-        with _connection_faults(self.kore_conn_id, "kore"):
-            account = _read(await get_async_connection(self._require_conn_id(), self))
+        with connection_faults(self.kore_conn_id, "kore"):
+            account = account_of(await get_async_connection(self._require_conn_id(), self))
             # In a thread that knows this loop, since it asks the supervisor and would block the loop.
-            await sync_to_async(mask_secret)(_secrets(account))
+            await sync_to_async(mask_secret)(secrets_of(account))
         if account.budget_conn_id:
-            with _connection_faults(account.budget_conn_id, "redis"):
-                account = _with_budget(account, await get_async_connection(account.budget_conn_id, self))
-                await sync_to_async(mask_secret)(_secrets(account))
+            with connection_faults(account.budget_conn_id, "redis"):
+                account = with_budget(account, await get_async_connection(account.budget_conn_id, self))
+                await sync_to_async(mask_secret)(secrets_of(account))
         return account
 
     def _require_conn_id(self) -> str:
         conn_id: object = self.kore_conn_id  # of any type, where a template has rendered it
         if isinstance(conn_id, str) and conn_id.strip():
             return conn_id
-        raise _refusal(
+        raise refusal(
             f"kore_conn_id is {'empty' if isinstance(conn_id, str) else f'of type {type(conn_id).__name__}'}.",
             "Set kore_conn_id to the id of an Airflow connection of type kore.",
         )
@@ -216,91 +209,3 @@ class KoreHook(BaseHook):
         except Exception as error:  # noqa: BLE001 # its text can contain a secret
             return False, f"The key is not checked: {type(error).__name__}. See the log of the API server."
         return True, "Kore.ai accepts the key and the scope."
-
-
-@contextmanager
-def _connection_faults(conn_id: str, conn_type: str) -> Iterator[None]:
-    """Replace any exception of reading a connection by one without its text, which can contain a secret."""
-    try:
-        yield
-    except KoreError:
-        raise
-    except AirflowNotFoundException:
-        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-        if variable in os.environ:
-            problem = f"Airflow cannot read the environment variable {variable} as a connection."
-            remedy = "Correct it: a JSON object with conn_type, host, login, password and extra, or a URI."
-        else:
-            problem = (
-                f"There is no Airflow connection with the id {conn_id}, or its secrets backend failed: Airflow does "
-                "not distinguish them."
-            )
-            remedy = (
-                f"Make one of type {conn_type} under Admin > Connections, or in the environment as {variable}. If "
-                "there is one, check the secrets backend that stores it."
-            )
-    except Exception as error:  # noqa: BLE001 # each secrets backend has exceptions of its own
-        problem = f"The Airflow connection {conn_id} cannot be read ({type(error).__name__})."
-        remedy = "Check that the task may read the connection, and the secrets backend that stores it."
-    else:
-        return
-    raise KoreConnectionUnreadableError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
-
-
-def _read(connection: Connection) -> KoreAccount:
-    return read_account(
-        host=connection.host,
-        port=connection.port,
-        login=connection.login,
-        password=connection.password,
-        extra=_read_extra(connection, "The connection's extra"),
-    )
-
-
-def _with_budget(account: KoreAccount, connection: Connection) -> KoreAccount:
-    redis = read_redis_connection(
-        account.budget_conn_id,
-        conn_type=connection.conn_type,
-        host=connection.host,
-        port=connection.port,
-        login=connection.login,
-        password=connection.password,
-        extra=_read_extra(connection, f"The extra of the connection {account.budget_conn_id}"),
-    )
-    return replace(account, budget_redis=redis)
-
-
-def _read_extra(connection: Connection, name: str) -> dict[str, object]:
-    # Airflow reads an extra that is not JSON as empty, and silently drops the guards in it.
-    extra: object = {}
-    if connection.extra:
-        try:
-            extra = json.loads(connection.extra, object_pairs_hook=_unique_keys)
-        except (ValueError, RecursionError):
-            extra = None
-    if not isinstance(extra, dict):
-        raise _refusal(f"{name} is not a JSON object.", "Correct the field Extra.")
-    return extra
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Where a guard is there twice, JSON's readers take the last, and a reader sees the first.
-    fields: dict[str, object] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise _refusal(
-                f"The connection's extra has the key {name} more than once.", "Keep one of them in the field Extra."
-            )
-        fields[name] = value
-    return fields
-
-
-def _refusal(problem: str, remedy: str) -> KoreConfigurationError:
-    return KoreConfigurationError(problem, consequence=Consequence.NOT_SENT, remedy=remedy)
-
-
-def _secrets(account: KoreAccount) -> list[JsonValue]:
-    """List the secrets; Airflow itself masks only the password and fields with certain names."""
-    secrets = (account.client_secret, account.private_key, account.digest_key, account.receipt_key, account.seal_key)
-    redis_password = account.budget_redis and account.budget_redis.password
-    return [secret for secret in (*secrets, redis_password) if secret]
