@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from airflow_provider_kore.api.acceptance import leaves_open
-from airflow_provider_kore.api.budget import Turn, Wait
-from airflow_provider_kore.api.conversation import Ask, Close, Conversation, Leave, Pause
+from airflow_provider_kore.api.budget import Turn
+from airflow_provider_kore.api.conversation import Conversation, Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
 from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, read_request_id
 from airflow_provider_kore.api.errors import Call, error_message, read_failure, unreachable, unreadable
@@ -17,15 +17,14 @@ from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.history import Query, read_page
 from airflow_provider_kore.api.listing import Page, fetch_all
 from airflow_provider_kore.api.members import members_path, read_members
+from airflow_provider_kore.api.paced_exchange import decoded, exchange
 from airflow_provider_kore.api.pacing import Pacing
 from airflow_provider_kore.api.recordings import RecordedSession, read_deletion, says_no_recordings
 from airflow_provider_kore.api.status import ErasureStatus, read_status, status_path
-from airflow_provider_kore.api.throttle import is_throttle, throttle_pause
 from airflow_provider_kore.exceptions import (
     Consequence,
     KoreAmbiguousSubmitError,
     KoreError,
-    KoreThrottledError,
     KoreUnreadableAnswerError,
 )
 
@@ -36,87 +35,9 @@ T = TypeVar("T")
 ATTEMPTS = 4
 """Attempts of a call that certainly was not received, or may be repeated, before its error is raised."""
 
-SHORT_WAIT = 10.0
-"""Seconds that a conversation waits in the queue without asking again how long it still takes."""
-
-
-def _exchange(
-    request: Request, turn: Turn, pacing: Pacing, give_up_at: float | None
-) -> Conversation[Answer | NoAnswer]:
-    """Wait for a turn and exchange, again and again while the budget is spent, and once more after one 401."""
-    signed_again = False
-    while True:
-        yield from _wait_for(turn, pacing, give_up_at)
-        answer = yield request
-        assert isinstance(answer, Answer | NoAnswer), "a request is answered"  # noqa: S101
-        if isinstance(answer, NoAnswer):
-            return answer
-        text = _text_of(answer)
-        # Whatever its text, after some statuses an erasure may have been accepted: it is not sent again.
-        may_be_done = turn.call is Call.ERASE and leaves_open(answer.status)
-        if not may_be_done and is_throttle(answer.status, text, pacing.profile):
-            seconds = throttle_pause(answer, text, profile=pacing.profile)
-            if (yield Close(seconds)):
-                log.warning("Kore.ai says that the account's rate limit is reached; pausing for %.0f s.", seconds)
-        elif answer.status == 401 and not signed_again:
-            signed_again = True
-        else:
-            return answer
-
-
-def _wait_for(turn: Turn, pacing: Pacing, give_up_at: float | None) -> Conversation[None]:
-    """Wait in the queue until the call begins; leave it if the turn comes too late, since others wait behind."""
-    while True:
-        wait = yield Ask(turn)
-        assert isinstance(wait, Wait), "a wish for a turn is answered"  # noqa: S101
-        if wait.seconds <= 0:
-            return
-        if give_up_at is not None and pacing.clock() + wait.seconds > give_up_at:
-            yield Leave()
-            raise KoreThrottledError(
-                f"The account's rate limit left no turn for a {turn.call.value} before the deadline.",
-                consequence=turn.call.consequence,
-                remedy="Clear the task to continue, or give it more time.",
-            )
-        # After half of a long wait it asks again, since those before may have left the queue.
-        yield Pause(wait.seconds if wait.seconds <= SHORT_WAIT else wait.seconds / 2)
-
-
-def exchange_once(
-    request: Request, call: Call, pacing: Pacing, give_up_at: float | None = None
-) -> Conversation[Answer | NoAnswer]:
-    """
-    Make one call, and return whatever is answered; for who wants to see the answer itself.
-
-    :param call: which call the request is.
-    :param give_up_at: moment of the pacing's clock after which no turn is waited for; ``None`` for ever.
-    :raises KoreThrottledError: if the budget left no turn before ``give_up_at``; nothing was sent.
-    """
-    yield from _wait_for(Turn(call, pacing.clock()), pacing, give_up_at)
-    answer = yield request
-    assert isinstance(answer, Answer | NoAnswer), "a request is answered"  # noqa: S101
-    if isinstance(answer, Answer) and is_throttle(answer.status, text := _text_of(answer), pacing.profile):
-        yield Close(throttle_pause(answer, text, profile=pacing.profile))
-    return answer
-
-
-def _text_of(answer: Answer) -> str | None:
-    """Give Kore.ai's own text of an answer that is no success, also where its shape is not the usual one."""
-    if 200 <= answer.status < 300:
-        return None
-    message, _ = error_message(_decoded(answer))
-    return message if message is not None else answer.content[:2000].decode(errors="replace") or None
-
-
-def _decoded(answer: Answer) -> object:
-    try:
-        return decode_json(answer.content)
-    except NotJsonError:
-        return None
-
 
 def _failure(call: Call, answer: Answer, pacing: Pacing) -> KoreError:
-    message, code = error_message(_decoded(answer))
+    message, code = error_message(decoded(answer))
     return read_failure(call, answer, message, code, pacing.profile)
 
 
@@ -139,7 +60,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
     http_request = Request("DELETE", ERASE_PATH, request.body(pacing.profile))
     turn = Turn(Call.ERASE, pacing.clock())
     for attempt in range(ATTEMPTS):
-        answer = yield from _exchange(http_request, turn, pacing, give_up_at)
+        answer = yield from exchange(http_request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
             if answer.received:
                 raise _ambiguous(answer.reason)
@@ -149,7 +70,7 @@ def submit_erasure(request: ErasureRequest, pacing: Pacing, give_up_at: float | 
             yield _back_off(attempt)
             continue
         if 200 <= answer.status < 300:
-            request_id = read_request_id(_decoded(answer))
+            request_id = read_request_id(decoded(answer))
             if request_id is None:
                 raise _ambiguous(f"HTTP {answer.status} without a request id that can be read")
             return request_id
@@ -264,7 +185,7 @@ def delete_recordings(session: RecordedSession, pacing: Pacing, give_up_at: floa
         pacing,
         give_up_at,
         lambda document: read_deletion(document, session, profile),
-        lambda answer: False if says_no_recordings(answer.status, _decoded(answer), profile) else None,
+        lambda answer: False if says_no_recordings(answer.status, decoded(answer), profile) else None,
     )
 
 
@@ -292,7 +213,7 @@ def _read(
     for attempt in range(ATTEMPTS):
         if attempt:
             yield _back_off(attempt - 1)
-        answer = yield from _exchange(request, turn, pacing, give_up_at)
+        answer = yield from exchange(request, turn, pacing, give_up_at)
         if isinstance(answer, NoAnswer):
             passing = unreachable(turn.call, answer.reason)
         elif 200 <= answer.status < 300:

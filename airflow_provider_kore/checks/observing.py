@@ -12,10 +12,10 @@ import httpx
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.calls import exchange_once
 from airflow_provider_kore.api.client import KoreClient
 from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.exchange import NoAnswer, Request
+from airflow_provider_kore.api.paced_exchange import exchange_once
 from airflow_provider_kore.checks.findings import Finding, NotTestedError
 from airflow_provider_kore.checks.probes import Kind, Probe, Reply, Steps, read_reply
 from airflow_provider_kore.exceptions import KoreThrottledError
