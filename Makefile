@@ -3,15 +3,19 @@
 PYTHON ?=
 PYTEST_ARGUMENTS ?=
 TEST = exec $(<D)/bin/python -m pytest
-# Unit and integration tests mostly wait, so several run at once, and with them those of the page that need no Airflow. The
-# other system tests share one Airflow.
-UNIT_AND_INTEGRATION = -n 4 tests/unit tests/integration
+# Unit and integration tests mostly wait, so several run at once, and with them those of the page that need no Airflow. Who is
+# done takes tests over from whoever still has many. The other system tests share one Airflow.
+UNIT_AND_INTEGRATION = -n 4 --dist worksteal tests/unit tests/integration
 WITHOUT_AIRFLOW = $(UNIT_AND_INTEGRATION) tests/system -m 'not airflow'
 WITH_AIRFLOW = tests/system -m airflow
 # What these are about imports no Airflow, and all that it does import is pinned to one version for each Airflow, but for
-# the sandbox's Starlette, with which the integration tests run on each. So they run once, on the newest Airflow.
-SAME_ON_EACH_AIRFLOW = unit/api unit/receipts unit/sandbox unit/test_benchmarks.py unit/test_browser.py \
-	unit/test_documentation.py unit/test_find_python.py unit/test_make_environment.py unit/test_words.py
+# the sandbox's Starlette, with which the other integration tests run on each. So they run once, on the newest Airflow.
+SAME_ON_EACH_AIRFLOW = integration/sandbox integration/provider/test_check_elsewhere.py \
+	integration/provider/test_check_settings.py unit/api unit/checks unit/receipts unit/recordings unit/sandbox unit/verification \
+	unit/test_benchmarks.py unit/test_browser.py unit/test_deadlines.py unit/test_documentation.py unit/test_find_python.py \
+	unit/test_make_environment.py unit/test_period.py unit/test_times.py unit/test_words.py \
+	unit/user_ids/test_bad_ids.py unit/user_ids/test_batches.py unit/user_ids/test_sealed.py unit/user_ids/test_seal_commands.py \
+	unit/user_ids/test_table_files.py unit/user_ids/test_text_files.py unit/user_ids/test_who.py
 ON_OLDER_AIRFLOW = $(UNIT_AND_INTEGRATION) $(SAME_ON_EACH_AIRFLOW:%=--ignore=tests/%)
 COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)
