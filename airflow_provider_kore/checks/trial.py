@@ -11,7 +11,8 @@ from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.api.status import show_wording, status_path
+from airflow_provider_kore.api.shown_words import may_be_shown
+from airflow_provider_kore.api.status import status_path
 from airflow_provider_kore.api.users import ChannelUserId, UserId, folded
 from airflow_provider_kore.checks.history_checks import lite_query, query_probe, sessions_query
 from airflow_provider_kore.checks.probes import Kind, Probe, Reply, Steps, Subject, ask
@@ -227,8 +228,9 @@ def read_poll(reply: Reply, user_id: UserId, seconds: float, profile: ApiProfile
     if not response:
         return Poll(seconds, reply, "empty", None, None)
     entry = response[0]
-    word = show_wording(entry.get("status"), user_id)
-    return Poll(seconds, reply, "entries", word if word == entry.get("status") else None, entry.get("userId"))
+    word = entry.get("status")
+    shown = word if isinstance(word, str) and may_be_shown(word, [user_id]) else None
+    return Poll(seconds, reply, "entries", shown, entry.get("userId"))
 
 
 def names_as_sent(poll: Poll, user_id: UserId) -> bool:
