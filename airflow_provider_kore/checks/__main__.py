@@ -5,32 +5,40 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_kore.exceptions import KoreError, KoreInputError
+from airflow_provider_kore.command_line import run_command
+from airflow_provider_kore.exceptions import KoreInputError
 
 if TYPE_CHECKING:
     from airflow_provider_kore.api.account import KoreAccount
     from airflow_provider_kore.api.users import UserId
     from airflow_provider_kore.checks.report import Row
 
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
+
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.checks") -> int:
-    """Run the checks, and return the exit status: 0 if all is confirmed, 1 if something differs, 2 if not checkable."""
+    """
+    Run the checks, and return the exit status.
+
+    It is 0 if all is confirmed, 1 if something differs, 2 if nothing could be checked, and 128 more than the number of
+    a signal that interrupted the checks; what was found until then is shown and written.
+    """
     options = _parser(prog).parse_args(arguments)
+    before = {number: signal.getsignal(number) for number in _INTERRUPTING}
     try:
-        return _check(options)
-    except KoreError as error:
-        print(f"{error.problem} {error.remedy}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        return run_command(partial(_check, options))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
@@ -85,7 +93,7 @@ def _seconds(text: str) -> float:
 
 def _check(options: argparse.Namespace) -> int:
     from airflow_provider_kore.checks.report import exit_status, to_report
-    from airflow_provider_kore.checks.run import run_checks
+    from airflow_provider_kore.checks.run import CheckRun
     from airflow_provider_kore.compat import set_up_command
     from airflow_provider_kore.hooks.kore import KoreHook
 
@@ -94,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
     users = _read_users(options)
     if options.report is not None:
         options.report.touch()  # if it cannot be written, that is known before anything is sent
-    rows = run_checks(
+    run = CheckRun(
         account,
         options.bot_id,
         users,
@@ -102,10 +110,34 @@ def _check(options: argparse.Namespace) -> int:
         interval=options.poll_interval,
         longest=options.wait,
     )
+    interrupted_by = _run_until_interrupted(run.run)
+    if interrupted_by is not None:
+        print("Interrupted.", run.describe_erasures() or "", file=sys.stderr)
+    rows = run.rows
     _show(rows, account, options.output)
     if options.report is not None:
         options.report.write_text(to_report(rows, account, version("airflow-provider-kore")), encoding="utf-8")
-    return exit_status(rows)
+    return exit_status(rows) if interrupted_by is None else 128 + interrupted_by
+
+
+def _run_until_interrupted(run: Callable[[], None]) -> int | None:
+    """Run, and return the number of the signal that interrupted it, if any. From then on, signals are ignored."""
+    received: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in _INTERRUPTING:
+        signal.signal(number, interrupt)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return received[0]
+    finally:
+        for number in _INTERRUPTING:
+            signal.signal(number, signal.SIG_IGN)  # until all is shown and written
+    return None
 
 
 def _read_users(options: argparse.Namespace) -> list[UserId]:
