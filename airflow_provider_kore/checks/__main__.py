@@ -159,9 +159,13 @@ def _show(rows: Sequence[Row], account: KoreAccount, output: str) -> None:
     from airflow.cli.simple_table import AirflowConsole
 
     from airflow_provider_kore.checks.report import profile_to_set
+    from airflow_provider_kore.checks.surface_checks import BY_HAND
 
     AirflowConsole().print_as([row.to_table() for row in rows], output)
-    if (profile := profile_to_set(rows, account.api_profile)) is not None and output == "table":
+    if output != "table":
+        return
+    print(f"What to do by hand about what no erasure reaches: {BY_HAND}")
+    if (profile := profile_to_set(rows, account.api_profile)) is not None:
         print("Set in the extra of the connection, beside what is there already:")
         print(json.dumps({"api_profile": profile}))
 

@@ -67,9 +67,9 @@ def used(seen: str, remedy: str) -> Finding:
     return Finding(Verdict.USED, seen, remedy)
 
 
-def not_seen(seen: str, remedy: str) -> Finding:
+def not_seen(seen: str) -> Finding:
     """Say that nothing shows the use of a place that no erasure reaches."""
-    return Finding(Verdict.NOT_SEEN, seen, remedy)
+    return Finding(Verdict.NOT_SEEN, seen)
 
 
 class NotTestedError(Exception):

@@ -15,7 +15,7 @@ from airflow_provider_kore.checks.erasing import confirm_erasure, require_test_u
 from airflow_provider_kore.checks.findings import Finding, Verdict, not_tested
 from airflow_provider_kore.checks.history_checks import HISTORY_CHECKS
 from airflow_provider_kore.checks.observing import Observer
-from airflow_provider_kore.checks.probes import Subject
+from airflow_provider_kore.checks.probes import Reply, Subject
 from airflow_provider_kore.checks.reach_checks import check_reach
 from airflow_provider_kore.checks.report import Row
 from airflow_provider_kore.checks.surface_checks import SURFACE_CHECKS
@@ -25,6 +25,8 @@ from airflow_provider_kore.checks.trial_checks import ERASURE_CHECKS
 from airflow_provider_kore.checks.trial_seen import TrialSeen, describe_erasures
 
 _CHECKS = (*TOKEN_CHECKS, *HISTORY_CHECKS, *SURFACE_CHECKS)
+
+_INTERRUPTED = not_tested("The check was interrupted.")
 
 _NO_BOT = "st-none"
 
@@ -68,22 +70,26 @@ class CheckRun:
         self._subject = Subject(account.api_profile, bot_id, user_id, secrets.token_hex(6), datetime.now(UTC))
         self._reach: list[Row] = []
         self._found: dict[str, Finding] = {}
+        self._throttles: Sequence[Reply] = ()
         self._trial: Trial | None = None
-        self._missing = not_tested("The check was interrupted.")
 
     def run(self) -> None:
         """Check all, as far as the connection allows it."""
         self._reach = [Row(*found) for found in check_reach(self._account)]
         with closing(Observer(self._account, _sleep)) as observer:
+            self._throttles = observer.throttles
             for check in _CHECKS:
                 self._found[check.name] = observer.find(check.run(self._subject))
-                if check is TOKEN and self._found[check.name].verdict is not Verdict.CONFIRMED:
-                    self._missing = not_tested("", "An accepted token.")
+                if not self._is_accepted:
                     return
             if self._erases:
                 self._erase(observer)
-            self._found |= {check.name: check.find(self._seen, self._subject) for check in ERASURE_CHECKS}
-            self._found["throttle_status"] = read_throttles(observer.throttles)
+
+    @property
+    def _is_accepted(self) -> bool | None:
+        """Whether the token is accepted; ``None`` if that was not checked yet."""
+        token = self._found.get(TOKEN.name)
+        return None if token is None else token.verdict is Verdict.CONFIRMED
 
     def _erase(self, observer: Observer) -> None:
         before = observer.run(read_data(self._subject, 0))
@@ -104,7 +110,6 @@ class CheckRun:
             observer.run(self._trial.run())
         except KeyboardInterrupt:
             self._trial.note_interruption(observer.sent)
-            self._found |= {check.name: check.find(self._seen, self._subject) for check in ERASURE_CHECKS}
             raise
 
     @property
@@ -118,9 +123,13 @@ class CheckRun:
     @property
     def rows(self) -> list[Row]:
         """What is found so far."""
-        guesses = [(check.name, check.guess) for check in (*_CHECKS, *ERASURE_CHECKS)]
-        guesses += [("throttle_status", "A spent budget is answered with HTTP 429")]
-        return self._reach + [Row(name, guess, self._found.get(name, self._missing)) for name, guess in guesses]
+        missing = not_tested("", "An accepted token.") if self._is_accepted is False else _INTERRUPTED
+        rows = [Row(check.name, check.guess, self._found.get(check.name, missing)) for check in _CHECKS]
+        for check in ERASURE_CHECKS:
+            found = check.find(self._seen, self._subject) if self._is_accepted else missing
+            rows.append(Row(check.name, check.guess, found))
+        throttles = read_throttles(self._throttles) if self._is_accepted else missing
+        return [*self._reach, *rows, Row("throttle_status", "A spent budget is answered with HTTP 429", throttles)]
 
 
 def _sleep(seconds: float) -> None:

@@ -13,7 +13,10 @@ from airflow_provider_kore.checks.history_checks import ask_for_items, sessions_
 from airflow_provider_kore.checks.probes import Check, Kind, Probe, Reply, Steps, Subject, ask
 from airflow_provider_kore.exceptions import DOCUMENTATION
 
-BY_HAND = f"By hand: {DOCUMENTATION}/limits.html#what-an-erasure-does-not-reach"
+BY_HAND = f"{DOCUMENTATION}/limits.html#what-an-erasure-does-not-reach"
+"""Where it stands what to do about each by hand."""
+
+_ERASE_BY_HAND = "Erase there by hand, as the page below says."
 
 VOICE_CHANNELS = frozenset({"korevg", "audiocodes", "ivr", "ivrvoice", "twiliovoice"})
 """Channels of calls, in small letters. A call can have any other channel too: that none is seen proves nothing."""
@@ -48,23 +51,22 @@ def _read(call: Call, reply: Reply, entries: object) -> Finding:
     """Tell whether there are entries. Any other answer is not understood, and says nothing of what is used."""
     if reply.status == 200 and isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
         if entries:
-            return used("It has entries of the last 30 days.", BY_HAND)
-        return not_seen("It has no entry of the last 30 days.", BY_HAND)
-    return not_tested(f"{call.value}: {reply.why}", f"{admin_console(call)} {BY_HAND}")
+            return used("It has entries of the last 30 days.", _ERASE_BY_HAND)
+        return not_seen("It has no entry of the last 30 days.")
+    return not_tested(f"{call.value}: {reply.why}", admin_console(call))
 
 
 def _channels(subject: Subject, channels: Set[str]) -> Steps[Finding]:
     """Tell whether the user has a session of one of these channels."""
     if not isinstance(subject.user_id, str):
-        raise NotTestedError("No user is named.", f"{_TAKES_A_USER} {BY_HAND}")
+        raise NotTestedError("No user is named.", _TAKES_A_USER)
     sessions = yield from ask_for_items(sessions_query(subject, 30))
     if not sessions:
-        raise NotTestedError("The user has no session of the last 30 days.", f"{_TAKES_A_USER} {BY_HAND}")
+        raise NotTestedError("The user has no session of the last 30 days.", _TAKES_A_USER)
     if seen := {str(session.get("channel")).lower() for session in sessions} & channels:
-        return used(f"The user has a session of {' and '.join(sorted(seen))}.", BY_HAND)
-    return not_seen(
-        f"The user has no session of {', '.join(sorted(channels))}; other channels can be used too.", BY_HAND
-    )
+        return used(f"The user has a session of {' and '.join(sorted(seen))}.", _ERASE_BY_HAND)
+    named = ", ".join(sorted(channels))
+    return not_seen(f"The user has no session of {named}; other channels can be of this kind too.")
 
 
 def _recordings(subject: Subject) -> Steps[Finding]:
@@ -75,28 +77,26 @@ def _conversations(subject: Subject) -> Steps[Finding]:
     return _channels(subject, AGENT_CHANNELS)
 
 
-def _not_reached(name: str, place: str, takes: str) -> Check:
-    """Name a place of which no call tells, that an app of the Admin Console can make without more than a bot."""
+def _not_read(name: str, what: str, takes: str) -> Check:
+    """Name what no call shows that an app of the Admin Console can make, and that needs no more than a bot."""
 
     def run(_: Subject) -> Steps[Finding]:
         yield from ()
-        return not_tested(f"It takes {takes}.", BY_HAND)
+        return not_tested("No check reads it.", takes)
 
-    return Check(name, f"No erasure reaches {place}", run)
+    return Check(name, f"No erasure reaches {what}", run)
 
 
-_ACCOUNT_ID = "a call with a header accountId, which no connection has"
+_ACCOUNT_ID = "A call with a header accountId, which no connection has, and the scope"
 
 SURFACE_CHECKS = (
     Check("reach_recordings", "No erasure reaches recordings of calls", _recordings),
     Check("reach_conversations", "No erasure reaches cases, and conversations with agents", _conversations),
-    _not_reached("reach_contacts", "contacts, and lists of campaigns", f"{_ACCOUNT_ID}, and the scope Configuration"),
-    _not_reached("reach_tables", "data tables", "the name of each table"),
-    _not_reached("reach_feedback", "feedback and surveys", "a call of which Kore.ai does not publish the answer"),
+    _not_read("reach_contacts", "contacts, and lists of campaigns", f"{_ACCOUNT_ID} Configuration."),
+    _not_read("reach_tables", "data tables", "A call for each table, by its name."),
+    _not_read("reach_feedback", "feedback and surveys", "A call whose answer Kore.ai does not document."),
     Check("reach_llm_logs", "No erasure reaches logs of LLM usage", _llm_logs),
-    _not_reached(
-        "reach_debug_logs", "debug logs", "an app of the bot's own settings, and an id of a user in a channel"
-    ),
-    _not_reached("reach_secure_forms", "values of secure forms", "reading what users typed there, which no check does"),
+    _not_read("reach_debug_logs", "debug logs", "An app of the bot's own settings, and a user's id in a channel."),
+    _not_read("reach_secure_forms", "values of secure forms", "Reading what users typed there."),
     Check("reach_audit_log", "No erasure reaches the audit log", _audit_log),
 )

@@ -17,6 +17,7 @@ from airflow_provider_kore.checks.findings import NotTestedError, Verdict, confi
 from airflow_provider_kore.checks.history_checks import HISTORY_CHECKS
 from airflow_provider_kore.checks.probes import Kind, Probe, Reply, Subject, plain_text, read_reply
 from airflow_provider_kore.checks.report import Row, exit_status, profile_to_set, to_report
+from airflow_provider_kore.checks.run import CheckRun
 from airflow_provider_kore.checks.surface_checks import SURFACE_CHECKS
 from airflow_provider_kore.checks.token_checks import TOKEN_CHECKS, read_throttles
 from airflow_provider_kore.checks.trial import Trial
@@ -120,7 +121,6 @@ def test_a_place_is_used_or_not_seen_only_by_an_answer_that_is_understood(name, 
     finding = run(ALL[name], replied(http(200, content)))
     assert finding.verdict is verdict
     assert USER not in f"{finding}"
-    assert "limits.html#what-an-erasure-does-not-reach" in finding.remedy
 
 
 @pytest.mark.parametrize("answer", [error(400, "no"), error(403, "no"), error(404, "Not Found"), error(500, "no")])
@@ -377,6 +377,18 @@ def test_of_a_user_who_was_not_erased_nothing_is_said_about_erasures():
 def test_a_second_erasure_that_gets_no_answer_is_not_called_another_end(answer):
     trial_, _ = play(ACCEPTED, status_of("SUCCESS"), *GONE, answer)
     assert find(trial_, "erase_again").verdict is Verdict.NOT_TESTED
+
+
+def test_a_run_that_is_interrupted_at_once_has_a_row_for_each_guess_and_confirms_none():
+    account = read_account(host="https://kore.example", login="cs-1", password="secret" * 8, extra={})
+    run_ = CheckRun(account, None, [], erases=False, interval=1.0, longest=1.0)
+    assert {(row.finding.verdict, row.finding.seen) for row in run_.rows} == {
+        (Verdict.NOT_TESTED, "The check was interrupted.")
+    }
+    names = [row.name for row in run_.rows]
+    assert sorted(set(names)) == sorted(names)
+    assert {*ALL, *OF_ERASURE} < set(names)
+    assert run_.describe_erasures() is None
 
 
 # --- the report ----------------------------------------------------------------------------------------------------
