@@ -142,10 +142,13 @@ class Trial:
                 yield Pause(self._interval)
                 seconds += self._interval
             reply = yield from ask(Probe(Call.STATUS, "GET", path, number=len(seen.polls)), *Kind)
-            polls = (*seen.polls, read_poll(reply, user_id, seconds, self._subject.profile))
+            polls = (*seen.polls, read_poll(reply, self._users(user_id), seconds, self._subject.profile))
             seen = ErasureSeen(seen.accepted, polls, (yield from self._has_ended(polls, user_id, number)))
             self._note(**{name: seen})
         return seen
+
+    def _users(self, user_id: UserId) -> list[UserId]:
+        return [name for name in (user_id, self._subject.user_id, self._pair) if name is not None]
 
     def _has_ended(self, polls: Sequence[Poll], user_id: UserId, number: int) -> Steps[bool]:
         word = polls[-1].word

@@ -147,8 +147,12 @@ def describe_erasures(seen: TrialSeen | None) -> str:
     return f"The erasure of the test user {seen.first.fate}.{pair}"
 
 
-def read_poll(reply: Reply, user_id: UserId, seconds: float, profile: ApiProfile) -> Poll:
-    """Read one status call about one user."""
+def read_poll(reply: Reply, user_ids: Sequence[UserId], seconds: float, profile: ApiProfile) -> Poll:
+    """
+    Read one status call about one user.
+
+    :param user_ids: all users of the trial, whom no word that is shown may name.
+    """
     if reply.kind is not Kind.OK:
         unknown = profile.means_unknown_request(reply.status, reply.text)
         return Poll(seconds, reply, "unknown" if unknown else None, None, None)
@@ -162,7 +166,7 @@ def read_poll(reply: Reply, user_id: UserId, seconds: float, profile: ApiProfile
         return Poll(seconds, reply, "empty", None, None)
     entry = response[0]
     word = entry.get("status")
-    shown = word if isinstance(word, str) and may_be_shown(word, [user_id]) else None
+    shown = word if isinstance(word, str) and may_be_shown(word, user_ids) else None
     return Poll(seconds, reply, "entries", shown, entry.get("userId"))
 
 

@@ -204,7 +204,7 @@ def trial(word, *, before=(2, 6), after=(0, 0)):
             *(replied(http(200, {"total": count}) if count is not None else error(400, "no")) for count in counts)
         )
 
-    poll = read_poll(status_answer(word), USER, 1.0, PROFILE)
+    poll = read_poll(status_answer(word), [USER], 1.0, PROFILE)
     erased = ErasureSeen(replied(http(200, {"requestId": "eud-1", "status": "in-progress"})), [poll], True)
     return TrialSeen(data(before), erased, data(after))
 
@@ -261,7 +261,7 @@ def test_an_erasure_of_which_it_is_not_known_whether_it_was_accepted_is_not_call
 @pytest.mark.parametrize("word", ["handling", "HANDLING", "Handl-ing"])
 def test_a_made_up_user_who_still_has_the_word_of_a_running_erasure_is_no_word_for_not_erased(word):
     def polls(*words):
-        return [read_poll(status_answer(each), USER, 5.0 * number, PROFILE) for number, each in enumerate(words)]
+        return [read_poll(status_answer(each), [USER], 5.0 * number, PROFILE) for number, each in enumerate(words)]
 
     seen = trial("SUCCESS")
     first = replace(seen.first, polls=polls("handling", "handling", "SUCCESS"))
