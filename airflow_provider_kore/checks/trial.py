@@ -62,14 +62,14 @@ class Trial:
         """Erase, and poll to the end."""
         user_id, made_up = self._subject.user_id, self._subject.made_up_user
         assert isinstance(user_id, str), "who is erased is named"  # noqa: S101
-        first = yield from self._erase("first", [user_id], 0)
+        first = yield from self._erase("first", user_id, 0)
         if first.has_ended:
             self._note(after=(yield from read_data(self._subject, 1)))
-            yield from self._erase("again", [user_id], 1)
+            yield from self._erase("again", user_id, 1)
         elif first.request_id is not None or first.accepted.kind is not Kind.REFUSED:
             return
         # If the user was refused, one whom Kore.ai does not know shows whether the refusal is about the user.
-        unknown = yield from self._erase("unknown", [made_up], 2)
+        unknown = yield from self._erase("unknown", made_up, 2)
         if self._pair is not None and first.has_ended:
             yield from self._erase_pair(self._pair)
         if unknown.request_id is not None:
@@ -95,9 +95,9 @@ class Trial:
         profile = self._subject.profile
         keys_to_try = (profile.channel_keys, *(keys for keys in OTHER_KEYS if keys != profile.channel_keys))
         for number, keys in enumerate(keys_to_try, start=3):
-            self._note(pair_keys=keys)
+            self._note(pair=None, pair_keys=keys)
             named = profile.model_copy(update={"channel_id_key": keys[0], "channel_user_id_key": keys[1]})
-            seen = yield from self._erase("pair", [pair], number, named)
+            seen = yield from self._erase("pair", pair, number, named)
             if seen.accepted.kind is not Kind.REFUSED:
                 break
 
@@ -123,17 +123,15 @@ class Trial:
         body = ErasureRequest(tuple(user_ids), scope).body(profile)
         return Probe(Call.ERASE, "DELETE", ERASE_PATH, body, number=number)
 
-    def _erase(
-        self, name: str, user_ids: Sequence[UserId], number: int, profile: ApiProfile | None = None
-    ) -> Steps[ErasureSeen]:
+    def _erase(self, name: str, user_id: UserId, number: int, profile: ApiProfile | None = None) -> Steps[ErasureSeen]:
         """Erase one user, poll to the end, and note it all under a name of :class:`TrialSeen`."""
-        probe = self._probe(user_ids, number, profile or self._subject.profile)
+        probe = self._probe([user_id], number, profile or self._subject.profile)
         self._under_way = name, probe
         accepted = yield from ask(probe, *Kind)
         self._under_way = None
         seen = ErasureSeen(accepted)
         self._note(**{name: seen})
-        return seen if seen.request_id is None else (yield from self._poll(name, seen, user_ids[0], number))
+        return seen if seen.request_id is None else (yield from self._poll(name, seen, user_id, number))
 
     def _poll(self, name: str, seen: ErasureSeen, user_id: UserId, number: int) -> Steps[ErasureSeen]:
         path, seconds = status_path(seen.request_id or ""), 0.0

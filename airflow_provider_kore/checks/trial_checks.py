@@ -125,15 +125,16 @@ def _largest_batch(seen: TrialSeen, _: Subject) -> Finding:
             "No made-up user was accepted, or max_users is 1.", "A Kore.ai that accepts users it does not know."
         )
     accepted = [size for size, reply in seen.batches if ErasureSeen(reply).request_id is not None]
-    largest, _last = seen.batches[0]
-    if accepted == [largest]:
+    refused = [size for size, reply in seen.batches if reply.kind is Kind.REFUSED]
+    most, (largest, first_reply) = max(accepted, default=1), seen.batches[0]
+    if most == largest:
         return confirmed(f"{largest} made-up users are accepted")
-    size, reply = seen.batches[-1]
-    if reply.kind is not Kind.REFUSED and size not in accepted:
-        return not_tested(f"erase call with {size} users: {reply.why}")
-    most = max(accepted, default=1)
+    if min(refused, default=largest + 1) - most > 1:
+        return not_tested(
+            f"{most} made-up users are accepted, and of more it is not known.", "An answer to each request."
+        )
     return different(
-        f"at most {most} ({seen.batches[0][1].why})",
+        f"at most {most} ({first_reply.why})",
         "Set the extra below.",
         profile={"largest_batch": most},
         settings={"max_user_ids": most},
@@ -171,7 +172,7 @@ ERASURE_CHECKS = (
     ErasureCheck("erased_user_answer", "A query about an erased user is answered", _erased_user_answer),
     ErasureCheck("unknown_word", "The status of an unknown user is understood", _unknown_word),
     ErasureCheck("channel_users", "Users may be named by channel_id and channel_user_id", _channel_pair),
-    ErasureCheck("max_user_ids", "A request may name 100 users", _largest_batch),
+    ErasureCheck("max_user_ids", "A request may name all users of a batch, up to 100", _largest_batch),
     ErasureCheck(
         "refusal",
         "Who cannot be erased fails alone, with FAILED",
