@@ -45,8 +45,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Compare what is guessed about Kore.ai with what it answers. It only reads, within the account's "
-        "budget of calls. The exit status is 0 if all is confirmed, 1 if something is different, and 2 if nothing "
-        "could be checked.",
+        "budget of calls, and erases nothing without --erase-test-user. The exit status is 0 if nothing is different, "
+        "1 if something is, 2 if nothing could be checked, and 128 more than its number if a signal interrupted it.",
     )
     parser.add_argument("--conn-id", default="kore_default", help="id of the connection (default: %(default)s)")
     parser.add_argument(
