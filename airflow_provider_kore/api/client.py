@@ -12,7 +12,7 @@ import httpx
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
-from airflow_provider_kore.api.conversation import Conversation, Pause
+from airflow_provider_kore.api.conversation import Conversation, Pause, drive
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import client_faults, find_route
@@ -93,19 +93,14 @@ class KoreClient:
 
     def run(self, conversation: Conversation[T]) -> T:
         """Do what a conversation asks for, to its end, and return what it returns."""
-        reply: Answer | NoAnswer | None = None
         with closing(with_turns(conversation, self.pacing)) as steps:
-            while True:
-                try:
-                    step = steps.send(reply)
-                except StopIteration as end:
-                    result: T = end.value
-                    return result
-                if isinstance(step, Pause):
-                    self._sleep(step.seconds)
-                    reply = None
-                else:
-                    reply = self._exchange(step)
+            return drive(steps, self._answer)
+
+    def _answer(self, step: Request | Pause) -> Answer | NoAnswer | None:
+        if isinstance(step, Request):
+            return self._exchange(step)
+        self._sleep(step.seconds)
+        return None
 
     def _exchange(self, request: Request) -> Answer | NoAnswer:
         content = bytearray()

@@ -10,7 +10,7 @@ conversation still has of the budget when it ends; see :class:`~airflow_provider
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,8 @@ from airflow_provider_kore.api.budget import Turn, Wait
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 
 T = TypeVar("T")
+StepT = TypeVar("StepT")
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +64,15 @@ Reply = Answer | NoAnswer | Wait | bool | None
 """The answer to a step: to a request, to :class:`Ask`, to :class:`Close`, or to any other."""
 
 Conversation = Generator[Request | Pause | BudgetStep, Reply, T]
+
+
+def drive(steps: Generator[StepT, AnswerT | None, T], answer: Callable[[StepT], AnswerT | None]) -> T:
+    """Run a generator to its end: send it the answer to each step that it yields, and return what it returns."""
+    reply: AnswerT | None = None
+    while True:
+        try:
+            step = steps.send(reply)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        reply = answer(step)

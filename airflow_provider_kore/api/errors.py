@@ -32,6 +32,8 @@ class Call(Enum):
     MESSAGES_LITE = "messages-lite call"
     ROLES = "roles call"
     RECORDINGS = "recordings call"
+    LLM_LOGS = "call for logs of LLM usage"
+    AUDIT_LOG = "audit log call"
 
     @property
     def only_reads(self) -> bool:
@@ -92,6 +94,8 @@ _NEEDS: dict[Call, _Needs] = {
         "Check that the connection's base URL is that of your Kore.ai, whose version may not have this call. If it "
         "takes shorter pages, set members_page in the connection's api_profile.",
     ),
+    Call.LLM_LOGS: _Needs("read logs of LLM usage", "Gen AI and LLM Usage Logs", "Check the bot id."),
+    Call.AUDIT_LOG: _Needs("read the audit log", "Logs > Admin Console Audit Logs", "Check the connection's base URL."),
     Call.RECORDINGS: _Needs(
         "delete call recordings",
         "Delete Recordings",
@@ -148,6 +152,11 @@ _WANTS_ENCRYPTION = re.compile(r"\bjwe\b|\b(de|en)crypt(ed|ing|ion)?\b", re.I)
 
 _MISSING_SCOPE = re.compile(r"unauthorized to perform", re.I)
 """Documented for a neighbouring call, with HTTP 400: so a missing scope is worded there. A guess for all others."""
+
+
+def means_missing_scope(status: int, text: str | None) -> bool:
+    """Tell whether a refusal says by its text that the app has not the scope; 403 says so without one."""
+    return 400 <= status < 500 and _MISSING_SCOPE.search(text or "") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +232,7 @@ def read_failure(
     """
     # A 408 to a call that may be repeated can be the late goodbye of a kept connection.
     late = call is not Call.ERASE and answer.status == 408
-    if 400 <= answer.status < 500 and _MISSING_SCOPE.search(text or ""):
+    if means_missing_scope(answer.status, text):
         meaning = _MEANINGS[403]
     elif answer.status in (400, 401, 403) and _WANTS_ENCRYPTION.search(text or ""):
         meaning = _ENCRYPTED

@@ -10,13 +10,16 @@ from airflow_provider_kore.api.status import ErasureStatus
 from airflow_provider_kore.api.users import UserId, folded, is_address, is_kore_id
 
 
-def count_outcome(status: ErasureStatus, user_count: int | None) -> ErasureOutcome:
+def count_outcome(
+    status: ErasureStatus, user_count: int | None, user_ids: Sequence[UserId] | None = None
+) -> ErasureOutcome:
     """
     Count outcomes where only the number of submitted users is known.
 
     :param status: Kore.ai's answer.
     :param user_count: how many users the request has; ``None`` if unknown, and then the request is done only when
         the answer has entries and none is open.
+    :param user_ids: the submitted users, if they are known: then remarks show words that are none of their names.
     """
     answered = ErasureOutcome.of(entry.outcome for entry in status.entries)
     if user_count is None:
@@ -31,15 +34,15 @@ def count_outcome(status: ErasureStatus, user_count: int | None) -> ErasureOutco
         )
         return ErasureOutcome(0, still_open, user_count - still_open, (alarm,))
     missing = user_count - answered.user_count
-    return replace(answered, open=answered.open + missing, remarks=_wording_remarks(status))
+    return replace(answered, open=answered.open + missing, remarks=_wording_remarks(status, user_ids))
 
 
-def _wording_remarks(status: ErasureStatus) -> tuple[str, ...]:
-    if not (wordings := status.wordings()):
+def _wording_remarks(status: ErasureStatus, user_ids: Sequence[UserId] | None) -> tuple[str, ...]:
+    if not (wordings := status.wordings(user_ids)):
         return ()
     shown = ", ".join(f"{wording} ({count})" for wording, count in sorted(wordings.items()))
     remark = f"{status.request_id} has users that are not proven erased. Kore.ai's words: {shown}."
-    explanation = status.explain_unknown_words()
+    explanation = status.explain_unknown_words(user_ids)
     return (remark,) if explanation is None else (remark, explanation)
 
 
@@ -78,7 +81,7 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
     not_erased = tuple(position for position, outcome in enumerate(own) if outcome is Outcome.NOT_ERASED)
     stranger_count = len(status.entries) - sum(outcome is not None for outcome in own)
     if not stranger_count:
-        return MatchedOutcome(count_outcome(status, len(user_ids)), not_erased, not_erased)
+        return MatchedOutcome(count_outcome(status, len(user_ids), user_ids), not_erased, not_erased)
 
     renamed = [
         user_id for user_id, outcome in zip(user_ids, own, strict=True) if outcome is None and not is_kore_id(user_id)
@@ -91,9 +94,9 @@ def match_outcome(status: ErasureStatus, user_ids: Sequence[UserId]) -> MatchedO
             "and not all of them can be other names of submitted users. Ask Kore.ai which users were touched."
         )
         outcome = ErasureOutcome.of(outcome or Outcome.NOT_ERASED for outcome in own)
-        remarks = (*_wording_remarks(status), alarm)
+        remarks = (*_wording_remarks(status, user_ids), alarm)
         return MatchedOutcome(replace(outcome, remarks=remarks), (), not_erased, alarm=True)
-    outcome = count_outcome(status, len(user_ids))
+    outcome = count_outcome(status, len(user_ids), user_ids)
     remark = (
         f"The answer for {status.request_id} names {stranger_count} users by ids that were not submitted, probably "
         "Kore.ai's own ids of them: the counts decide."

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from airflow_provider_kore.api.erase_request import ERASE_PATH, check_request_id
@@ -17,6 +17,7 @@ from airflow_provider_kore.api.errors import Call, unreadable
 from airflow_provider_kore.api.outcome import Outcome, severity
 from airflow_provider_kore.api.profile import DEFAULT_PROFILE, ApiProfile, explain_unknown_words
 from airflow_provider_kore.api.profile_words import is_code_word
+from airflow_provider_kore.api.shown_words import describe_withheld, may_be_shown
 from airflow_provider_kore.api.users import UserId, fingerprint, folded, user_id_from_json
 
 
@@ -29,22 +30,13 @@ def read_outcome(status: object, profile: ApiProfile = DEFAULT_PROFILE) -> Outco
 
 
 MOST_WORDS = 5
-"""How many different words one answer may have for the users who are not erased; more are no words for an outcome."""
+"""How many different unknown words one answer may have for its users; more are no words for an outcome."""
 
-WITHHELD = "a status that is not shown"
-
-
-def show_wording(status: object, user_id: UserId) -> str:
-    """Show a status verbatim if it can only be a code, since free text of Kore.ai may name the user."""
-    if isinstance(status, str) and is_code_word(status) and not _may_name(user_id, status):
-        return status
-    return f"{WITHHELD}, of type {type(status).__name__}"
-
-
-def _may_name(user_id: UserId, status: str) -> bool:
-    names = (user_id,) if isinstance(user_id, str) else (user_id.channel_id, user_id.channel_user_id)
-    word = status.casefold()
-    return any(name in word or word in name for name in map(str.casefold, names))
+HIDDEN_WORD = (
+    "The meaning of a word is not known, and the word is not shown, since it can be a user id, and the users are not "
+    "known here. The task that erases them shows it, or airflow kore check --erase-test-user: both say how to set it."
+)
+"""How to find a word that cannot be shown to who does not know the submitted users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +46,14 @@ class ErasureStatusEntry:
 
     :param user_id: as answered, ``None`` if it was not understood.
     :param outcome: what its status means.
-    :param wording: its status, as far as it may be shown.
-    :param is_unknown: whether that is shown, and its meaning is not known.
+    :param wording: its status, if it is in a list of the profile; else a description of it.
+    :param unknown_word: its status, if it is in no list and a profile can name it. It may name a user.
     """
 
     user_id: UserId | None = field(repr=False)
     outcome: Outcome
     wording: str
-    is_unknown: bool = False
+    unknown_word: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +80,28 @@ class ErasureStatus:
         user_ids = [entry.user_id for entry in self.entries if entry.user_id is not None]
         return fingerprint(user_ids, key) if len(user_ids) == len(self.entries) else None
 
-    def wordings(self) -> Counter[str]:
-        """Count the wordings of those who are not proven erased."""
-        return Counter(entry.wording for entry in self.entries if entry.outcome is Outcome.NOT_ERASED)
+    def wordings(self, user_ids: Collection[UserId] | None = None) -> Counter[str]:
+        """
+        Count the words of those who are not proven erased, as far as they may be shown.
+
+        :param user_ids: the users of the request; without them, only words of the profile are shown.
+        """
+        shown = () if user_ids is None else self.unknown_words(user_ids)
+        return Counter(
+            entry.unknown_word if entry.unknown_word and entry.unknown_word in shown else entry.wording
+            for entry in self.entries
+            if entry.outcome is Outcome.NOT_ERASED
+        )
+
+    def unknown_words(self, user_ids: Iterable[UserId] = ()) -> set[str]:
+        """
+        List the words whose meaning is not known, without those that may name a user of the answer.
+
+        :param user_ids: further users whom a word may name. Without those of the request, show none of the words.
+        """
+        words = {entry.unknown_word for entry in self.entries if entry.unknown_word is not None}
+        users = [*user_ids, *(entry.user_id for entry in self.entries if entry.user_id is not None)]
+        return {word for word in words if may_be_shown(word, users)} if len(words) <= MOST_WORDS else set()
 
     @property
     def is_understood(self) -> bool:
@@ -100,12 +111,18 @@ class ErasureStatus:
         Else the request is not settled for good: once the profile names the word, the next attempt polls it again, and
         submits no user a second time who may be erased.
         """
-        return not any(entry.is_unknown for entry in self.entries)
+        return not self.unknown_words()
 
-    def explain_unknown_words(self) -> str | None:
-        """Say how to set what Kore.ai's words mean that are not known; ``None`` if there is none that may be shown."""
-        words = {entry.wording for entry in self.entries if entry.is_unknown}
-        return explain_unknown_words(words) if words else None
+    def explain_unknown_words(self, user_ids: Collection[UserId] | None = None) -> str | None:
+        """
+        Say how to set what Kore.ai's words mean that are not known; ``None`` if there is none that a profile can name.
+
+        :param user_ids: the users of the request; without them, no such word is shown.
+        """
+        words = self.unknown_words(user_ids or ())
+        if not words:
+            return None
+        return HIDDEN_WORD if user_ids is None else explain_unknown_words(words)
 
 
 def status_path(request_id: str) -> str:
@@ -139,7 +156,7 @@ def read_status(document: object, request_id: str, profile: ApiProfile = DEFAULT
         raise unreadable(Call.STATUS, f"its response is of type {type(response).__name__}, not a list")
     return ErasureStatus(
         request_id,
-        tuple(_withhold_names(_worst_of_each_user(_read_entry(value, profile) for value in response))),
+        tuple(_worst_of_each_user(_read_entry(value, profile) for value in response)),
         created_on=_read_time(document.get("createdOn")),
         updated_on=_read_time(document.get("lastUpdatedOn")),
     )
@@ -162,21 +179,12 @@ def _read_entry(value: object, profile: ApiProfile) -> ErasureStatusEntry:
     if user_id is None:
         return ErasureStatusEntry(None, Outcome.NOT_ERASED, "an entry without a user id that is understood")
     status = value.get("status")
-    wording = show_wording(status, user_id)
+    is_known = isinstance(status, str) and profile.outcome_of(status) is not None
+    wording = str(status) if is_known else describe_withheld(status)
     if value.get("error") or value.get("errors"):
         return ErasureStatusEntry(user_id, Outcome.NOT_ERASED, wording)
-    is_unknown = wording == status and profile.outcome_of(wording) is None
-    return ErasureStatusEntry(user_id, read_outcome(status, profile), wording, is_unknown)
-
-
-def _withhold_names(entries: Sequence[ErasureStatusEntry]) -> Iterator[ErasureStatusEntry]:
-    """Withhold each word that may name any user of the answer, since the status of one user can name another."""
-    words = {entry.wording for entry in entries if entry.outcome is Outcome.NOT_ERASED}
-    user_ids = [entry.user_id for entry in entries if entry.user_id is not None]
-    if len(words) <= MOST_WORDS:
-        words = {word for word in words if any(_may_name(user_id, word) for user_id in user_ids)}
-    for entry in entries:
-        yield replace(entry, wording=WITHHELD, is_unknown=False) if entry.wording in words else entry
+    unknown = status if isinstance(status, str) and not is_known and is_code_word(status) else None
+    return ErasureStatusEntry(user_id, read_outcome(status, profile), wording, unknown)
 
 
 def _worst_of_each_user(entries: Iterable[ErasureStatusEntry]) -> list[ErasureStatusEntry]:

@@ -5,40 +5,48 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_kore.exceptions import KoreError, KoreInputError
+from airflow_provider_kore.command_line import run_command
+from airflow_provider_kore.exceptions import KoreInputError
 
 if TYPE_CHECKING:
     from airflow_provider_kore.api.account import KoreAccount
     from airflow_provider_kore.api.users import UserId
     from airflow_provider_kore.checks.report import Row
 
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
+
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.checks") -> int:
-    """Run the checks, and return the exit status: 0 if all is confirmed, 1 if something differs, 2 if not checkable."""
+    """
+    Run the checks, and return the exit status.
+
+    It is 0 if all is confirmed, 1 if something differs, 2 if nothing could be checked, and 128 more than the number of
+    a signal that interrupted the checks; what was found until then is shown and written.
+    """
     options = _parser(prog).parse_args(arguments)
+    before = {number: signal.getsignal(number) for number in _INTERRUPTING}
     try:
-        return _check(options)
-    except KoreError as error:
-        print(f"{error.problem} {error.remedy}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        return run_command(partial(_check, options))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Compare what is guessed about Kore.ai with what it answers. It only reads, within the account's "
-        "budget of calls. The exit status is 0 if all is confirmed, 1 if something is different, and 2 if nothing "
-        "could be checked.",
+        "budget of calls, and erases nothing without --erase-test-user. The exit status is 0 if nothing is different, "
+        "1 if something is, 2 if nothing could be checked, and 128 more than its number if a signal interrupted it.",
     )
     parser.add_argument("--conn-id", default="kore_default", help="id of the connection (default: %(default)s)")
     parser.add_argument(
@@ -85,7 +93,7 @@ def _seconds(text: str) -> float:
 
 def _check(options: argparse.Namespace) -> int:
     from airflow_provider_kore.checks.report import exit_status, to_report
-    from airflow_provider_kore.checks.run import run_checks
+    from airflow_provider_kore.checks.run import CheckRun
     from airflow_provider_kore.compat import set_up_command
     from airflow_provider_kore.hooks.kore import KoreHook
 
@@ -94,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
     users = _read_users(options)
     if options.report is not None:
         options.report.touch()  # if it cannot be written, that is known before anything is sent
-    rows = run_checks(
+    run = CheckRun(
         account,
         options.bot_id,
         users,
@@ -102,10 +110,34 @@ def _check(options: argparse.Namespace) -> int:
         interval=options.poll_interval,
         longest=options.wait,
     )
+    interrupted_by = _run_until_interrupted(run.run)
+    if interrupted_by is not None:
+        print("Interrupted.", run.describe_erasures() or "", file=sys.stderr)
+    rows = run.rows
     _show(rows, account, options.output)
     if options.report is not None:
         options.report.write_text(to_report(rows, account, version("airflow-provider-kore")), encoding="utf-8")
-    return exit_status(rows)
+    return exit_status(rows) if interrupted_by is None else 128 + interrupted_by
+
+
+def _run_until_interrupted(run: Callable[[], None]) -> int | None:
+    """Run, and return the number of the signal that interrupted it, if any. From then on, signals are ignored."""
+    received: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in _INTERRUPTING:
+        signal.signal(number, interrupt)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return received[0]
+    finally:
+        for number in _INTERRUPTING:
+            signal.signal(number, signal.SIG_IGN)  # until all is shown and written
+    return None
 
 
 def _read_users(options: argparse.Namespace) -> list[UserId]:
@@ -127,9 +159,13 @@ def _show(rows: Sequence[Row], account: KoreAccount, output: str) -> None:
     from airflow.cli.simple_table import AirflowConsole
 
     from airflow_provider_kore.checks.report import profile_to_set
+    from airflow_provider_kore.checks.surface_checks import BY_HAND
 
     AirflowConsole().print_as([row.to_table() for row in rows], output)
-    if (profile := profile_to_set(rows, account.api_profile)) is not None and output == "table":
+    if output != "table":
+        return
+    print(f"What to do by hand about what no erasure reaches: {BY_HAND}")
+    if (profile := profile_to_set(rows, account.api_profile)) is not None:
         print("Set in the extra of the connection, beside what is there already:")
         print(json.dumps({"api_profile": profile}))
 

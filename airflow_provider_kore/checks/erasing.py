@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.scope import check_scope
 from airflow_provider_kore.api.users import ChannelUserId, UserId
-from airflow_provider_kore.checks.observing import Observer
 from airflow_provider_kore.checks.probes import Subject
-from airflow_provider_kore.checks.trial import Trial, TrialSeen, read_data
+from airflow_provider_kore.checks.trial_seen import DataSeen
 from airflow_provider_kore.exceptions import KoreInputError
 
 _TERMINAL = Path("/dev/tty")
@@ -36,19 +34,14 @@ def require_test_user(account: KoreAccount, bot_id: str | None, users: Sequence[
     return next((other for other in others if isinstance(other, ChannelUserId)), None)
 
 
-def erase_test_user(
-    observer: Observer, subject: Subject, pair: ChannelUserId | None, interval: float, longest: float
-) -> TrialSeen | None:
+def confirm_erasure(subject: Subject, pair: ChannelUserId | None, before: DataSeen) -> bool:
     """
-    Ask twice at the terminal, then erase.
+    Ask twice at the terminal whether to erase.
 
     :param pair: a user who is named by channel; ``None`` for none.
-    :param interval: seconds between two status calls.
-    :param longest: seconds after which an erasure is polled no more.
-    :return: what was seen; ``None`` if the answer was no.
-    :raises KoreInputError: if there is no terminal; nothing was sent.
+    :param before: the user's data.
+    :raises KoreInputError: if there is no terminal.
     """
-    before = observer.run(read_data(subject, 0))
     sessions, messages = before.counts
     shown = f"{_count(sessions)} sessions and {_count(messages)} messages of the last 30 days"
     extra = " and the user whom the second line names by channel" if pair else ""
@@ -57,10 +50,7 @@ def erase_test_user(
         "Type the id of the bot: "
     )
     wanted = {question: subject.bot_id, "Is it a throw-away user? Type erase: ": "erase"}
-    if not all(ask_at_the_terminal(text).strip() == answer for text, answer in wanted.items()):
-        print("Nothing was erased.", file=sys.stderr)
-        return None
-    return observer.run(Trial(subject, pair, interval, longest).run(before))
+    return all(ask_at_the_terminal(text).strip() == answer for text, answer in wanted.items())
 
 
 def _count(number: int | None) -> str:

@@ -1,20 +1,21 @@
-"""Guesses that only the erasure of a throw-away user tests. Pure functions of what was seen."""
+"""Guesses about the answers to the erasure of a throw-away user. Pure functions of what was seen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_kore.api.acceptance import leaves_open
 from airflow_provider_kore.api.outcome import Outcome
-from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.api.profile_words import letters_of, may_mean_erased
+from airflow_provider_kore.api.shown_words import may_be_shown
 from airflow_provider_kore.checks.findings import Finding, confirmed, different, not_tested
 from airflow_provider_kore.checks.probes import Kind, Subject
-from airflow_provider_kore.checks.trial import ErasureSeen, TrialSeen, names_as_sent
+from airflow_provider_kore.checks.trial_seen import TrialSeen, names_as_sent
 
-_NOT_ACCEPTED = "The erasure was not accepted."
-_END_NOT_SEEN = "The end was not seen."
+NOT_ACCEPTED = "The erasure was not accepted."
+END_NOT_SEEN = "The end was not seen."
+NOT_ERASED = "The user was not erased."
+WAIT_LONGER = "--wait, for longer than the erasure takes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,24 @@ class ErasureCheck:
 
     :param name: of the guess; that of the sandbox's setting if there is one.
     :param guess: in a sentence.
-    :param read: finds it in what was seen; ``None`` if no trial tests it.
+    :param read: finds it in what was seen.
     :param takes: what the test takes.
     """
 
     name: str
     guess: str
-    read: Callable[[TrialSeen, Subject], Finding] | None
+    read: Callable[[TrialSeen, Subject], Finding]
     takes: str = "--erase-test-user"
 
     def find(self, seen: TrialSeen | None, subject: Subject) -> Finding:
         """Say what became known of the guess."""
-        if self.read is None or seen is None:
-            return not_tested("", self.takes)
-        return self.read(seen, subject)
+        return not_tested("", self.takes) if seen is None else self.read(seen, subject)
+
+
+def was_not_erased(seen: TrialSeen, subject: Subject) -> bool:
+    """Tell whether Kore.ai said at the end that the user is not erased."""
+    word = seen.first.last_word
+    return word is not None and subject.profile.outcome_of(word) is Outcome.NOT_ERASED
 
 
 def _acceptance(seen: TrialSeen, _: Subject) -> Finding:
@@ -48,25 +53,25 @@ def _acceptance(seen: TrialSeen, _: Subject) -> Finding:
                 f"HTTP {reply.status}, without a requestId that can be read",
                 "Report it. Whether the user is being erased is not known: ask Kore.ai.",
             )
-        if reply.kind is not Kind.THROTTLED and (reply.answer is None or leaves_open(reply.status)):
+        if seen.first.is_unclear:
             return different(
                 f"Whether it is accepted is not known (erase call: {reply.why}).",
                 "Ask Kore.ai whether the user is being erased, before anything is submitted again.",
             )
-        return not_tested(f"{_NOT_ACCEPTED} erase call: {reply.why}", "A user and a bot that Kore.ai accepts.")
+        return not_tested(f"{NOT_ACCEPTED} erase call: {reply.why}", "A user and a bot that Kore.ai accepts.")
     if reply.status == 200:
         return confirmed("HTTP 200")
     return different(f"HTTP {reply.status}", settings={"accept_status": reply.status})
 
 
-def _accept_word(seen: TrialSeen, _: Subject) -> Finding:
+def _accept_word(seen: TrialSeen, subject: Subject) -> Finding:
     document = seen.first.accepted.document
     if seen.first.request_id is None or not isinstance(document, dict):
-        return not_tested(_NOT_ACCEPTED)
+        return not_tested(NOT_ACCEPTED)
     word = document.get("status")
     if word == "in-progress":
         return confirmed("in-progress")
-    if isinstance(word, str) and word.replace("-", "").replace("_", "").isalpha() and len(word) <= 40:
+    if isinstance(word, str) and subject.user_id is not None and may_be_shown(word, [subject.user_id]):
         return different(word, "Nothing to set: only requestId is read.", settings={"accept_word": word})
     return different("another form", "Nothing to set: only requestId is read.")
 
@@ -79,7 +84,7 @@ def _id_of_answer(seen: TrialSeen, _: Subject) -> Finding:
             if poll.reply.document["_id"] == seen.first.request_id:
                 return confirmed("they are equal")
             return different("it is another one", "Report it: this provider refuses such an answer.")
-    return not_tested(_NOT_ACCEPTED)
+    return not_tested(NOT_ACCEPTED)
 
 
 def _while_running(seen: TrialSeen, subject: Subject) -> Finding:
@@ -124,7 +129,7 @@ def _running_word(seen: TrialSeen, subject: Subject) -> Finding:
 def _erased_word(seen: TrialSeen, subject: Subject) -> Finding:
     word = seen.first.last_word
     if word is None:
-        return not_tested(_END_NOT_SEEN, "--wait, for longer than the erasure takes")
+        return not_tested(END_NOT_SEEN, "--wait, for longer than the erasure takes")
     if word == "SUCCESS" or _is_listed(word, subject.profile.erased_words):
         return confirmed(word)
     outcome, settings = subject.profile.outcome_of(word), {"erased_word": word}
@@ -167,98 +172,18 @@ def _timestamps(seen: TrialSeen, _: Subject) -> Finding:
             if isinstance(created, dict) and created.keys() == {"$date"}:
                 return different("$date", settings={"timestamps": "date-object"})
             return confirmed("text") if isinstance(created, str) else different("another form")
-    return not_tested(_NOT_ACCEPTED)
+    return not_tested(NOT_ACCEPTED)
 
 
-def _duration(seen: TrialSeen, _: Subject) -> Finding:
+def _duration(seen: TrialSeen, subject: Subject) -> Finding:
     if not seen.first.has_ended:
-        return not_tested(_END_NOT_SEEN, "--wait, for longer than the erasure takes")
+        return not_tested(END_NOT_SEEN, WAIT_LONGER)
+    if was_not_erased(seen, subject):
+        return not_tested(NOT_ERASED)
     return confirmed(f"about {seen.first.polls[-1].seconds:.0f} s")
 
 
-def _again(seen: TrialSeen, subject: Subject) -> Finding:
-    if seen.again is None:
-        return not_tested(_END_NOT_SEEN)
-    end = _end_of(seen.again, subject.profile)
-    if end == _end_of(seen.first, subject.profile):
-        return confirmed("as the first time")
-    return different(end, "Set on_ambiguous_submit='fail', and ask Kore.ai before anything is submitted again.")
-
-
-def _end_of(seen: ErasureSeen, profile: ApiProfile) -> str:
-    if seen.request_id is None:
-        return f"no acceptance ({seen.accepted.why})"
-    outcome = profile.outcome_of(seen.last_word) if seen.last_word else None
-    return f"accepted; {outcome.value if outcome else seen.last_word or 'the end was not seen'}"
-
-
-def _left(seen: TrialSeen, _: Subject) -> Finding:
-    if seen.after is None:
-        return not_tested(_END_NOT_SEEN)
-    if not seen.before.are_there:
-        return not_tested("The user had no sessions and messages before.", "A throw-away user with data.")
-    if seen.after.are_gone:
-        return confirmed("no session and no message")
-    if seen.after.are_there:
-        return different(
-            "sessions or messages are still there",
-            "Check again later. If it stays so, ask Kore.ai what it erases, and verify each erasure.",
-        )
-    return not_tested("Kore.ai does not answer about the user any more.")
-
-
-def _erased_user_answer(seen: TrialSeen, _: Subject) -> Finding:
-    if seen.after is None:
-        return not_tested(_END_NOT_SEEN)
-    reply = seen.after.sessions
-    if reply.kind is Kind.OK:
-        return confirmed("a listing")
-    if reply.kind is Kind.REFUSED and seen.before.sessions.kind is Kind.OK:
-        return different(
-            reply.why,
-            "Nothing to set: a verification calls erased users not checkable.",
-            settings={"erased_user_answer": "error"},
-        )
-    return not_tested(f"sessions call: {reply.why}")
-
-
-def _unknown_word(seen: TrialSeen, subject: Subject) -> Finding:
-    if seen.unknown is None:
-        return not_tested(_END_NOT_SEEN)
-    if seen.unknown.request_id is None:
-        return different(seen.unknown.accepted.why, "Nothing to set: the batch fails, and no user of it is erased.")
-    word = seen.unknown.last_word
-    if word is None:
-        return not_tested("Its end was not seen.", "--wait, for longer than the erasure takes")
-    if subject.profile.outcome_of(word) is not None or word == seen.first.last_word:
-        return confirmed(word)
-    if letters_of(word) in {letters_of(poll.word) for poll in seen.first.polls if poll.word}:
-        return not_tested(f"{word}, which an erasure has that still runs.", "--wait, for longer than the erasure takes")
-    profile = {"not_erased_words": [*subject.profile.not_erased_words, word]}
-    return different(word, "Set the extra below.", profile=profile, settings={"unknown_word": word})
-
-
-def _channel_pair(seen: TrialSeen, subject: Subject) -> Finding:
-    takes = "A JSON object with channel_id and channel_user_id as second line of standard input."
-    if seen.pair is None:
-        return not_tested("No such user is named.", takes)
-    erasure, keys = seen.pair
-    if erasure.request_id is not None and keys == subject.profile.channel_keys:
-        return confirmed("accepted")
-    if erasure.request_id is not None:
-        profile = {"channel_id_key": keys[0], "channel_user_id_key": keys[1]}
-        seen_keys = f"the keys are {keys[0]} and {keys[1]}"
-        return different(seen_keys, "Set the extra below.", profile=profile, settings=profile)
-    if erasure.accepted.kind is not Kind.REFUSED:
-        return not_tested(f"erase call: {erasure.accepted.why}")
-    return different(
-        f"refused in each form that was tried ({erasure.accepted.why})",
-        "Name users by another id, or ask Kore.ai for the keys: channel_id_key, channel_user_id_key.",
-        settings={"channel_users": False},
-    )
-
-
-ERASURE_CHECKS = (
+ANSWER_CHECKS = (
     ErasureCheck("accept_status", "An accepted erasure is answered with HTTP 200", _acceptance),
     ErasureCheck("accept_word", "Its status is in-progress", _accept_word),
     ErasureCheck("answer_id", "_id of a status answer is the request id", _id_of_answer),
@@ -268,20 +193,4 @@ ERASURE_CHECKS = (
     ErasureCheck("user_id_form", "An answer names a user as it was sent", _user_id_form),
     ErasureCheck("timestamps", "Times are ISO 8601 text", _timestamps),
     ErasureCheck("duration", "An erasure ends within two days", _duration),
-    ErasureCheck("erase_again", "Erasing a user again is harmless", _again),
-    ErasureCheck("left_behind", "No session and no message of an erased user is left", _left),
-    ErasureCheck("erased_user_answer", "A query about an erased user is answered", _erased_user_answer),
-    ErasureCheck("unknown_word", "The status of an unknown user is understood", _unknown_word),
-    ErasureCheck("channel_users", "Users may be named by channel_id and channel_user_id", _channel_pair),
-    ErasureCheck("max_user_ids", "A request may name 100 users", None, "100 throw-away users."),
-    ErasureCheck(
-        "refusal", "An owner of a bot fails alone, with FAILED", None, "An owner of a bot as throw-away user."
-    ),
-    ErasureCheck(
-        "recordings_path",
-        "Recordings are deleted below /api/public/bot/…/v2",
-        None,
-        "KoreDeleteRecordingsOperator, on a throw-away user.",
-    ),
-    ErasureCheck("throttle_status", "A spent budget is answered with HTTP 429", None, "Spending the account's budget."),
 )

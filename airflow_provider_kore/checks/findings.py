@@ -1,4 +1,4 @@
-"""What a check finds: each guess is confirmed, different or not tested."""
+"""What a check finds: a guess is confirmed, different or not tested; a place is used, not seen or not tested."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ class Verdict(StrEnum):
     CONFIRMED = "confirmed"
     DIFFERENT = "different"
     NOT_TESTED = "not tested"
+    USED = "used"
+    """Of a place that no erasure reaches."""
+    NOT_SEEN = "not seen"
+    """Likewise; it proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Finding:
     """
     Say what became known of a guess, in words that name no user and no secret.
 
-    :param verdict: which of the three.
+    :param verdict: which of these.
     :param seen: what Kore.ai answered; of a guess that was not tested, why.
     :param remedy: what to do about a difference, or what the test takes.
     :param profile: what to set in the connection's ``api_profile``.
@@ -56,6 +60,16 @@ def different(
 def not_tested(why: str, takes: str = "") -> Finding:
     """Say that nothing became known of a guess, why, and what the test takes."""
     return Finding(Verdict.NOT_TESTED, why, takes)
+
+
+def used(seen: str, remedy: str) -> Finding:
+    """Say that a place is used that no erasure reaches, and what to do."""
+    return Finding(Verdict.USED, seen, remedy)
+
+
+def not_seen(seen: str) -> Finding:
+    """Say that nothing shows the use of a place that no erasure reaches."""
+    return Finding(Verdict.NOT_SEEN, seen)
 
 
 class NotTestedError(Exception):

@@ -19,13 +19,12 @@ from airflow_provider_kore.api.history import (
 from airflow_provider_kore.api.history_range import channel_name
 from airflow_provider_kore.checks.findings import Finding, NotTestedError, confirmed, different, not_tested
 from airflow_provider_kore.checks.probes import Check, Kind, Probe, Reply, Steps, Subject, ask
-from airflow_provider_kore.checks.token_checks import read_scope, roles_probe, status_probe
+from airflow_provider_kore.checks.token_checks import SCOPE_SHOWN, read_scope, roles_probe, status_probe
 from airflow_provider_kore.exceptions import KoreUnreadableAnswerError
 
 _DAY = timedelta(days=1)
 _TAKES_A_USER = "A user id on standard input, of a user who has messages at the bot."
 _REFUSABLE = (Kind.OK, Kind.REFUSED)
-_ANY = (Kind.OK, Kind.RIGHT, Kind.TOKEN)
 
 
 def query_probe(query: Query, **changes: object) -> Probe:
@@ -102,8 +101,8 @@ def _messages_scope(subject: Subject) -> Steps[Finding]:
 
 
 def _scope(subject: Subject, query: Query) -> Steps[Finding]:
-    yield from ask(status_probe(subject), Kind.OK, Kind.REFUSED, Kind.FAULT, Kind.RIGHT)
-    reply = yield from ask(query_probe(query), *_ANY)
+    yield from ask(status_probe(subject), Kind.OK, Kind.REFUSED, Kind.FAULT, Kind.RIGHT, Kind.MAYBE_RIGHT)
+    reply = yield from ask(query_probe(query), *SCOPE_SHOWN)
     if reply.kind is Kind.OK:
         items_of(reply, query)
     return read_scope(reply, query.call, "history_granted")
@@ -166,7 +165,7 @@ def _paging(subject: Subject) -> Steps[Finding]:
 
 
 def _lite_served(subject: Subject) -> Steps[Finding]:
-    yield from ask(query_probe(sessions_query(subject)), *_ANY)
+    yield from ask(query_probe(sessions_query(subject)), *SCOPE_SHOWN)
     reply = yield from ask(query_probe(lite_query(subject, 6)), *Kind)
     if reply.kind is Kind.OK:
         items_of(reply, lite_query(subject))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import httpx
 
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.auth import KoreAuth
 from airflow_provider_kore.api.client import KoreClient
-from airflow_provider_kore.api.conversation import Pause
+from airflow_provider_kore.api.conversation import Pause, drive
 from airflow_provider_kore.api.exchange import NoAnswer, Request
 from airflow_provider_kore.api.paced_exchange import exchange_once
 from airflow_provider_kore.checks.findings import Finding, NotTestedError
@@ -32,6 +30,7 @@ class _ProbeAuth(KoreAuth):
     def __init__(self, account: KoreAccount) -> None:
         super().__init__(account)
         self.probe: Probe | None = None
+        self.sent: Probe | None = None
         self.headers: dict[str, str] = {}
 
     def claims(self) -> dict[str, object]:
@@ -56,12 +55,12 @@ class _ProbeAuth(KoreAuth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["auth"] = self.sign()
-        self.headers = {}
+        self.headers, self.sent = {}, self.probe
         response = yield request
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
 
-class Observer(AbstractContextManager["Observer"]):
+class Observer:
     """
     Send probes and read the replies; of equal ones only one is sent.
 
@@ -75,17 +74,16 @@ class Observer(AbstractContextManager["Observer"]):
         self._client = KoreClient(account, sleep=sleep, auth=self._auth)
         self._sleep = sleep
         self._replies: dict[Probe, Reply] = {}
+        self.throttles: list[Reply] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the connection."""
         self._client.close()
+
+    @property
+    def sent(self) -> Probe | None:
+        """The probe that was sent last, whether or not an answer came."""
+        return self._auth.sent
 
     def run(self, steps: Steps[T]) -> T:
         """
@@ -93,18 +91,7 @@ class Observer(AbstractContextManager["Observer"]):
 
         :raises NotTestedError: if it raises that.
         """
-        reply: Reply | None = None
-        while True:
-            try:
-                step = steps.send(reply)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            if isinstance(step, Pause):
-                self._sleep(step.seconds)
-                reply = None
-            else:
-                reply = self.observe(step)
+        return drive(steps, self._answer)
 
     def find(self, steps: Steps[Finding]) -> Finding:
         """Run a check."""
@@ -113,11 +100,21 @@ class Observer(AbstractContextManager["Observer"]):
         except NotTestedError as error:
             return error.finding
 
+    def _answer(self, step: Probe | Pause) -> Reply | None:
+        if isinstance(step, Probe):
+            return self.observe(step)
+        self._sleep(step.seconds)
+        return None
+
     def observe(self, probe: Probe) -> Reply:
         """Send a probe, or give the reply to an equal one; a refused token is tried again, by a corrected clock."""
         reply = self._replies.get(probe)
         if reply is None or reply.kind is Kind.TOKEN:
-            reply = self._replies[probe] = self._send(probe)
+            reply = self._send(probe)
+            if reply.kind is Kind.THROTTLED and reply.answer is not None:
+                self.throttles.append(reply)
+                reply = self._send(probe) if probe.call.only_reads else reply
+            self._replies[probe] = reply
         return reply
 
     def _send(self, probe: Probe) -> Reply:
@@ -129,5 +126,5 @@ class Observer(AbstractContextManager["Observer"]):
         except KoreThrottledError as error:
             return Reply(Kind.THROTTLED, why=error.problem)
         if isinstance(answer, NoAnswer):
-            return Reply(Kind.NONE, why=answer.reason)
+            return Reply(Kind.NONE, why=answer.reason, received=answer.received)
         return read_reply(answer, self._auth.headers, pacing.profile)

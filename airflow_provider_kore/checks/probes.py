@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.decoding import NotJsonError, decode_json
-from airflow_provider_kore.api.errors import Call, describe, error_message
+from airflow_provider_kore.api.errors import Call, describe, error_message, means_missing_scope
 from airflow_provider_kore.api.exchange import Answer
 from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.api.profile_words import SHORTEST_PHRASE
@@ -50,11 +50,12 @@ class Probe:
 
 
 class Kind(Enum):
-    """What an answer is; only the first four are certainly of Kore.ai."""
+    """What an answer is; those from ``THROTTLED`` on are not certainly of Kore.ai."""
 
     OK = "a success"
     TOKEN = "the token is refused"  # noqa: S105 # no password
     RIGHT = "a scope is missing"
+    MAYBE_RIGHT = "a refusal that may be about a missing scope"
     REFUSED = "the request is refused"
     FAULT = "a fault"
     THROTTLED = "the account's budget of calls is spent"
@@ -63,6 +64,7 @@ class Kind(Enum):
 
 
 _SPEAKS_OF_RIGHT = re.compile(r"permi(ssion|tted)|authori[sz]|scope|forbid|access|privilege", re.I)
+"""Texts that may be about a missing scope, or about something else: Kore.ai documents one wording, of a neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Reply:
     :param document: its body, decoded.
     :param text: Kore.ai's own text of a refusal.
     :param why: in words that name no user and no secret.
+    :param received: whether Kore.ai may have received the request.
     """
 
     kind: Kind
@@ -84,6 +87,7 @@ class Reply:
     document: object = field(default=None, repr=False)
     text: str | None = field(default=None, repr=False)
     why: str = ""
+    received: bool = True
 
     @property
     def status(self) -> int:
@@ -117,8 +121,10 @@ def _kind_of(status: int, document: object, text: str | None, profile: ApiProfil
         return Kind.FOREIGN
     if status == 401:
         return Kind.TOKEN
-    if status == 403 or (status < 500 and _SPEAKS_OF_RIGHT.search(text)):
+    if status == 403 or means_missing_scope(status, text):
         return Kind.RIGHT
+    if status < 500 and _SPEAKS_OF_RIGHT.search(text):
+        return Kind.MAYBE_RIGHT
     return Kind.REFUSED if status < 500 else Kind.FAULT
 
 

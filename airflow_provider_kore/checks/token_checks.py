@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW
@@ -13,7 +14,7 @@ from airflow_provider_kore.checks.findings import Finding, NotTestedError, confi
 from airflow_provider_kore.checks.probes import Check, Kind, Probe, Reply, Steps, Subject, ask, plain_text
 from airflow_provider_kore.exceptions import KoreUnreadableAnswerError
 
-_ANSWERED = (Kind.OK, Kind.RIGHT, Kind.REFUSED, Kind.FAULT)
+_ANSWERED = (Kind.OK, Kind.RIGHT, Kind.MAYBE_RIGHT, Kind.REFUSED, Kind.FAULT)
 """Kinds of replies to a token that is accepted."""
 
 
@@ -97,22 +98,35 @@ def _leeway(subject: Subject) -> Steps[Finding]:
     )
 
 
+SCOPE_SHOWN = (Kind.OK, Kind.RIGHT, Kind.MAYBE_RIGHT, Kind.TOKEN)
+"""Kinds of replies that show whether a scope is there, of a call that is not refused for another reason."""
+
+
 def read_scope(reply: Reply, call: Call, setting: str) -> Finding:
     """Tell whether a scope is there: while the token is accepted, a call that is refused as if it were not has none."""
     if reply.kind in (Kind.RIGHT, Kind.TOKEN):
         return different(f"missing ({reply.why})", admin_console(call), settings={setting: False})
+    if reply.kind is Kind.MAYBE_RIGHT:
+        return not_tested(f"{call.value}: {show_refusal(reply)}, which may be about a scope.", admin_console(call))
     return confirmed("granted")
 
 
+def show_refusal(reply: Reply) -> str:
+    """Show status and text of the reply to a probe without a user, as far as the text names none."""
+    said = plain_text(reply)
+    return f"HTTP {reply.status}" + (f", “{said}”" if said else "")
+
+
 def _erase_scope(subject: Subject) -> Steps[Finding]:
-    reply = yield from ask(status_probe(subject), Kind.RIGHT, Kind.REFUSED)
+    reply = yield from ask(status_probe(subject), Kind.RIGHT, Kind.MAYBE_RIGHT, Kind.REFUSED)
+    if reply.kind is Kind.REFUSED:
+        return confirmed(f"granted, since the request id is refused: {show_refusal(reply)}")
     return read_scope(reply, Call.ERASE, "scope_granted")
 
 
 def _unknown_request(subject: Subject) -> Steps[Finding]:
     reply = yield from ask(status_probe(subject), Kind.REFUSED, Kind.FAULT, Kind.OK)
-    said = plain_text(reply)
-    seen = f"HTTP {reply.status}" + (f", “{said}”" if said else "")
+    seen, said = show_refusal(reply), plain_text(reply)
     if reply.kind is Kind.OK:
         return different(f"{seen}, a success", "Report it: this provider does not understand that answer.")
     settings = {"unknown_request_status": reply.status}
@@ -134,7 +148,7 @@ def roles_probe(subject: Subject, page: int | None = None) -> Probe:
 
 def _roles_scope(subject: Subject) -> Steps[Finding]:
     yield from ask(status_probe(subject), *_ANSWERED)
-    reply = yield from ask(roles_probe(subject), Kind.OK, Kind.RIGHT, Kind.TOKEN)
+    reply = yield from ask(roles_probe(subject), *SCOPE_SHOWN)
     return read_scope(reply, Call.ROLES, "roles_granted")
 
 
@@ -198,3 +212,16 @@ TOKEN_CHECKS = (
     Check("members_page", "A page of members may have 50", _members_page),
     Check("rate_limits", "The account has 60 calls a minute and 1,800 an hour", _rate_limits),
 )
+
+
+def read_throttles(throttles: Sequence[Reply]) -> Finding:
+    """Tell how a spent budget is answered, if that happened, since others use the account too; none is provoked."""
+    if not throttles:
+        return not_tested("No call was throttled.", "A check at a time when others spend the account's budget.")
+    reply = throttles[0]
+    wait = reply.answer.retry_after if reply.answer is not None else None
+    form = "none" if wait is None else "seconds" if wait.strip().isdecimal() else "date"
+    settings = {"throttle_status": reply.status, "retry_after": form}
+    seen = f"HTTP {reply.status}, {'without' if wait is None else 'with'} Retry-After"
+    usual = reply.status == 429 and form == "none"
+    return confirmed(seen) if usual else different(seen, settings=settings)

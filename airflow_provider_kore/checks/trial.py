@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from airflow_provider_kore.api.conversation import Pause
-from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest, read_request_id
+from airflow_provider_kore.api.erase_request import ERASE_PATH, ErasureRequest
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.outcome import Outcome
 from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.api.status import show_wording, status_path
-from airflow_provider_kore.api.users import ChannelUserId, UserId, folded
+from airflow_provider_kore.api.status import status_path
+from airflow_provider_kore.api.users import ChannelUserId, UserId
 from airflow_provider_kore.checks.history_checks import lite_query, query_probe, sessions_query
 from airflow_provider_kore.checks.probes import Kind, Probe, Reply, Steps, Subject, ask
+from airflow_provider_kore.checks.trial_seen import DataSeen, ErasureSeen, Poll, TrialSeen, read_poll
 
 POLLS_OF_UNKNOWN_WORD = 5
 """After so many polls with the same unknown word, the user's data are read: if none are left, it is the last word."""
@@ -22,112 +23,9 @@ POLLS_OF_UNKNOWN_WORD = 5
 OTHER_KEYS = (("channelId", "channelUserId"), ("channelId", "channelUId"))
 """Other keys by which Kore.ai may name a channel and a user's id in it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """
-    What one status call showed; its ``repr`` shows no user.
-
-    :param seconds: since the acceptance, without the time that calls take.
-    :param reply: the answer.
-    :param form: of ``response``: ``missing``, ``empty``, ``entries``, or ``unknown`` for an unknown request id;
-        ``None`` if the call was not answered.
-    :param word: the status of the user, as far as it may be shown.
-    :param user_id: of the entry, as it came.
-    """
-
-    seconds: float
-    reply: Reply
-    form: str | None
-    word: str | None
-    user_id: object = field(repr=False)
+_INTERRUPTED = Reply(Kind.NONE, why="interrupted before the answer")
 
 
-@dataclass(frozen=True, slots=True)
-class ErasureSeen:
-    """
-    What happened to one erasure.
-
-    :param accepted: the answer to the erase call.
-    :param polls: the status calls, in their order.
-    :param has_ended: whether the end was seen.
-    """
-
-    accepted: Reply
-    polls: Sequence[Poll] = ()
-    has_ended: bool = False
-
-    @property
-    def request_id(self) -> str | None:
-        """What the erase call answered; ``None`` if there is none that can be used."""
-        return read_request_id(self.accepted.document)
-
-    @property
-    def last_word(self) -> str | None:
-        """The word of the end; ``None`` if it was not seen."""
-        return self.polls[-1].word if self.has_ended and self.polls else None
-
-    def running_polls(self) -> Sequence[Poll]:
-        """List the polls before the end that were answered."""
-        answered = [poll for poll in self.polls if poll.form is not None]
-        return [poll for poll in answered if not self.has_ended or poll.word != self.last_word]
-
-
-@dataclass(frozen=True, slots=True)
-class DataSeen:
-    """
-    How many sessions and messages there are; ``None`` where the call is not answered.
-
-    :param sessions: the answer about sessions.
-    :param messages: the answer of ``messages-lite``.
-    """
-
-    sessions: Reply
-    messages: Reply
-
-    @property
-    def counts(self) -> tuple[int | None, int | None]:
-        """How many of each."""
-        return _total(self.sessions), _total(self.messages)
-
-    @property
-    def are_there(self) -> bool:
-        """Whether the user certainly has data."""
-        return any(self.counts)
-
-    @property
-    def are_gone(self) -> bool:
-        """Whether both calls certainly show none."""
-        return self.counts == (0, 0)
-
-
-def _total(reply: Reply) -> int | None:
-    total = reply.document.get("total") if reply.kind is Kind.OK and isinstance(reply.document, dict) else None
-    return total if type(total) is int else None
-
-
-@dataclass(frozen=True, slots=True)
-class TrialSeen:
-    """
-    What happened to all erasures of the trial; ``None`` for what was not reached.
-
-    :param before: the user's data before.
-    :param first: the erasure of the user.
-    :param after: the user's data after it.
-    :param again: the same user once more.
-    :param unknown: a user whom Kore.ai does not know.
-    :param pair: the user who is named by channel, and by which keys.
-    """
-
-    before: DataSeen
-    first: ErasureSeen
-    after: DataSeen | None = None
-    again: ErasureSeen | None = None
-    unknown: ErasureSeen | None = None
-    pair: tuple[ErasureSeen, tuple[str, str]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
     """
     Erase a throw-away user of one bot, and record what Kore.ai answers.
@@ -136,70 +34,130 @@ class Trial:
     :param pair: the same or another throw-away user by channel; ``None`` for none.
     :param interval: seconds between two polls.
     :param longest: seconds after which an erasure is polled no more.
+    :param largest_batch: most made-up users that a request may name.
+    :param before: the user's data before.
+    :ivar seen: what was seen so far, also if the trial is interrupted; ``None`` as long as no erase call was sent.
     """
 
-    subject: Subject
-    pair: ChannelUserId | None
-    interval: float
-    longest: float
+    def __init__(
+        self,
+        subject: Subject,
+        pair: ChannelUserId | None,
+        *,
+        interval: float,
+        longest: float,
+        largest_batch: int,
+        before: DataSeen,
+    ) -> None:
+        self._subject = subject
+        self._pair = pair
+        self._interval = interval
+        self._longest = longest
+        self._largest_batch = largest_batch
+        self._before = before
+        self._under_way: tuple[str, Probe] | None = None
+        self.seen: TrialSeen | None = None
 
-    def run(self, before: DataSeen) -> Steps[TrialSeen]:
-        """
-        Erase, and poll to the end.
-
-        :param before: the user's data.
-        """
-        user_id = self.subject.user_id
+    def run(self) -> Steps[None]:
+        """Erase, and poll to the end."""
+        user_id, made_up = self._subject.user_id, self._subject.made_up_user
         assert isinstance(user_id, str), "who is erased is named"  # noqa: S101
-        first = yield from self._erase(user_id, 0)
-        if not first.has_ended:
-            return TrialSeen(before, first)
-        after = yield from read_data(self.subject, 1)
-        again = yield from self._erase(user_id, 1)
-        unknown = yield from self._erase(self.subject.made_up_user, 2)
-        pair = None if self.pair is None else (yield from self._erase_pair(self.pair))
-        return TrialSeen(before, first, after, again, unknown, pair)
+        first = yield from self._erase("first", user_id, 0)
+        if first.has_ended:
+            self._note(after=(yield from read_data(self._subject, 1)))
+            yield from self._erase("again", user_id, 1)
+        elif first.request_id is not None or first.accepted.kind is not Kind.REFUSED:
+            return
+        # If the user was refused, one whom Kore.ai does not know shows whether the refusal is about the user.
+        unknown = yield from self._erase("unknown", made_up, 2)
+        if self._pair is not None and first.has_ended:
+            yield from self._erase_pair(self._pair)
+        if unknown.request_id is not None:
+            yield from self._find_largest_batch(made_up)
 
-    def _erase_pair(self, pair: ChannelUserId) -> Steps[tuple[ErasureSeen, tuple[str, str]]]:
+    def note_interruption(self, sent: Probe | None) -> None:
+        """
+        Note that an erase call was interrupted: if it was sent, Kore.ai may have accepted it.
+
+        :param sent: what was sent last.
+        """
+        if self._under_way is not None and self._under_way[1] is sent:
+            self._note(**{self._under_way[0]: ErasureSeen(_INTERRUPTED)})
+
+    def _note(self, **changes: object) -> None:
+        if self.seen is not None:
+            self.seen = replace(self.seen, **changes)  # type: ignore[arg-type] # each is of its field's type
+        elif isinstance(first := changes.get("first"), ErasureSeen):
+            self.seen = TrialSeen(self._before, first)
+
+    def _erase_pair(self, pair: ChannelUserId) -> Steps[None]:
         """Try the keys of the profile, then others: a refusal as a whole erases no user."""
-        profile = self.subject.profile
-        seen, keys = (yield from self._erase(pair, 3)), profile.channel_keys
-        for number, other in enumerate(OTHER_KEYS, start=4):
-            if seen.accepted.kind is not Kind.REFUSED or other == profile.channel_keys:
+        profile = self._subject.profile
+        keys_to_try = (profile.channel_keys, *(keys for keys in OTHER_KEYS if keys != profile.channel_keys))
+        for number, keys in enumerate(keys_to_try, start=3):
+            self._note(pair=None, pair_keys=keys)
+            named = profile.model_copy(update={"channel_id_key": keys[0], "channel_user_id_key": keys[1]})
+            seen = yield from self._erase("pair", pair, number, named)
+            if seen.accepted.kind is not Kind.REFUSED:
                 break
-            renamed = ApiProfile(channel_id_key=other[0], channel_user_id_key=other[1])
-            seen, keys = (yield from self._erase(pair, number, renamed)), other
-        return seen, keys
 
-    def _erase(self, user_id: UserId, number: int, profile: ApiProfile | None = None) -> Steps[ErasureSeen]:
-        scope = ErasureScope((self.subject.bot_id,), all_bots=False)
-        body = ErasureRequest((user_id,), scope).body(profile or self.subject.profile)
-        accepted = yield from ask(Probe(Call.ERASE, "DELETE", ERASE_PATH, body, number=number), *Kind)
+    def _find_largest_batch(self, made_up: str) -> Steps[None]:
+        """Search for the most users that a request may name, by users who do not exist."""
+        accepted, refused, size = 1, self._largest_batch + 1, self._largest_batch
+        tried: list[tuple[int, Reply]] = []
+        while refused - accepted > 1:
+            users = [f"{made_up}-{number}" for number in range(size)]
+            reply = yield from ask(self._probe(users, 10 + len(tried), self._subject.profile), *Kind)
+            tried.append((size, reply))
+            self._note(batches=tuple(tried))
+            if ErasureSeen(reply).request_id is not None:
+                accepted = size
+            elif reply.kind is Kind.REFUSED:
+                refused = size
+            else:
+                return
+            size = (accepted + refused) // 2
+
+    def _probe(self, user_ids: Sequence[UserId], number: int, profile: ApiProfile) -> Probe:
+        scope = ErasureScope((self._subject.bot_id,), all_bots=False)
+        body = ErasureRequest(tuple(user_ids), scope).body(profile)
+        return Probe(Call.ERASE, "DELETE", ERASE_PATH, body, number=number)
+
+    def _erase(self, name: str, user_id: UserId, number: int, profile: ApiProfile | None = None) -> Steps[ErasureSeen]:
+        """Erase one user, poll to the end, and note it all under a name of :class:`TrialSeen`."""
+        probe = self._probe([user_id], number, profile or self._subject.profile)
+        self._under_way = name, probe
+        accepted = yield from ask(probe, *Kind)
+        self._under_way = None
         seen = ErasureSeen(accepted)
-        return seen if seen.request_id is None else (yield from self._poll(seen, user_id, number))
+        self._note(**{name: seen})
+        return seen if seen.request_id is None else (yield from self._poll(name, seen, user_id, number))
 
-    def _poll(self, seen: ErasureSeen, user_id: UserId, number: int) -> Steps[ErasureSeen]:
-        polls: list[Poll] = []
-        path, seconds, ended = status_path(seen.request_id or ""), 0.0, False
-        while not ended and seconds <= self.longest:
-            if polls:
-                yield Pause(self.interval)
-                seconds += self.interval
-            reply = yield from ask(Probe(Call.STATUS, "GET", path, number=len(polls)), *Kind)
-            polls.append(read_poll(reply, user_id, seconds, self.subject.profile))
-            ended = yield from self._has_ended(polls, user_id, number)
-        return ErasureSeen(seen.accepted, polls, ended)
+    def _poll(self, name: str, seen: ErasureSeen, user_id: UserId, number: int) -> Steps[ErasureSeen]:
+        path, seconds = status_path(seen.request_id or ""), 0.0
+        while not seen.has_ended and seconds <= self._longest:
+            if seen.polls:
+                yield Pause(self._interval)
+                seconds += self._interval
+            reply = yield from ask(Probe(Call.STATUS, "GET", path, number=len(seen.polls)), *Kind)
+            polls = (*seen.polls, read_poll(reply, self._users(user_id), seconds, self._subject.profile))
+            seen = ErasureSeen(seen.accepted, polls, (yield from self._has_ended(polls, user_id, number)))
+            self._note(**{name: seen})
+        return seen
+
+    def _users(self, user_id: UserId) -> list[UserId]:
+        return [name for name in (user_id, self._subject.user_id, self._pair) if name is not None]
 
     def _has_ended(self, polls: Sequence[Poll], user_id: UserId, number: int) -> Steps[bool]:
         word = polls[-1].word
-        known = self.subject.profile.outcome_of(word) if word else Outcome.OPEN
+        known = self._subject.profile.outcome_of(word) if word else Outcome.OPEN
         if known is not None or len(polls) % POLLS_OF_UNKNOWN_WORD:
             return known in (Outcome.ERASED, Outcome.NOT_ERASED)
         if {poll.word for poll in polls[-POLLS_OF_UNKNOWN_WORD:]} != {word}:
             return False
-        if user_id != self.subject.user_id or number:
+        if user_id != self._subject.user_id or number:
             return True
-        return (yield from read_data(self.subject, 1 + len(polls))).are_gone
+        return (yield from read_data(self._subject, 1 + len(polls))).are_gone
 
 
 def read_data(subject: Subject, number: int) -> Steps[DataSeen]:
@@ -211,26 +169,3 @@ def read_data(subject: Subject, number: int) -> Steps[DataSeen]:
     sessions = yield from ask(replace(query_probe(sessions_query(subject, 30)), number=number), *Kind)
     messages = yield from ask(replace(query_probe(lite_query(subject)), number=number), *Kind)
     return DataSeen(sessions, messages)
-
-
-def read_poll(reply: Reply, user_id: UserId, seconds: float, profile: ApiProfile) -> Poll:
-    """Read one status call about one user."""
-    if reply.kind is not Kind.OK:
-        unknown = profile.means_unknown_request(reply.status, reply.text)
-        return Poll(seconds, reply, "unknown" if unknown else None, None, None)
-    assert isinstance(reply.document, dict), "a success is an object"  # noqa: S101
-    response = reply.document.get("response")
-    if response is None:
-        return Poll(seconds, reply, "missing", None, None)
-    if not isinstance(response, list) or not all(isinstance(entry, dict) for entry in response):
-        return Poll(seconds, reply, f"of type {type(response).__name__}", None, None)
-    if not response:
-        return Poll(seconds, reply, "empty", None, None)
-    entry = response[0]
-    word = show_wording(entry.get("status"), user_id)
-    return Poll(seconds, reply, "entries", word if word == entry.get("status") else None, entry.get("userId"))
-
-
-def names_as_sent(poll: Poll, user_id: UserId) -> bool:
-    """Tell whether an answer names the user as it was sent."""
-    return isinstance(poll.user_id, str) and folded(poll.user_id) == folded(user_id)

@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_kore.exceptions import KoreError
+from airflow_provider_kore.command_line import run_command
 
 if TYPE_CHECKING:
     from airflow_provider_kore.api.redis_account import AccountState
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.cli.budget") -> int:
     """Show an account's budget, and return the exit status: 2 if it cannot be read."""
     options = _parser(prog).parse_args(arguments)
-    try:
-        return _show(options)
-    except KoreError as error:
-        print(f"{error.problem} {error.remedy}", file=sys.stderr)
-        return 2
+    return run_command(partial(_show, options))
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:

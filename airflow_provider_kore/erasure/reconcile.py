@@ -75,18 +75,16 @@ class Reconciler:
         :raises KoreError: if such a poll fails.
         """
         self._ledger.note_polls(outcomes)
-        settled = {
-            number: self._ledger.records[number - 1]
-            for number, outcome in outcomes.items()
-            if outcome.settled and outcome.understood
-        }
-        erased = [
-            record
-            for number, record in settled.items()
-            if outcomes[number].fingerprint == record.sent_fingerprint and not outcomes[number].outcome.not_erased
-        ]
+        erased: list[BatchRecord] = []
+        unclear: list[BatchRecord] = []
+        for number, outcome in outcomes.items():
+            record = self._ledger.records[number - 1]
+            names_users = outcome.fingerprint == record.sent_fingerprint
+            if outcome.settled and outcome.understood and names_users and not outcome.outcome.not_erased:
+                erased.append(record)
+            elif outcome.settled and (outcome.understood or outcome.seen_at):
+                unclear.append(record)  # also for an unknown word, which only a poll that knows the users may show
         self._ledger.write_erased(erased)
-        unclear = [record for record in settled.values() if record not in erased]
         try:
             if unclear and by_id:
                 self._poll_by_id(unclear, outcomes)
@@ -116,12 +114,12 @@ class Reconciler:
         watch = self._watch(client, [record.number], assess)
         client.run(watch.wait(PollSchedule(), deadline=0.0))
         (outcome,) = watch.outcomes
-        self._ledger.note_polls({record.number: outcome}, by_id=matched is not None)
+        self._ledger.note_polls({record.number: outcome}, by_id=matched is not None and outcome.understood)
         record = self._ledger.records[record.number - 1]
-        if outcome.settled and outcome.understood and matched is not None:
-            if matched.alarm:
-                self.alarms.append(_unexpected_users(record))
-            elif outcome.outcome.not_erased:
+        if outcome.settled and matched is not None and matched.alarm:
+            self.alarms.append(_unexpected_users(record))
+        elif outcome.settled and matched is not None and outcome.understood:
+            if outcome.outcome.not_erased:
                 self._name_not_erased(record, batch, matched)
                 self._ledger.write_settled(record, matched.resubmit)
             else:

@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from airflow_provider_kore.exceptions import KoreError, KoreInputError, KoreReceiptError
+from airflow_provider_kore.command_line import run_command
+from airflow_provider_kore.exceptions import KoreInputError, KoreReceiptError
 from airflow_provider_kore.receipts.auditing import Summary, UserSearch, audit, describe
 from airflow_provider_kore.receipts.signing import ReceiptKey, read_public_key
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
@@ -23,18 +25,15 @@ VALID, NOT_VALID, NOT_USABLE = range(3)
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_provider_kore.receipts") -> int:
     """Run a command and return the exit status: 0 for valid, 1 for not, 2 if nothing could be verified."""
     options = _parser(prog).parse_args(arguments)
-    try:
-        if options.command == "verify":
-            return _verify(options.file, options.key, searches=options.persons)
-        if options.command == "make-key":
-            return _make_key(options.out)
-        print(ReceiptKey.from_pem(_read_pem(options.file)).public_key_pem, end="")
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return NOT_USABLE
-    except KoreError as error:
-        print(f"{error.problem} {error.remedy}", file=sys.stderr)
-        return NOT_USABLE
+    return run_command(partial(_run, options), NOT_USABLE)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "verify":
+        return _verify(options.file, options.key, searches=options.persons)
+    if options.command == "make-key":
+        return _make_key(options.out)
+    print(ReceiptKey.from_pem(_read_pem(options.file)).public_key_pem, end="")
     return VALID
 
 

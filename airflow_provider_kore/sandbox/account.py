@@ -13,6 +13,7 @@ from airflow_provider_kore.sandbox.erasures import Erasure, accept, status_answe
 from airflow_provider_kore.sandbox.faults import Fault, FaultQueue
 from airflow_provider_kore.sandbox.history import History
 from airflow_provider_kore.sandbox.history_requests import read_history_request
+from airflow_provider_kore.sandbox.logs import audit_log_answer, llm_logs_answer
 from airflow_provider_kore.sandbox.rate_windows import RateWindows
 from airflow_provider_kore.sandbox.recordings import Recordings, read_recordings_request
 from airflow_provider_kore.sandbox.records import ErasedUser, LogEntry, State
@@ -146,13 +147,15 @@ class Account:
             "status": settings.scope_granted,
             "roles": settings.roles_granted,
             "recordings": settings.recordings_granted,
+            "llm-logs": settings.llm_logs != "no-scope",
+            "audit-log": settings.audit_log != "no-scope",
         }
         if route.call == "recordings":
             is_right_app = by_bot_app or not settings.bot_client_id
         else:
             is_right_app = route.bot_id is not None or not by_bot_app
         if not is_right_app or not granted.get(route.call, settings.history_granted):
-            raise RefusedError(settings.missing_scope_status, "Insufficient permissions")
+            raise RefusedError(settings.missing_scope_status, "Unauthorized to perform this activity")
 
     def _dispatch(self, route: Route, request: ReceivedRequest, entry: LogEntry) -> Answer:
         match route.call:
@@ -167,6 +170,10 @@ class Account:
                 session_id, bot_id = read_recordings_request(route, request, self.settings), str(route.bot_id)
                 session = self._history.session(bot_id, session_id, self.settings)
                 return self._recordings.delete(session_id, session, self.settings)
+            case "llm-logs":
+                return llm_logs_answer(route, request, self.settings)
+            case "audit-log":
+                return audit_log_answer(request, self.settings)
             case "sessions" | "messages" | "messages-lite":
                 history_request = read_history_request(route, request, self.settings, moment_at(entry.time))
                 return self._history.answer(history_request, entry.time, self.settings)

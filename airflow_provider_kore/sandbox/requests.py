@@ -22,7 +22,9 @@ from airflow_provider_kore.sandbox.answers import RefusedError
 from airflow_provider_kore.sandbox.models import StrictModel
 from airflow_provider_kore.sandbox.settings import Settings
 
-CallName = Literal["erase", "status", "sessions", "messages", "messages-lite", "roles", "recordings"]
+CallName = Literal[
+    "erase", "status", "sessions", "messages", "messages-lite", "roles", "recordings", "llm-logs", "audit-log"
+]
 
 _ROUTES: tuple[tuple[CallName, str, re.Pattern[str]], ...] = (
     ("erase", "DELETE", re.compile(r"/api/public/bot/eraseUsersData")),
@@ -34,6 +36,8 @@ _ROUTES: tuple[tuple[CallName, str, re.Pattern[str]], ...] = (
     ("recordings", "DELETE", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/(?P<variant>v2)/recordings")),
     ("recordings", "DELETE", re.compile(r"/api/(?P<variant>1\.1)/public/bot/(?P<bot_id>[^/]+)/recordings")),
     ("recordings", "DELETE", re.compile(r"/api/public/bot/(?P<bot_id>[^/]+)/recordings")),
+    ("llm-logs", "POST", re.compile(r"/api/1\.1/public/bot/(?P<bot_id>[^/]+)/getLLMUsageLogs")),
+    ("audit-log", "GET", re.compile(r"/api/public/auditlogs")),
 )
 
 

@@ -166,6 +166,10 @@ class Settings(StrictModel):
     """HTTP status when a session has no recordings, or is not known"""
     no_recordings_text: Text = guessed("No recordings found")
     """Text of that answer"""
+    llm_logs: Literal["none", "some", "no-scope", "absent"] = "none"
+    """Whether there are logs of LLM usage, the app lacks the scope to read them, or a 404 is in their place"""
+    audit_log: Literal["none", "some", "no-scope", "absent"] = "none"
+    """Whether the audit log has entries, the app lacks the scope to read it, or a 404 is in its place"""
     erased_user_answer: Literal["empty", "error"] = guessed("empty")
     """Whether a request about an erased user finds nothing, or gets 400"""
     leave_behind: Names = ()

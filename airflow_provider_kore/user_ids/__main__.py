@@ -7,8 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+from airflow_provider_kore.command_line import run_command
 from airflow_provider_kore.exceptions import KoreInputError
 from airflow_provider_kore.user_ids.digests import DIGEST_KEY_VARIABLE, ask_digest_key, read_digests
 from airflow_provider_kore.user_ids.seal_commands import add_seal_commands
@@ -24,12 +26,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m airflow_
     Neither user ids nor the key of digests are arguments, which other users of the machine could see.
     """
     options = _parser(prog).parse_args(arguments)
-    try:
-        status: int = options.run(options)
-    except KoreInputError as error:
-        print(f"{error.problem} {error.remedy}", file=sys.stderr)
-        return 1
-    return status
+    return run_command(partial(options.run, options), on_error=1)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:

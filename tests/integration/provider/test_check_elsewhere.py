@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from airflow_provider_kore.checks import erasing
+from airflow_provider_kore.checks import erasing, run
 from airflow_provider_kore.checks.__main__ import main
 from tests.integration.provider.conftest import connect, erasures
 
@@ -176,11 +177,35 @@ def test_what_the_guards_refuse_is_refused_before_the_first_call(
 def test_one_user_and_one_bot_are_erased_and_a_made_up_user(erase_test_user, sandbox):
     sandbox.configure(duration=0.1)
     erase_test_user(*BOT, given='Xq7ZwK9\n{"channel_id": "slack", "channel_user_id": "Xq7ZwK9"}\n')
-    first, again, made_up, pair = erasures(sandbox)
+    first, again, made_up, pair, batch = erasures(sandbox)
     assert first == again == ["Xq7ZwK9"]
     assert made_up[0].startswith("kore-check-")
+    assert len({user for user in batch if user.startswith(f"{made_up[0]}-")}) == 100
     assert pair == [{"channel_id": "slack", "channel_user_id": "Xq7ZwK9"}]
     assert {bot for request in sandbox.state().requests for bot in request.bot_ids} == {"st-1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_check_shows_and_writes_what_it_saw(erase_test_user, sandbox, monkeypatch, tmp_path, number):
+    sandbox.configure(duration=1000, accept_status=202)
+    monkeypatch.setattr(run, "_sleep", lambda _: os.kill(os.getpid(), number))  # after the first poll
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    report = tmp_path / "report.json"
+    status, errors = erase_test_user(*BOT, "--report", str(report))
+    assert status == 128 + number
+    (request,) = sandbox.state().requests
+    assert f"Interrupted. The erasure of the test user was accepted (request {request.request_id})" in errors
+    assert "Traceback" not in errors
+    document = json.loads(report.read_text())
+    verdicts = {row["name"]: row["verdict"] for row in document["checks"]}
+    assert (verdicts["token"], verdicts["accept_status"], verdicts["running_word"]) == (
+        "confirmed",
+        "different",
+        "confirmed",
+    )
+    assert verdicts["erased_word"] == "not tested"
+    assert request.request_id not in report.read_text()
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x"])

@@ -17,19 +17,22 @@ OF_APP = {"client_id", "client_secret", "algorithm", "public_key", "bot_client_i
 """Settings that the connection must have too."""
 
 NOT_GUESSES = {
-    *("bots", "refuse", "members", "unknown_users", "seed", "leave_behind", "leave_behind_kind", "wrong_total"),
+    *("bots", "members", "unknown_users", "seed", "leave_behind", "leave_behind_kind", "wrong_total"),
     *("ignore_user_filter", "sessions_per_user", "messages_per_session", "history_days", "history_channels"),
+    *("llm_logs", "audit_log"),
     *("history_bots", "duration"),
 }
 """Settings that say who is there and what they have, or that test callers."""
 
+BY_FAULT = {"throttle_status", "retry_after", "requests_per_minute", "minute_seconds"}
+"""Settings of a spent budget, which no check spends; a throttle that comes by itself is played by a fault."""
+
 NOT_TESTABLE = {
-    *("max_user_ids", "refusal", "refused_word", "requests_per_minute", "minute_seconds", "requests_per_hour"),
-    *("hour_seconds", "count_throttled", "history_counts", "throttle_status", "throttle_text", "retry_after"),
+    *("requests_per_hour", "hour_seconds", "count_throttled", "history_counts", "throttle_text"),
     *("recordings_granted", "recordings_path", "recorded_channels", "recordings_deleted_text"),
     *("no_recordings_status", "no_recordings_text"),
 }
-"""Settings that show only where owners, a hundred users or recordings are erased, or the account's budget is spent."""
+"""Settings that show only where recordings are deleted or an hour's budget is spent, or in words that tell nothing."""
 
 ON_TWO_CHANNELS = {"history_channels": ["rtm", "whatsapp"], "history_days": 5.0, "sessions_per_user": 4}
 
@@ -90,9 +93,12 @@ DIFFERENT = [
     ({"lite_last_day": "exclusive"}, {"lite_last_day"}, ()),
     ({"unlisted_channels": ["rtm"]}, {"unlisted_channels"}, ()),
     ({"erased_user_answer": "error"}, {"erased_user_answer"}, ()),
+    ({"max_user_ids": 2}, {"max_user_ids"}, ["largest_batch"]),
+    ({"refusal": "whole-request", "refuse": [USER]}, {"refusal"}, ()),
+    ({"refused_word": "Error", "refuse": [USER]}, {"refusal"}, ()),
 ]
 
-NEEDED = {"erased_words", "open_words", "channel_id_key", "members_page"}
+NEEDED = {"erased_words", "open_words", "channel_id_key", "members_page", "largest_batch"}
 """Keys without which no user is erased where they are to be set."""
 
 
@@ -133,7 +139,7 @@ ERASING = ("--erase-test-user", "--poll-interval", "0.1", "--wait", "4")
 
 def test_the_table_has_all_settings():
     tested = {name for settings, _, _ in DIFFERENT for name in settings}
-    assert tested | OF_APP | NOT_GUESSES | NOT_TESTABLE == set(Settings.model_fields)
+    assert tested | OF_APP | NOT_GUESSES | BY_FAULT | NOT_TESTABLE == set(Settings.model_fields)
 
 
 def test_a_kore_as_it_is_guessed_is_confirmed(check, sandbox):
@@ -143,8 +149,30 @@ def test_a_kore_as_it_is_guessed_is_confirmed(check, sandbox):
     assert document["api_profile"] is None
     not_tested = {row["name"] for row in document["checks"] if row["verdict"] == "not tested"}
     assert not_tested == {
-        *("missing_scope_status", "rate_limits", "max_user_ids", "refusal", "recordings_path", "throttle_status"),
+        *("missing_scope_status", "rate_limits", "refusal", "throttle_status", "recordings_path"),
+        *("reach_contacts", "reach_tables", "reach_feedback", "reach_debug_logs", "reach_secure_forms"),
     }
+
+
+@pytest.mark.parametrize(
+    ("logs", "verdict"),
+    [("some", "used"), ("none", "not seen"), ("no-scope", "not tested"), ("absent", "not tested")],
+)
+def test_places_that_no_erasure_reaches_are_named(check, sandbox, logs, verdict):
+    sandbox.configure(llm_logs=logs, audit_log=logs, history_channels=["korevg"])
+    status, document = check("--user", given=USER)
+    verdicts = {row["name"]: row["verdict"] for row in document["checks"]}
+    assert (verdicts["reach_llm_logs"], verdicts["reach_audit_log"]) == (verdict, verdict)
+    assert (verdicts["reach_recordings"], verdicts["reach_contacts"]) == ("used", "not tested")
+    assert status == 0
+
+
+def test_a_throttle_that_comes_by_itself_is_reported_and_the_call_is_repeated(check, sandbox):
+    sandbox.fail("throttle-400", retry_after=1, call="roles")
+    status, document = check()
+    assert (status, different(document)) == (1, {"throttle_status"})
+    assert document["sandbox"] == {"throttle_status": 400, "retry_after": "seconds"}
+    assert {row["verdict"] for row in document["checks"] if row["name"] == "scope_roles"} == {"confirmed"}
 
 
 @pytest.mark.parametrize(("settings", "names", "keys"), DIFFERENT, ids=[json.dumps(case[0]) for case in DIFFERENT])

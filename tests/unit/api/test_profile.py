@@ -357,7 +357,7 @@ def test_a_word_that_does_not_sound_like_an_end_is_never_offered_for_erased(word
 def test_an_unknown_word_is_explained_with_the_very_extra_to_set():
     document = answer(*(entry(f"u-{n:04}", word) for n, word in enumerate(["Deleted", "DELETED", "Gone", "SUCCESS"])))
     status = read_status(document, REQUEST_ID)
-    (_, explanation) = count_outcome(status, 4).remarks
+    (_, explanation) = count_outcome(status, 4, ["anna", "bert", "u-1", "u-2"]).remarks
     extra, end = json.JSONDecoder().raw_decode(explanation[explanation.index("{") :])
     assert end
     profile = read(extra["api_profile"])
@@ -408,7 +408,8 @@ def test_a_word_that_the_profile_knows_is_not_explained():
 )
 def test_what_can_name_a_user_is_not_explained(entries):
     status = read_status(answer(*(entry(user, word) for user, word in entries)), REQUEST_ID)
-    assert "schmidt" not in (status.explain_unknown_words() or "")
+    for users in (None, ["u-0001"]):
+        assert "schmidt" not in f"{status.explain_unknown_words(users)}{status.wordings(users)}{status!r}"
 
 
 @given(st.text(max_size=60))

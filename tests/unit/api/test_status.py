@@ -16,7 +16,8 @@ from kores_answers import (
 )
 
 from airflow_provider_kore.api.outcome import Outcome
-from airflow_provider_kore.api.status import read_outcome, read_status, show_wording
+from airflow_provider_kore.api.status import HIDDEN_WORD, read_outcome, read_status
+from airflow_provider_kore.api.users import ChannelUserId
 from airflow_provider_kore.exceptions import Consequence, KoreUnreadableAnswerError
 
 
@@ -100,42 +101,72 @@ def test_kores_own_times_are_kept_verbatim_if_they_are_times(value, kept):
     assert (status.created_on, status.updated_on) == (kept, kept)
 
 
-@pytest.mark.parametrize("status", ["FAILED", "NOT_FOUND", "not-erased", "account_owner", "A" * 40])
-def test_a_status_that_can_only_be_a_code_is_shown(status):
-    assert show_wording(status, "u-0001") == status
+# --- which words are shown ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "status",
-    ["anna@example.com", "u-123", "failed: 0151 2345", "A" * 41, "a b c d e f", "FAILED\n", "Größe", {"a": 1}, 5, None],
-)
-def test_a_status_that_could_name_a_person_is_not_shown(status):
-    shown = show_wording(status, "u-0001")
-    assert shown == f"a status that is not shown, of type {type(status).__name__}"
+def words_of(*statuses, users=None, named=None):
+    """Return what is counted, and the explanation, for users who are known or not."""
+    named = named or [f"u-{number:04}" for number in range(len(statuses))]
+    status = read_status(answer(*map(entry, named, statuses)), REQUEST_ID)
+    return status.wordings(users), status.explain_unknown_words(users)
+
+
+def test_the_words_of_those_who_are_not_erased_are_counted():
+    statuses = ["FAILED", "FAILED", "Owner", "SUCCESS", "queued"]
+    counted, explanation = words_of(*statuses, users=["anna", "bert"])
+    assert counted == {"FAILED": 2, "Owner": 1}
+    assert '"open_words": ["owner"]' in explanation
+
+
+@pytest.mark.parametrize("status", ["anna", "Anna", "schmidt", "Owner", "NOT_FOUND", "A" * 40])
+def test_without_the_submitted_ids_no_word_is_shown_that_no_list_has(status):
+    counted, explanation = words_of(status, "FAILED", named=["u-9001", "u-9002"])
+    assert counted == {f"a word of {len(status)} characters that is not shown": 1, "FAILED": 1}
+    assert explanation == HIDDEN_WORD
+
+
+@pytest.mark.parametrize("status", ["Owner", "NOT_FOUND", "not-erased", "account_owner", "A" * 40])
+def test_with_the_submitted_ids_a_word_that_can_only_be_a_code_is_shown(status):
+    counted, explanation = words_of(status, users=["anna", "u-0001", "al", "bert@example.com"])
+    assert counted == {status: 1}
+    assert status.lower() in explanation
 
 
 @pytest.mark.parametrize(
     ("user_id", "status"),
     [
-        ("annaschmidt", "user annaschmidt not found"),
-        ("annaschmidt", "ANNASCHMIDT"),
-        ({"channel_id": "rtm", "channel_user_id": "annaschmidt"}, "no user annaschmidt"),
+        ("anna", "anna"),
+        ("anna", "ANNA"),
+        ("Anna", "anna_not_found"),
+        ("anna", "unknown-Anna"),
+        ("anna.schmidt", "anna_schmidt"),
+        ("anna.schmidt", "AnnaSchmidt"),
+        ("anna@example.com", "no_such_anna"),
+        ("annaschmidt", "schmidt"),
+        ("al", "AL"),
+        (ChannelUserId("rtm", "anna"), "Anna"),
     ],
 )
-def test_a_status_that_repeats_the_id_of_its_user_is_not_shown(user_id, status):
-    (wording,) = read_status(answer(entry(user_id, status)), REQUEST_ID).wordings()
-    assert "annaschmidt" not in wording.lower()
-
-
-def test_the_words_of_those_who_are_not_erased_are_counted():
-    document = answer(
-        entry("u-0001", "FAILED"),
-        entry("u-0002", "FAILED"),
-        entry("u-0003", "Owner"),
-        entry("u-0004"),
-        entry("u-5", "queued"),
+@pytest.mark.parametrize("others", [[], ["SUCCESS"], ["Owner"]])
+def test_a_word_that_resembles_a_submitted_id_is_never_shown_whatever_the_answer_calls_the_users(
+    user_id, status, others
+):
+    counted, explanation = words_of(
+        status, *others, users=["u-7", user_id], named=["u-9001", "u-9002"][: len(others) + 1]
     )
-    assert read_status(document, REQUEST_ID).wordings() == {"FAILED": 2, "Owner": 1}
+    assert status not in counted
+    assert f'"{status.lower()}"' not in (explanation or "")
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["anna@example.com", "u-123", "failed: 0151 2345", "A" * 41, "a b c d e f", "FAILED\n", "Größe", {"a": 1}, 5],
+)
+@pytest.mark.parametrize("users", [None, ["bert"]])
+def test_what_is_no_code_is_never_shown(status, users):
+    counted, explanation = words_of(status, users=users)
+    assert counted == {f"a status that is not shown, of type {type(status).__name__}": 1}
+    assert explanation is None
 
 
 def test_the_fingerprint_of_an_answer_is_that_of_the_users_it_names():

@@ -150,9 +150,11 @@ def test_each_batch_is_settled_by_its_own_poll_by_user_id_and_not_all_users_are_
 
 @pytest.mark.parametrize("by_id", [True, False])
 def test_what_was_not_understood_settles_nothing(by_id):
-    ledger, _, _, client = reconcile(polled(0, 0, 2, users=None, understood=False), by_id=by_id)
+    words = dict.fromkeys(BATCH, "Purged")
+    ledger, _, outcome, client = reconcile(polled(0, 0, 2, users=None, understood=False), words, by_id=by_id)
     assert (ledger.records[0].state, ledger.outcome.not_erased) == (BatchState.ACCEPTED, 2)
-    assert client.requests == []
+    assert len(client.requests) == by_id  # whose answer may be shown: the users are known
+    assert ("Purged (2)" in str(outcome.outcome.remarks)) is by_id
 
 
 def test_an_answer_that_names_a_stranger_is_an_alarm_and_nothing_is_submitted_again():

@@ -84,7 +84,7 @@ def test_a_body_and_an_unknown_bot_are_refused(caller, error):
 
 def test_without_the_scope_nothing_is_deleted(caller, error):
     caller = caller(recordings_granted=False, missing_scope_status=400)
-    assert error(delete(caller, "a")) == (400, "Insufficient permissions", 400)
+    assert error(delete(caller, "a")) == (400, "Unauthorized to perform this activity", 400)
 
 
 def test_of_two_apps_that_of_the_bot_deletes_recordings_and_erases_nobody(caller, error):
