@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.user_ids.column_names import COLUMN_NAMES, is_header
 from airflow_provider_kore.user_ids.seal_keys import SealKeys
 from airflow_provider_kore.user_ids.sealing import SealedText
 from demo.airflow_client import AirflowClient
@@ -399,10 +400,26 @@ READ_TABLE = """async ([text, choice]) => {
         ("channel_id,channel_user_id\nrtm,u-1", 2,
          [["channel_id", "channel_user_id"], [{"channel_id": "rtm", "channel_user_id": "u-1"}]]),
         ("", 0, "The file is empty."),
+        ("ann@example.com,1\nbob@example.com,2", 0,
+         "Line 1 has a user id where the names of the columns must be: add a header."),
     ],
 )  # fmt: skip
 def test_a_table_is_read_as_it_is_meant_or_refused(stub, text, choice, expected):
     assert stub.page.evaluate(READ_TABLE, [text, choice]) == expected
+
+
+READ_FIRST_LINES = """async (lines) => {
+  const { readLines } = await import("./ids.js");
+  const isRefused = (line) => { try { readLines(line); } catch { return true; } };
+  return lines.filter(isRefused);
+}"""
+
+
+def test_what_the_form_takes_for_the_name_of_a_column_the_worker_does_too(stub):
+    shown = [text for name in COLUMN_NAMES for text in (name, name.title(), "-".join(name))]
+    refused = stub.page.evaluate(READ_FIRST_LINES, [*shown, "name of Ann", "ann", "mailing"])
+    assert {"email", "Email", "e-m-a-i-l", "Kundennummer"} <= set(refused)
+    assert [text for text in refused if not is_header(text, None)] == []
 
 
 # --- the script that seals, by itself ------------------------------------------------------------------------------
