@@ -16,6 +16,13 @@ export function element(name, fields = {}, ...children) {
   return made;
 }
 
+/** Make an option of a select. */
+export function option(value, text) {
+  const made = element("option", {}, text);
+  made.value = value;
+  return made;
+}
+
 /** Read a setting that the viewer has made in Airflow. */
 export function setting(name) {
   try {
