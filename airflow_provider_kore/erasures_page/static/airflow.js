@@ -6,6 +6,7 @@
  */
 
 import { get, inParallel, instancePath, listIn, runPath, taskPath } from "./api.js";
+import { EndedReports } from "./ended.js";
 import { HIDDEN, isActive, isNotErased, keyOf, makeRow, readReport, takeInstance } from "./erasure.js";
 
 const XCOM_KEY = "kore_erasure";
@@ -34,7 +35,6 @@ const OTHER_STATES = [
 const FINAL_STATES = new Set(["success", "failed", "upstream_failed", "skipped", "removed"]);
 /** In these a task without a report says nothing. */
 const SILENT_STATES = new Set(["success", "skipped", "removed"]);
-const CACHE_KEY = "kore-erasures-ended-1";
 
 /** Whether a row needs a call of its own: who has succeeded is in no list, and neither is the note of that task. */
 const isUnclear = (row) =>
@@ -42,41 +42,6 @@ const isUnclear = (row) =>
 
 /** What was known of a task instance may be of an earlier attempt. */
 const forgetInstance = (row, task) => Object.assign(row, { task, instance: undefined, reason: undefined });
-
-/** Values of tasks that have ended, for as long as the browser's tab is open. */
-class EndedReports {
-  #values = new Map();
-  #isChanged = false;
-
-  constructor() {
-    try {
-      this.#values = new Map(JSON.parse(sessionStorage.getItem(CACHE_KEY) ?? "[]"));
-    } catch {
-      // Storage is a help and no need.
-    }
-  }
-
-  find(row) {
-    const [timestamp, value] = this.#values.get(row.key) ?? [];
-    return timestamp === row.timestamp ? value : undefined;
-  }
-
-  keep(row, value) {
-    if (row.report?.stage !== "ended") return;
-    this.#values.set(row.key, [row.timestamp, value]);
-    this.#isChanged = true;
-  }
-
-  save() {
-    if (!this.#isChanged) return;
-    this.#isChanged = false;
-    try {
-      sessionStorage.setItem(CACHE_KEY, JSON.stringify([...this.#values].slice(-5_000)));
-    } catch {
-      // It is full or forbidden; they are in memory all the same.
-    }
-  }
-}
 
 /** The erasures that the viewer may see. */
 export class Erasures {

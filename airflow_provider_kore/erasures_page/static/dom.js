@@ -34,7 +34,7 @@ export function setting(name) {
 }
 
 /** Take Airflow's theme, now and when it changes. */
-export function followTheme() {
+function followTheme() {
   const theme = setting("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;

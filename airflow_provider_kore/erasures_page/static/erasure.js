@@ -127,7 +127,7 @@ export function makeRow(entry) {
   };
 }
 
-/** Take over how a task instance stands, and whether its failure is dealt with. */
+/** Read how a task instance stands, and whether its failure is dealt with. */
 export function takeInstance(row, { state, id, note }) {
   row.task = state ?? "none";
   row.instance = textOf(id) ?? undefined;
@@ -154,7 +154,7 @@ const isProven = ({ users, erased, open, notErased }) => users > 0 && erased ===
  * @param now in milliseconds.
  * @param isWaitedFor whether sensors of the same run wait for the users whom this task submitted.
  */
-export function judge(row, now, isWaitedFor = false) {
+function judge(row, now, isWaitedFor = false) {
   const { group, label } = verdict(row, isWaitedFor);
   if (group === "not_erased" && row.reason) return { group: "dealt_with", label, isWaitedFor };
   const deadline = row.report?.deadline;

@@ -27,12 +27,12 @@ export function checkReason(text) {
   const reason = text.trim().replaceAll(/[\s\p{Cc}]+/gu, " ");
   if (reason === "") throw new NoteError("Enter a reason.");
   if (PERSON.test(reason)) {
-    throw new NoteError("This looks like an address, a user id or a telephone number. Say what was done, and name no person.");
+    throw new NoteError("This has the form of an address, a user id or a telephone number. Say what was done, and name no person.");
   }
   return reason;
 }
 
-/** Add a reason to a note. One that is there already stays, so that nobody's is replaced. */
+/** Add a reason to a note. One that is there already is never replaced. */
 export function withReason(note, instance, reason) {
   if (reasonIn(note, instance) !== undefined) return note;
   const whole = `${note && `${note}\n\n`}${markOf(instance)}${reason}`;
