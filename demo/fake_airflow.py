@@ -246,7 +246,7 @@ def _page(found: list[Erasure], request: Request) -> list[Erasure]:
 def _instance(erasure: Erasure) -> dict[str, Any]:
     entry = erasure["entry"]
     names = {name: entry[name] for name in ("dag_id", "task_id", "map_index")}
-    return names | {"dag_run_id": entry["run_id"]} | erasure["instance"]
+    return {**names, "dag_run_id": entry["run_id"], **erasure["instance"]}
 
 
 async def _frame(_: Request) -> Response:

@@ -4,12 +4,14 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from airflow_provider_kore import erasures_page
 from airflow_provider_kore.deadlines import DAYS_TO_WARN
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
 from demo.airflow_client import AirflowClient
@@ -601,6 +603,13 @@ def test_the_page_sends_strict_headers(page, fake):
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"  # an update is seen at once
+
+
+def test_one_file_sends_requests_and_only_two_of_them_change_something():
+    files = {path.name: path.read_text() for path in (Path(erasures_page.__file__).parent / "static").glob("*.js")}
+    sends = re.compile(r"\b(fetch|XMLHttpRequest|sendBeacon|WebSocket|EventSource|RTCPeerConnection|WebTransport)\(")
+    assert [name for name, text in files.items() if sends.search(text)] == ["api.js"]
+    assert re.findall(r'"(?:POST|PUT|PATCH|DELETE)"', "".join(files.values())) == ['"POST"', '"PATCH"']
 
 
 # --- in a real Airflow ------------------------------------------------------------------------------------------------

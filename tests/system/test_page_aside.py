@@ -113,6 +113,9 @@ def test_a_task_that_succeeded_and_proves_nothing_can_be_put_aside(aside, fake):
     aside.page.reload()
     expect(aside.page.locator("#rows .reason")).to_have_text(f"Unproven: {REASON}")
     assert urlsplit(aside.sent[0].url).path.endswith("/-1")
+    unproven["instance"]["note"] = None  # another user takes it back
+    aside.page.get_by_role("button", name="Refresh").click()
+    expect(aside.page.locator("#rows .state.not_erased")).to_have_count(1)
 
 
 @pytest.mark.parametrize("state", ["success", "deferred"])

@@ -36,9 +36,10 @@ const FINAL_STATES = new Set(["success", "failed", "upstream_failed", "skipped",
 /** In these a task without a report says nothing. */
 const SILENT_STATES = new Set(["success", "skipped", "removed"]);
 
-/** Whether a row needs a call of its own: who has succeeded is in no list, and neither is the note of that task. */
+/** Whether a row needs a call of its own: who has succeeded is in no list, and neither is a note that may have changed. */
 const isUnclear = (row) =>
-  row.task === undefined || (row.task === "success" && row.instance === undefined && isNotErased(row));
+  row.task === undefined ||
+  (row.task === "success" && isNotErased(row) && (row.instance === undefined || row.reason !== undefined));
 
 /** What was known of a task instance may be of an earlier attempt. */
 const forgetInstance = (row, task) => Object.assign(row, { task, instance: undefined, reason: undefined });
