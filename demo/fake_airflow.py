@@ -1,9 +1,10 @@
-"""The part of Airflow's public API that the page "Kore erasures" reads, with made-up erasures, in a thread."""
+"""The part of Airflow's public API that the page "Erasures" uses, with made-up erasures, in a thread."""
 
 import asyncio
 import socket
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ MOST_AT_ONCE = 100
 """Airflow gives no more entries in one answer, whatever is asked for."""
 
 TASKS = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-FRAME = f"""<!doctype html><html lang="en"><title>Airflow</title><iframe src="/{PAGE_ROUTE}/" title="Kore erasures"
+FRAME = f"""<!doctype html><html lang="en"><title>Airflow</title><iframe src="/{PAGE_ROUTE}/" title="Erasures"
 sandbox="allow-scripts allow-same-origin allow-forms" width="1200" height="900"></iframe></html>"""
 
 Erasure = dict[str, Any]
@@ -36,6 +37,7 @@ def make_erasure(
     run_id: str = "manual__1",
     task_id: str = "erase_users",
     is_reported: bool = True,
+    note: str | None = None,
     **more: object,
 ) -> Erasure:
     """
@@ -44,6 +46,7 @@ def make_erasure(
     :param report: the value of its XCom.
     :param state: of the task instance.
     :param is_reported: whether the XCom is there; Airflow deletes it when a task begins anew.
+    :param note: of the task instance.
     :param more: other fields of the XCom's entry.
     """
     entry = {
@@ -58,7 +61,8 @@ def make_erasure(
         "task_display_name": task_id,
         "run_after": datetime.now(UTC).isoformat(),
     }
-    return {"entry": entry | more, "value": report, "state": state, "is_reported": is_reported}
+    instance = {"id": str(uuid.uuid4()), "state": state, "note": note}
+    return {"entry": entry | more, "value": report, "instance": instance, "is_reported": is_reported}
 
 
 def make_report(**changes: object) -> dict[str, object]:
@@ -129,7 +133,8 @@ class FakeAirflow:
 
     :param erasures: what the API knows.
     :param delay: seconds before each answer of the API.
-    :ivar refusals: statuses with which some calls are answered instead: ``list``, ``value``, ``tasks``, ``task``.
+    :ivar refusals: statuses with which some calls are answered instead: ``list``, ``value``, ``tasks``, ``task``,
+        ``note``, ``may``.
     :ivar garbled: what some calls are answered with instead, whether or not it is JSON.
     :ivar calls: how often each was called.
     """
@@ -165,11 +170,13 @@ class FakeAirflow:
     def _app(self) -> Starlette:
         return Starlette(
             routes=[
+                Route(f"/{PAGE_ROUTE}/may/note/{{dag_id}}", self._answer("may", lambda _: {})),
                 Mount(f"/{PAGE_ROUTE}", app=page_files),
                 Route(f"{TASKS}/{{task_id}}/xcomEntries", self._answer("list", self._list)),
                 Route(f"{TASKS}/{{task_id}}/xcomEntries/kore_erasure", self._answer("value", self._value)),
                 Route(TASKS, self._answer("tasks", self._tasks)),
-                Route(f"{TASKS}/{{task_id}}", self._answer("task", self._task)),
+                Route(f"{TASKS}/{{task_id}}/{{map_index}}", self._answer("task", self._task)),
+                Route(f"{TASKS}/{{task_id}}/{{map_index}}", self._answer("note", self._note), methods=["PATCH"]),
                 Route(f"/plugin/{PAGE_ROUTE}", _frame),
             ]
         )
@@ -183,6 +190,8 @@ class FakeAirflow:
                 return JSONResponse({"detail": "refused"}, self.refusals[name])
             if name in self.garbled:
                 return Response(self.garbled[name], media_type="application/json")
+            if request.method == "PATCH":
+                request.state.sent = await request.json()
             body = give(request)
             return JSONResponse(body, 404 if body is None else 200)
 
@@ -201,7 +210,7 @@ class FakeAirflow:
         return {"xcom_entries": [each["entry"] for each in _page(found, request)], "total_entries": len(found)}
 
     def _find(self, request: Request) -> Erasure | None:
-        map_index = int(request.query_params.get("map_index", -1))
+        map_index = int({**request.query_params, **request.path_params}.get("map_index", -1))
         return self._erasures.get(_key(request.path_params | {"map_index": map_index}))
 
     def _value(self, request: Request) -> object:
@@ -210,12 +219,19 @@ class FakeAirflow:
 
     def _tasks(self, request: Request) -> object:
         states = request.query_params.getlist("state")
-        found = [each for each in self._matching(request) if (each["state"] or "none") in states]
+        found = [each for each in self._matching(request) if (each["instance"]["state"] or "none") in states]
         return {"task_instances": [_instance(each) for each in _page(found, request)], "total_entries": len(found)}
 
     def _task(self, request: Request) -> object:
         erasure = self._find(request)
         return erasure and _instance(erasure)
+
+    def _note(self, request: Request) -> object:
+        erasure = self._find(request)
+        if erasure is None:
+            return None
+        erasure["instance"]["note"] = request.state.sent["note"] or None
+        return {"task_instances": [_instance(erasure)], "total_entries": 1}
 
 
 def _key(entry: dict[str, Any]) -> tuple[str, str, str, int]:
@@ -230,7 +246,7 @@ def _page(found: list[Erasure], request: Request) -> list[Erasure]:
 def _instance(erasure: Erasure) -> dict[str, Any]:
     entry = erasure["entry"]
     names = {name: entry[name] for name in ("dag_id", "task_id", "map_index")}
-    return names | {"dag_run_id": entry["run_id"], "state": erasure["state"]}
+    return {**names, "dag_run_id": entry["run_id"], **erasure["instance"]}
 
 
 async def _frame(_: Request) -> Response:

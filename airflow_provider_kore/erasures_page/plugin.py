@@ -20,7 +20,7 @@ async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def answer_rights(scope: Scope, receive: Receive, send: Send) -> None:
-    """Say whether the viewer may run a DAG."""
+    """Say whether the viewer may start a run of a DAG, or set notes of its task instances."""
     from airflow_provider_kore.erasures_page.rights import rights
 
     await rights(scope, receive, send)
@@ -36,13 +36,13 @@ class KoreErasuresPlugin(AirflowPlugin):
     name = "kore_erasures"
     fastapi_apps: list[Any] = [  # noqa: RUF012 # as its base class has it
         # The first that fits is asked.
-        {"app": answer_rights, "url_prefix": f"/{PAGE_ROUTE}/may-run", "name": "Kore erasures: rights"},
+        {"app": answer_rights, "url_prefix": f"/{PAGE_ROUTE}/may", "name": "Kore erasures: rights"},
         {"app": serve_page, "url_prefix": f"/{PAGE_ROUTE}", "name": "Kore erasures"},
     ]
     # Addresses are relative, so that they work wherever Airflow's base URL is.
     external_views: list[Any] = [  # noqa: RUF012
         {
-            "name": "Kore erasures",
+            "name": "Erasures",  # the navigation has room for one short word
             "href": f"{PAGE_ROUTE}/",
             "destination": "nav",
             "url_route": PAGE_ROUTE,

@@ -1,4 +1,4 @@
-"""Answer whether the viewer may run a DAG, which no call of Airflow's own API does without leaving an audit log."""
+"""Answer what the viewer may do, which no call of Airflow's own API does without leaving an audit log."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ rights = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
 @rights.get(
-    "/{dag_id}",
+    "/run/{dag_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     dependencies=[Depends(requires_access_dag(method="POST", access_entity=DagAccessEntity.RUN))],
 )
-def may_run(dag_id: str) -> None:
+def may_start_run(dag_id: str) -> None:
     """Answer 204, or as Airflow would answer a viewer who must not start a run: 401 or 403."""
     del dag_id  # the check reads it from the address
+
+
+@rights.get(
+    "/note/{dag_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Depends(requires_access_dag(method="PUT", access_entity=DagAccessEntity.TASK_INSTANCE))],
+)
+def may_set_note(dag_id: str) -> None:
+    """Answer 204, or as Airflow would answer a viewer who must not edit a task instance: 401 or 403."""
+    del dag_id

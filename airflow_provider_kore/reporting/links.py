@@ -39,9 +39,9 @@ class _HarmlessLink(BaseOperatorLink):
 
 
 class KoreErasuresLink(_HarmlessLink):
-    """Link to the page "Kore erasures", narrowed to the task."""
+    """Link to the page "Erasures", narrowed to the task."""
 
-    name = "Kore erasures"
+    name = "Erasures"
 
     def address(self, operator: BaseOperator, ti_key: TaskInstanceKey) -> str:
         """Return the address within Airflow's own UI."""

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TypeVar
+
+from airflow_provider_kore.user_ids.columns import ListError
 
 _NAMES = """
 id ids uid uids uuid guid user users userid userids useruid username userkey koreid koreuserid koreaiid externalid
@@ -36,6 +41,8 @@ recipients erase delete deletions anfragende betroffene betroffeneperson
 
 COLUMN_NAMES = frozenset(_NAMES.split())
 
+Value = TypeVar("Value")
+
 _WORD = re.compile(r"[^\W\d_]+")
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
@@ -57,3 +64,18 @@ def is_header(first: str, second: str | None) -> bool:
         return False
     words = [word.casefold() for word in _WORD.findall(_INNER_CAPITAL.sub(" ", first))]
     return len(words) > 1 and not COLUMN_NAMES.isdisjoint(words)
+
+
+def refuse_header(placed: Iterable[tuple[str, Value]], remedy: str) -> Iterator[tuple[str, Value]]:
+    """
+    Yield a list of user ids, each with its place, unless the first is the name of a column.
+
+    :param remedy: what to do then.
+    :raises ListError: if it is.
+    """
+    values = iter(placed)
+    first = list(islice(values, 2))
+    texts = [value if isinstance(value, str) else None for _, value in first]
+    if texts and texts[0] is not None and is_header(texts[0], texts[1] if len(texts) > 1 else None):
+        raise ListError(f"{first[0][0]} is the name of a column and no user id", remedy)
+    yield from chain(first, values)

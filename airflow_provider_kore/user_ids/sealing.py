@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from airflow_provider_kore.api.id_text import SEALED_PREFIX
 from airflow_provider_kore.api.users import UserId, check_user_id
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.user_ids.column_names import refuse_header
 from airflow_provider_kore.user_ids.columns import ListError
 from airflow_provider_kore.user_ids.seal_keys import ECKey, SealKeys, decrypt, encrypt
 from airflow_provider_kore.user_ids.text_forms import parse_json, read_json
@@ -168,7 +169,7 @@ class SealedText:
                 remedy=f"Pass the text as it was made. {_SEAL_ANEW}",
             )
         try:
-            for place, value in read_json(io.BytesIO(content), None):
+            for place, value in refuse_header(read_json(io.BytesIO(content), None), _SEAL_ANEW):
                 yield check_user_id(value, place)
         except ListError as error:
             raise KoreInputError(f"The sealed user ids cannot be read: {error.reason}.", remedy=_SEAL_ANEW) from None

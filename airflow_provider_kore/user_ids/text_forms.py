@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import IO, NoReturn
 
-from airflow_provider_kore.user_ids.column_names import is_header
+from airflow_provider_kore.user_ids.column_names import refuse_header
 from airflow_provider_kore.user_ids.columns import ListError, find_columns
 
 Placed = Iterator[tuple[str, object]]
@@ -32,15 +32,9 @@ def read_text(file: IO[bytes], column: str | None = None) -> Iterator[tuple[str,
         raise ListError(
             "it is plain text by its name, which has no columns", "Leave out column, or name the file .csv."
         )
-    lines = read_lines(file)
-    first = list(islice(lines, 2))
-    if first and is_header(first[0], first[1] if len(first) > 1 else None):
-        raise ListError(
-            "line 1 is the name of a column and no user id",
-            "Give the file a name that ends in .csv, and name the column; or take the line away.",
-        )
-    for number, line in enumerate(chain(first, lines), start=1):
-        yield f"line {number}", line
+    lines = ((f"line {number}", line) for number, line in enumerate(read_lines(file), start=1))
+    remedy = "Give the file a name that ends in .csv, and name the column; or take the line away."
+    yield from refuse_header(lines, remedy)
 
 
 def read_csv(file: IO[bytes], column: str | None) -> Placed:

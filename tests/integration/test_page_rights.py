@@ -1,4 +1,4 @@
-"""The page's question whether its viewer may run a DAG, to the API server of each Airflow."""
+"""The page's questions whether its viewer may run a DAG and set notes, to the API server of each Airflow."""
 
 import json
 import subprocess
@@ -21,8 +21,7 @@ answers = {{}}
 for role in ("nobody", "viewer", "user"):
     token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
     client = TestClient(app, cookies={{}} if role == "nobody" else {{"_token": token}})
-    answer = client.get("/{PAGE_ROUTE}/may-run/a_dag")
-    answers[role] = answer.status_code
+    answers[role] = [client.get(f"/{PAGE_ROUTE}/may/{{what}}/a_dag").status_code for what in ("run", "note")]
     assert client.get("/{PAGE_ROUTE}/new.html").status_code == 200
 with create_session() as session:
     answers["audit log"] = session.query(Log).count()
@@ -30,7 +29,7 @@ print("ANSWERS", json.dumps(answers))
 """
 
 
-def test_who_may_run_a_dag_is_answered_by_airflows_own_check_and_is_in_no_audit_log(home):
+def test_what_the_viewer_may_do_is_answered_by_airflows_own_check_and_is_in_no_audit_log(home):
     users = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "viewer:viewer,user:user"}
     environment = clean_environment() | {"AIRFLOW_HOME": str(home), **users}
     run = subprocess.run(
@@ -38,4 +37,4 @@ def test_who_may_run_a_dag_is_answered_by_airflows_own_check_and_is_in_no_audit_
     )
     assert "ANSWERS " in run.stdout, run.stdout + run.stderr
     answers = json.loads(run.stdout.partition("ANSWERS ")[2].splitlines()[0])
-    assert answers == {"nobody": 401, "viewer": 403, "user": 204, "audit log": 0}
+    assert answers == {"nobody": [401, 401], "viewer": [403, 403], "user": [204, 204], "audit log": 0}

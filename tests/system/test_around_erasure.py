@@ -182,9 +182,9 @@ def test_a_task_links_to_page_and_console_when_it_is_deferred_has_failed_and_is_
         for task_id, state in states.items():
             airflow.wait_for_task_state("kore_linked", run_id, task_id, state)
             links = links_of(airflow, run_id, task_id)
-            assert links.keys() == {"Kore erasures", "Kore.ai Admin Console"}
+            assert links.keys() == {"Erasures", "Kore.ai Admin Console"}
             assert links["Kore.ai Admin Console"] == f"{sandbox.url}/Admin"
-            page, _, query = links["Kore erasures"].partition("?")
+            page, _, query = links["Erasures"].partition("?")
             assert page == f"{airflow.url}/plugin/{PAGE_ROUTE}"
             assert parse_qs(query) == {"dag_id": ["kore_linked"], "run_id": [run_id], "task_id": [task_id]}
 

@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
 from airflow_provider_kore.exceptions import KoreInputError
+from airflow_provider_kore.user_ids.column_names import COLUMN_NAMES, is_header
 from airflow_provider_kore.user_ids.seal_keys import SealKeys
 from airflow_provider_kore.user_ids.sealing import SealedText
 from demo.airflow_client import AirflowClient
@@ -141,7 +142,7 @@ def test_a_thousand_addresses_of_a_file_are_erased(form, sandbox, tmp_path):
     form.page.get_by_label("Or a file").set_input_files(file)
     expect(form.page.get_by_label("Column with the user ids")).to_have_value("1")
     preview(form)
-    erase(form, "Erase 1000 users")
+    erase(form, "Erase 1,000 users")
     assert sorted(erased(sandbox)) == sorted(users)
 
 
@@ -190,7 +191,7 @@ def test_asking_for_the_right_to_run_leaves_nothing_in_airflow(form, airflow):
     form.page.reload()
     expect(form.page.locator("#dag option")).to_have_count(3, timeout=30_000)
     assert (len(runs(airflow)), audit_log()) == before
-    assert httpx.get(f"{airflow.url}/{PAGE_ROUTE}/may-run/{DAG_ID}").status_code == 401
+    assert httpx.get(f"{airflow.url}/{PAGE_ROUTE}/may/run/{DAG_ID}").status_code == 401
 
 
 def test_within_airflows_ui_links_leave_the_frame(form, airflow):
@@ -214,7 +215,7 @@ def test_within_airflows_ui_links_leave_the_frame(form, airflow):
 class Stub(Watched):
     """The form before an Airflow that has one DAG, and whose answers a test changes."""
 
-    NAMES = ("may-run", "xcomEntries", "logs", "taskInstances", "dagRuns/", "dagRuns", "details", "dags")
+    NAMES = ("may/run", "xcomEntries", "logs", "taskInstances", "dagRuns/", "dagRuns", "details", "dags")
 
     def __init__(self, page, url, key):
         super().__init__(page)
@@ -225,7 +226,7 @@ class Stub(Watched):
         self.params |= {"user_ids": {"value": "", "schema": {"x-kore-seal": key}}}
         self.dag = {"dag_id": "a_dag", "dag_display_name": "A DAG", "is_paused": False, "params": self.params}
         self.status = {}
-        page.route(re.compile(r"/api/v2/|/may-run/"), self.answer)
+        page.route(re.compile(r"/api/v2/|/may/run/"), self.answer)
 
     def answer(self, route):
         path = urlsplit(route.request.url).path
@@ -300,7 +301,7 @@ def test_what_airflow_refuses_is_said_and_the_form_can_be_used_again(stub, what,
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_who_is_refused_the_right_or_not_signed_in_sees_no_form(made_up, status):
-    made_up.status["may-run"] = status
+    made_up.status["may/run"] = status
     made_up.open()
     expect(made_up.page.locator("#message")).to_be_visible()
     expect(made_up.page.locator("#form")).to_be_hidden()
@@ -399,10 +400,26 @@ READ_TABLE = """async ([text, choice]) => {
         ("channel_id,channel_user_id\nrtm,u-1", 2,
          [["channel_id", "channel_user_id"], [{"channel_id": "rtm", "channel_user_id": "u-1"}]]),
         ("", 0, "The file is empty."),
+        ("ann@example.com,1\nbob@example.com,2", 0,
+         "Line 1 has a user id where the names of the columns must be: add a header."),
     ],
 )  # fmt: skip
 def test_a_table_is_read_as_it_is_meant_or_refused(stub, text, choice, expected):
     assert stub.page.evaluate(READ_TABLE, [text, choice]) == expected
+
+
+READ_FIRST_LINES = """async (lines) => {
+  const { readLines } = await import("./ids.js");
+  const isRefused = (line) => { try { readLines(line); } catch { return true; } };
+  return lines.filter(isRefused);
+}"""
+
+
+def test_what_the_form_takes_for_the_name_of_a_column_the_worker_does_too(stub):
+    shown = [text for name in COLUMN_NAMES for text in (name, name.title(), "-".join(name))]
+    refused = stub.page.evaluate(READ_FIRST_LINES, [*shown, "name of Ann", "ann", "mailing"])
+    assert {"email", "Email", "e-m-a-i-l", "Kundennummer"} <= set(refused)
+    assert [text for text in refused if not is_header(text, None)] == []
 
 
 # --- the script that seals, by itself ------------------------------------------------------------------------------

@@ -1,15 +1,17 @@
-"""The page "Kore erasures": what it shows, to whom, and what it asks for."""
+"""The page "Erasures": what it shows, to whom, and what it asks for."""
 
 import json
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode, urlsplit
+from pathlib import Path
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from airflow_provider_kore import erasures_page
 from airflow_provider_kore.deadlines import DAYS_TO_WARN
 from airflow_provider_kore.erasures_page import PAGE_ROUTE
 from demo.airflow_client import AirflowClient
@@ -40,14 +42,15 @@ MIXED = [
 
 
 class Watched:
-    """A window, and what went on in it: messages of the browser, and hosts that were asked."""
+    """A window, and what went on in it: messages of the browser, hosts that were asked, and by which methods."""
 
     def __init__(self, page):
         self.page = page
-        self.messages, self.hosts = [], set()
+        self.messages, self.hosts, self.methods = [], set(), set()
         page.on("console", lambda message: self.messages.append(message.text))
         page.on("pageerror", lambda error: self.messages.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("request", lambda request: self.methods.add(request.method))
 
     def rows(self):
         return self.page.locator("#rows tr[data-key]")
@@ -79,8 +82,9 @@ def watched(page, fake):
     page.goto(f"{fake.url}/{PAGE_ROUTE}/")
     expect(page.locator("#list")).to_have_attribute("aria-busy", "false")
     yield watched
-    # Whatever a test does: nothing is refused by the page's policy, and no other host is asked.
+    # Whatever a test does: nothing is refused by the page's policy, no other host is asked, and nothing is changed.
     assert watched.hosts == {urlsplit(fake.url).netloc}
+    assert watched.methods == {"GET"}
     assert not [text for text in watched.messages if "Content Security Policy" in text or "Trusted" in text]
 
 
@@ -98,7 +102,7 @@ def test_states_counts_and_days_left_are_told_in_words(watched):
     for words in ("99 erased · 1 not erased", "1 still found", "2 days over", "3 days left", "10 erased · 90 open"):
         expect(text).to_contain_text(words)
     shown = watched.page.locator("#groups button .rows").all_inner_texts()
-    assert shown == ["2", "2", "1", "1"]
+    assert shown == ["2", "2", "1", "0", "1"]
     expect(watched.page.locator("#chart")).to_contain_text("users in 30 days")
 
 
@@ -123,7 +127,7 @@ def test_an_id_with_markup_is_shown_as_text(page, fake):
     expect(page.locator("#rows [data-part=dag]")).to_have_text(evil)
     expect(page.locator("#rows [data-part=run]")).to_have_text(evil)
     expect(page.locator("#rows img, #rows script")).to_have_count(0)
-    assert page.title() == "Kore erasures"
+    assert page.title() == "Erasures"
     links = page.locator("#rows a").evaluate_all("links => links.map(link => link.protocol)")
     assert set(links) == {"http:"}
 
@@ -601,6 +605,13 @@ def test_the_page_sends_strict_headers(page, fake):
     assert answer.headers["cache-control"] == "no-store"  # an update is seen at once
 
 
+def test_one_file_sends_requests_and_only_two_of_them_change_something():
+    files = {path.name: path.read_text() for path in (Path(erasures_page.__file__).parent / "static").glob("*.js")}
+    sends = re.compile(r"\b(fetch|XMLHttpRequest|sendBeacon|WebSocket|EventSource|RTCPeerConnection|WebTransport)\(")
+    assert [name for name, text in files.items() if sends.search(text)] == ["api.js"]
+    assert re.findall(r'"(?:POST|PUT|PATCH|DELETE)"', "".join(files.values())) == ['"POST"', '"PATCH"']
+
+
 # --- in a real Airflow ------------------------------------------------------------------------------------------------
 
 
@@ -631,23 +642,63 @@ def test_erasures_of_a_real_airflow_are_shown_within_its_ui_and_nobody_is_named(
 def test_the_page_is_in_the_navigation(browser, airflow):
     page = sign_in(browser, airflow)
     page.goto(f"{airflow.url}/")
-    page.get_by_role("link", name="Kore erasures").or_(page.get_by_text("Kore erasures")).first.click()
-    expect(page.frame_locator("iframe").get_by_role("heading", name="Kore erasures")).to_be_visible()
+    page.get_by_role("link", name="Erasures", exact=True).or_(page.get_by_text("Erasures", exact=True)).first.click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Erasures")).to_be_visible()
     page.context.close()
 
 
-@pytest.mark.parametrize(("username", "words"), [("viewer", "1 user"), ("nobody", "You may not see erasures")])
-def test_each_sees_what_the_role_allows(browser, airflow, tmp_path, username, words):
-    file = tmp_path / "people.txt"
-    file.write_text(f"page{uuid.uuid4().hex}@example.com\n")
-    run_id = airflow.trigger("kore_erase_on_request", {"users_from": file.as_uri(), "bot_ids": ["st-page"]})
-    assert airflow.wait_for_run("kore_erase_on_request", run_id) == "success"
+def sign_in_as(browser, airflow, username):
     password = json.loads((airflow.home / "passwords.json").read_text())[username]
-    page = sign_in(browser, AirflowClient(airflow.url, username, password))
-    page.goto(f"{airflow.url}/{PAGE_ROUTE}/?{urlencode({'dag_id': 'kore_erase_on_request', 'run_id': run_id})}")
-    expect(page.locator("main")).to_contain_text(words, use_inner_text=True)
-    expect(page.locator("#rows tr[data-key]")).to_have_count(1 if username == "viewer" else 0)
+    return sign_in(browser, AirflowClient(airflow.url, username, password))
+
+
+def test_whoever_has_no_role_sees_no_erasures(browser, airflow):
+    page = sign_in_as(browser, airflow, "nobody")
+    page.goto(f"{airflow.url}/{PAGE_ROUTE}/")
+    expect(page.locator("main")).to_contain_text("You may not see erasures", use_inner_text=True)
+    expect(page.locator("#rows tr[data-key]")).to_have_count(0)
     page.context.close()
+
+
+def test_a_failure_is_put_aside_by_who_may_edit_and_airflow_keeps_and_audits_it(browser, airflow, tmp_path):
+    dag_id, task = "kore_erase_on_request", "erase_users"
+    run_id = airflow.trigger(dag_id, {"users_from": (tmp_path / "gone.txt").as_uri(), "bot_ids": ["st-page"]})
+    assert airflow.wait_for_run(dag_id, run_id) == "failed"
+    path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task}"
+    airflow.call("PATCH", path, json={"note": "Somebody's own note"})
+    address = f"{airflow.url}/{PAGE_ROUTE}/?{urlencode({'dag_id': dag_id, 'run_id': run_id})}"
+    page, viewer = sign_in(browser, airflow), sign_in_as(browser, airflow, "viewer")
+    for window in (page, viewer):
+        window.goto(address)
+        expect(window.locator("#rows .state.not_erased")).to_have_count(1)
+    expect(viewer.locator("#freshness")).to_contain_text("Nothing is under way")
+    expect(viewer.get_by_role("button", name="Put aside")).to_have_count(0)
+
+    page.get_by_role("button", name="Put aside").click()
+    page.get_by_label("Reason").fill("<b>Mended</b> by a later run")
+    page.get_by_role("dialog").get_by_role("button", name="Put aside").dblclick()
+    expect(page.locator("#rows .state.dealt_with")).to_have_count(1)
+    for window in (page, viewer):
+        window.reload()
+        expect(window.locator("#rows .reason")).to_contain_text("<b>Mended</b> by a later run")
+        expect(window.locator("#groups [data-group=not_erased] .rows")).to_have_text("0")
+    expect(viewer.get_by_role("button", name="Take back")).to_have_count(0)
+    instance = airflow.task_instance(dag_id, run_id, task)
+    mark = f"Dealt with ({instance['id']}): <b>Mended</b> by a later run"
+    assert instance["note"] == f"Somebody's own note\n\n{mark}"
+    audit = airflow.call("GET", "/eventLogs", params={"run_id": run_id, "event": "patch_task_instance"})["event_logs"]
+    assert [mark in json.dumps(json.loads(entry["extra"])["note"]) for entry in audit].count(True) == 1
+    assert len(audit) == 2
+
+    clear = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task], "only_failed": False}
+    airflow.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=clear)
+    assert airflow.wait_for_run(dag_id, run_id) == "failed"
+    assert airflow.task_instance(dag_id, run_id, task)["note"] == instance["note"]
+    page.reload()  # the note is still there, and the failure is another one
+    expect(page.locator("#rows .state.not_erased")).to_have_count(1)
+    expect(page.get_by_role("button", name="Put aside")).to_have_count(1)
+    for window in (page, viewer):
+        window.context.close()
 
 
 def test_whoever_is_not_signed_in_gets_the_files_and_no_data(browser, airflow):

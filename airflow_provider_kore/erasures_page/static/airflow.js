@@ -1,13 +1,13 @@
 /**
- * Reads erasures from Airflow's public API, with the session of the viewer, and by GET alone, so that it
- * changes nothing and leaves nothing in Airflow's audit log.
+ * Reads erasures from Airflow's public API, by GET alone.
  *
  * The API lists XComs without their values. So rows come from the list, and each value by a request of its own: first
  * what is on the screen, then what has failed, is open or is new. A value stays the same as long as its timestamp does.
  */
 
-import { get, inParallel, listIn, segment } from "./api.js";
-import { HIDDEN, isActive, keyOf, makeRow, readReport } from "./erasure.js";
+import { get, inParallel, instancePath, listIn, runPath, taskPath } from "./api.js";
+import { EndedReports } from "./ended.js";
+import { HIDDEN, isActive, isNotErased, keyOf, makeRow, readReport, takeInstance } from "./erasure.js";
 
 const XCOM_KEY = "kore_erasure";
 const PAGE_SIZE = 100;
@@ -35,44 +35,14 @@ const OTHER_STATES = [
 const FINAL_STATES = new Set(["success", "failed", "upstream_failed", "skipped", "removed"]);
 /** In these a task without a report says nothing. */
 const SILENT_STATES = new Set(["success", "skipped", "removed"]);
-const CACHE_KEY = "kore-erasures-ended-1";
 
-const pathOf = (row) => `dags/${segment(row.dagId)}/dagRuns/${segment(row.runId)}/taskInstances/${segment(row.taskId)}`;
+/** Whether a row needs a call of its own: who has succeeded is in no list, and neither is a note that may have changed. */
+const isUnclear = (row) =>
+  row.task === undefined ||
+  (row.task === "success" && isNotErased(row) && (row.instance === undefined || row.reason !== undefined));
 
-/** Values of tasks that have ended, for as long as the browser's tab is open. */
-class EndedReports {
-  #values = new Map();
-  #isChanged = false;
-
-  constructor() {
-    try {
-      this.#values = new Map(JSON.parse(sessionStorage.getItem(CACHE_KEY) ?? "[]"));
-    } catch {
-      // Storage is a help and no need.
-    }
-  }
-
-  find(row) {
-    const [timestamp, value] = this.#values.get(row.key) ?? [];
-    return timestamp === row.timestamp ? value : undefined;
-  }
-
-  keep(row, value) {
-    if (row.report?.stage !== "ended") return;
-    this.#values.set(row.key, [row.timestamp, value]);
-    this.#isChanged = true;
-  }
-
-  save() {
-    if (!this.#isChanged) return;
-    this.#isChanged = false;
-    try {
-      sessionStorage.setItem(CACHE_KEY, JSON.stringify([...this.#values].slice(-5_000)));
-    } catch {
-      // It is full or forbidden; they are in memory all the same.
-    }
-  }
-}
+/** What was known of a task instance may be of an earlier attempt. */
+const forgetInstance = (row, task) => Object.assign(row, { task, instance: undefined, reason: undefined });
 
 /** The erasures that the viewer may see. */
 export class Erasures {
@@ -206,7 +176,7 @@ export class Erasures {
   async #fetchReport(row) {
     let entry;
     try {
-      entry = await get(`${pathOf(row)}/xcomEntries/${XCOM_KEY}`, { map_index: row.mapIndex });
+      entry = await get(`${taskPath(row)}/xcomEntries/${XCOM_KEY}`, { map_index: row.mapIndex });
     } catch (error) {
       if (error.status === 404 && (row.isUnlisted || isActive(row))) await this.#forget(row);
       else if (error.status === 0 || error.status === 401 || this.#isBroken(error)) throw error;
@@ -231,8 +201,7 @@ export class Erasures {
 
   async #list(offset) {
     const { dagId = "~", runId = "~", taskId = "~" } = this.#scope;
-    const path = `dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances/${segment(taskId)}/xcomEntries`;
-    const page = await get(path, { xcom_key: XCOM_KEY, order_by: "-timestamp", limit: PAGE_SIZE, offset });
+    const page = await get(`${taskPath({ dagId, runId, taskId })}/xcomEntries`, { xcom_key: XCOM_KEY, order_by: "-timestamp", limit: PAGE_SIZE, offset });
     listIn(page, "xcom_entries");
     return page;
   }
@@ -298,7 +267,7 @@ export class Erasures {
       return;
     }
     const { dagId = "~", runId = "~" } = this.#scope;
-    const states = new Map();
+    const instances = new Map();
     let isComplete = true;
     const taskIds = [...new Set([...this.rows.values()].map((row) => row.taskId))];
     try {
@@ -306,7 +275,7 @@ export class Erasures {
         const taskId = taskIds.pop();
         if (taskId === undefined) return undefined;
         return async () => {
-          if (!(await this.#listTasks(dagId, runId, taskId, states))) isComplete = false;
+          if (!(await this.#listTasks(dagId, runId, taskId, instances))) isComplete = false;
         };
       });
     } catch (error) {
@@ -317,33 +286,35 @@ export class Erasures {
     }
     this.#queue = undefined;
     for (const row of this.rows.values()) {
+      const instance = instances.get(row.key);
       // Beyond what is listed a task can have failed long ago, so it is asked for by itself, and once.
-      const found = !row.isTaskOld && FINAL_STATES.has(row.task) ? row.task : undefined;
-      row.task = states.get(row.key) ?? (isComplete ? "success" : found);
+      const isKnown = !row.isTaskOld && (isComplete ? row.task === "success" : FINAL_STATES.has(row.task));
+      if (instance !== undefined) takeInstance(row, instance);
+      else if (!isKnown) forgetInstance(row, isComplete ? "success" : undefined);
       row.isTaskOld = false;
       if (row.task === "success" && row.report && row.report.stage !== "ended") row.task = undefined;
     }
-    const unclear = [...this.rows.values()].filter((row) => row.task === undefined);
+    const unclear = [...this.rows.values()].filter(isUnclear);
     const isSaidToEnd = (row) => Number(row.report?.stage === "ended");
     unclear.sort((one, other) => isSaidToEnd(one) - isSaidToEnd(other) || other.moment - one.moment);
     await this.#findUnclear(unclear.slice(0, PAGE_SIZE));
   }
 
   #hideTasks() {
-    for (const row of this.rows.values()) row.task = HIDDEN;
+    for (const row of this.rows.values()) forgetInstance(row, HIDDEN);
   }
 
-  /** Find out how each of these tasks stands, as far as that is not known. */
+  /** Find out how each of these tasks stands and whether it is dealt with, as far as that is not known. */
   async #findUnclear(rows) {
     if (!this.seesTasks) return;
-    const due = rows.filter((row) => row.task === undefined);
+    const due = rows.filter(isUnclear);
     await inParallel(REPORTS_AT_ONCE, () => {
       const row = due.pop();
-      return row && (() => this.#findTask(row));
+      return row && (() => this.#findTask(row, row.task));
     });
   }
 
-  async #listTasks(dagId, runId, taskId, states) {
+  async #listTasks(dagId, runId, taskId, instances) {
     const parameters = [
       ["task_id", taskId],
       ["order_by", "-start_date"],
@@ -353,10 +324,9 @@ export class Erasures {
     let offset = 0;
     let total;
     for (let pages = 0; pages < TASK_PAGES; pages += 1) {
-      const path = `dags/${segment(dagId)}/dagRuns/${segment(runId)}/taskInstances`;
-      const page = await get(path, [...parameters, ["offset", offset]]);
+      const page = await get(`${runPath(dagId, runId)}/taskInstances`, [...parameters, ["offset", offset]]);
       for (const entry of listIn(page, "task_instances")) {
-        states.set(keyOf({ ...entry, run_id: entry.dag_run_id }), entry.state ?? "none");
+        instances.set(keyOf({ ...entry, run_id: entry.dag_run_id }), entry);
       }
       total ??= page.total_entries;
       if (total !== page.total_entries) return false; // it grew or shrank, so that some may be on no page
@@ -367,12 +337,12 @@ export class Erasures {
     return false;
   }
 
-  async #findTask(row) {
+  /** @param otherwise what the task counts as if Airflow does not tell. */
+  async #findTask(row, otherwise) {
     try {
-      const path = row.mapIndex < 0 ? pathOf(row) : `${pathOf(row)}/${row.mapIndex}`;
-      row.task = (await get(path)).state ?? "none";
+      takeInstance(row, await get(instancePath(row)));
     } catch (error) {
-      row.task = error.status === 404 ? "removed" : undefined;
+      forgetInstance(row, error.status === 404 ? "removed" : otherwise);
     }
   }
 

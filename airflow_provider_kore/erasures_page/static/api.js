@@ -1,4 +1,9 @@
-/** Asks Airflow's public API, with the session of the viewer. */
+/**
+ * Asks Airflow's public API, with the session of the viewer.
+ *
+ * By GET, which changes nothing and leaves nothing in Airflow's audit log. Only two calls change something: a POST that
+ * starts a run, and a PATCH that sets the note of a task instance. No other file of this page can send a request.
+ */
 
 const API = "../api/v2/";
 const ANSWER_WITHIN = 60_000; // milliseconds; what hangs must not seem fresh
@@ -34,23 +39,33 @@ async function read(answer) {
   }
 }
 
-/** Read something, which changes nothing and leaves nothing in Airflow's audit log. */
+/** Read something. */
 export async function get(path, parameters = []) {
   const query = new URLSearchParams(parameters).toString();
   return read(await ask(`${API}${path}${query && `?${query}`}`, {}));
 }
 
-/** Ask the plugin that serves this page, which answers by its status alone. */
-export async function getOwn(path) {
-  const answer = await ask(path, {});
-  if (!answer.ok) throw new ApiError(answer.status);
+/**
+ * Whether the viewer may start a run of a DAG ("run"), or set notes of its task instances ("note").
+ *
+ * The plugin that serves this page answers by its status: what Airflow answers to a POST or a PATCH is in its audit log.
+ */
+export async function may(what, dagId) {
+  const { ok, status } = await ask(`may/${what}/${segment(dagId)}`, {});
+  if (!ok && status !== 403) throw new ApiError(status);
+  return ok;
 }
 
-/** Send a value as JSON. */
-export async function post(path, value) {
+async function send(method, path, value) {
   const headers = { "Content-Type": "application/json" };
-  return read(await ask(`${API}${path}`, { method: "POST", body: JSON.stringify(value), headers }));
+  return read(await ask(`${API}${path}`, { method, body: JSON.stringify(value), headers }));
 }
+
+/** Start a run of a DAG: the one POST. */
+export const postRun = (dagId, value) => send("POST", `${dagPath(dagId)}/dagRuns`, value);
+
+/** Set the note of a task instance, and of no other instance of a mapped task: the one PATCH. */
+export const patchNote = (row, note) => send("PATCH", instancePath(row), { note });
 
 /** Read a list from an answer; one without is none of Airflow's. */
 export function listIn(answer, name) {
@@ -59,6 +74,11 @@ export function listIn(answer, name) {
 }
 
 export const segment = (text) => encodeURIComponent(text);
+export const dagPath = (dagId) => `dags/${segment(dagId)}`;
+export const runPath = (dagId, runId) => `${dagPath(dagId)}/dagRuns/${segment(runId)}`;
+export const taskPath = ({ dagId, runId, taskId }) => `${runPath(dagId, runId)}/taskInstances/${segment(taskId)}`;
+/** Without the index of what is not mapped, which is -1, a PATCH would change all instances of a mapped task. */
+export const instancePath = (row) => `${taskPath(row)}/${row.mapIndex}`;
 
 /** Run jobs, a few at once, until there are no more. */
 export async function inParallel(workers, nextJob) {

@@ -16,6 +16,13 @@ export function element(name, fields = {}, ...children) {
   return made;
 }
 
+/** Make an option of a select. */
+export function option(value, text) {
+  const made = element("option", {}, text);
+  made.value = value;
+  return made;
+}
+
 /** Read a setting that the viewer has made in Airflow. */
 export function setting(name) {
   try {
@@ -27,7 +34,7 @@ export function setting(name) {
 }
 
 /** Take Airflow's theme, now and when it changes. */
-export function followTheme() {
+function followTheme() {
   const theme = setting("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;

@@ -5,6 +5,8 @@
  * stage. Absence of a report is never success: what cannot be read, or only in part, proves nothing.
  */
 
+import { reasonIn } from "./note.js";
+
 /** The form of reports that this page understands; a task of a newer version may mean something else by the same words. */
 const VERSION = 1;
 
@@ -14,10 +16,13 @@ export const DAY = 86_400_000; // milliseconds
 const NEAR_DAYS = 7;
 
 /** The groups in the order in which they need attention. */
-export const GROUPS = ["not_erased", "near", "open", "done"];
+export const GROUPS = ["not_erased", "near", "open", "dealt_with", "done"];
 
 /** The group of rows of which too little is loaded to say; they are counted nowhere. */
 const UNKNOWN = "unknown";
+
+/** In these groups nothing needs attention. */
+const SETTLED = new Set(["dealt_with", "done", UNKNOWN]);
 
 /** The state of a task instance whose state the viewer may not see. */
 export const HIDDEN = "hidden";
@@ -117,7 +122,16 @@ export function makeRow(entry) {
     moment: momentOf(entry.timestamp) ?? 0,
     report: undefined, // not fetched yet; null if it cannot be read
     task: undefined, // the state of the task instance, as far as it is known
+    instance: undefined, // its id, which is another one after each attempt
+    reason: undefined, // why its failure is dealt with
   };
+}
+
+/** Read how a task instance stands, and whether its failure is dealt with. */
+export function takeInstance(row, { state, id, note }) {
+  row.task = state ?? "none";
+  row.instance = textOf(id) ?? undefined;
+  row.reason = row.instance && reasonIn(textOf(note) ?? "", row.instance);
 }
 
 /** Whether no erasure was sent to Kore.ai, so that no user is being erased. */
@@ -140,12 +154,16 @@ const isProven = ({ users, erased, open, notErased }) => users > 0 && erased ===
  * @param now in milliseconds.
  * @param isWaitedFor whether sensors of the same run wait for the users whom this task submitted.
  */
-export function judge(row, now, isWaitedFor = false) {
+function judge(row, now, isWaitedFor = false) {
   const { group, label } = verdict(row, isWaitedFor);
+  if (group === "not_erased" && row.reason) return { group: "dealt_with", label, isWaitedFor };
   const deadline = row.report?.deadline;
   const isUrgent = group === "open" && deadline && isNear(daysLeft(deadline, now));
   return { group: isUrgent ? "near" : group, label, isWaitedFor };
 }
+
+/** Whether users of a row may not be erased, also if that is dealt with. */
+export const isNotErased = (row) => verdict(row, false).group === "not_erased";
 
 function verdict({ report, task }, isWaitedFor) {
   if (!report) return verdictOfTask(task, report === null);
@@ -186,8 +204,7 @@ function runningLabel(task, label) {
 
 /** Whether the row's task may still report something. */
 export const isActive = (row) =>
-  row.group !== "done" &&
-  row.group !== UNKNOWN &&
+  !SETTLED.has(row.group) &&
   !FAILED.has(row.task) &&
   !(row.task === "success" && (!row.report || row.report.stage === "ended"));
 
@@ -217,11 +234,11 @@ function isWaitedFor(row, submitted, sensors) {
   return begun.length > 0 && isCounted && waitedFor >= all;
 }
 
-/** Order rows by what needs attention first: not erased, near its deadline, open, done; then by deadline, then newest. */
+/** Order rows by what needs attention first: not erased, near its deadline, open; then by deadline, then newest. */
 export function compareRows(one, other) {
-  const [oneRank, otherRank] = [one, other].map(({ group }) => GROUPS.indexOf(group === UNKNOWN ? "done" : group));
+  const [oneRank, otherRank] = [one, other].map(({ group }) => (SETTLED.has(group) ? GROUPS.length : GROUPS.indexOf(group)));
   if (oneRank !== otherRank) return oneRank - otherRank;
-  if (oneRank !== GROUPS.indexOf("done")) {
+  if (oneRank !== GROUPS.length) {
     const [oneDue, otherDue] = [one, other].map((row) => row.report?.deadline?.endsAt ?? Infinity);
     if (oneDue !== otherDue) return oneDue - otherDue;
   }
@@ -235,6 +252,7 @@ export function matches(row, { group, dagId, text }) {
   if (!text) return true;
   const { report } = row;
   const words = [row.dagId, row.dagName, row.runId, row.taskId, row.taskName, row.label];
+  if (row.group === "dealt_with") words.push("Dealt with", row.reason);
   if (report) words.push(report.host, report.receipt, report.deadline?.regime, report.deadline?.date, ...report.bots);
   return words.filter(Boolean).join("\n").toLowerCase().includes(text.toLowerCase());
 }

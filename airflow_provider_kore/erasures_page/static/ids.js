@@ -9,7 +9,12 @@ export class IdsError extends Error {}
 
 const HIDDEN_CHARACTER = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\uFFFD]/u;
 const EDGES = /^[\s"'“”‘’([{<,;|]|[\s"'“”‘’)\]}>,;|]$/u;
-const COLUMN_NAME = /^(e-?mail|mail)([ _-]?(address|adresse))?$|^(user|kunden|customer|channel|account)[ _-]?(user)?[ _-]?(id|name)$|^(name|id|user)s?$/i;
+/** Those that are seen most, without case, spaces and punctuation. The worker knows more of them. */
+const COLUMN_NAMES = new Set(
+  ("id ids name names user users userid username email emails mail emailaddress mailaddress emailadresse mailadresse customer " +
+    "customerid kunde kundenid kundennummer account accountid channelid channeluserid phone phonenumber telefon").split(" "),
+);
+const PLAINLY_AN_ID = /^([^@\s]+@[^@\s]+|\+?\d{5,}|u-.*\d.*)$/;
 const MOST_BYTES = 10_000_000; // a table can have many columns beside the user ids
 const PAIR = ["channel_id", "channel_user_id"];
 
@@ -42,7 +47,7 @@ export function readLines(text) {
   const content = contentOf(text);
   if (content === "") return [];
   const lines = splitLines(content);
-  if (COLUMN_NAME.test(lines[0].trim())) throw new IdsError("Line 1 is the name of a column: take it away.");
+  if (COLUMN_NAMES.has(lines[0].replaceAll(/[^\p{L}\p{N}]+/gu, "").toLowerCase())) throw new IdsError("Line 1 is the name of a column: take it away.");
   return lines.map((line, index) => check(line, index + 1));
 }
 
@@ -77,6 +82,9 @@ export class Table {
   constructor(text) {
     const [header, ...rows] = splitTable(contentOf(text));
     if (header === undefined) throw new IdsError("The file is empty.");
+    if (header.fields.some((name) => PLAINLY_AN_ID.test(name.trim()))) {
+      throw new IdsError("Line 1 has a user id where the names of the columns must be: add a header.");
+    }
     this.columns = header.fields;
     this.#rows = rows;
   }

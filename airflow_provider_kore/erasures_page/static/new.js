@@ -6,10 +6,11 @@
  */
 
 import { ApiError, segment } from "./api.js";
-import { byId, element, followLinks } from "./dom.js";
+import { byId, element, followLinks, option } from "./dom.js";
 import { IdsError, Table, readFile, readLines } from "./ids.js";
 import { findDags, findReason, startRun, waitForPreview } from "./runs.js";
 import { SealError, readKey, seal } from "./seal.js";
+import { count, usersText } from "./words.js";
 
 const HOURS_TO_START = 24; // for the preview, and for the erasure after it
 const FIELDS = ["ids", "bots", "received"];
@@ -114,12 +115,6 @@ function clearUsers() {
   byId("ids").value = "";
   byId("file").value = "";
   forgetFile();
-}
-
-function option(value, text) {
-  const made = element("option", {}, text);
-  made.value = value;
-  return made;
 }
 
 async function chooseFile() {
@@ -229,12 +224,10 @@ async function runPreview(dag, conf) {
   throw new PreviewError(await findReason(dag.id, runId), `../dags/${segment(dag.id)}/runs/${segment(runId)}`);
 }
 
-const usersText = (number) => (number === 1 ? "1 user" : `${number} users`);
-
 function showPlan(result) {
   const facts = [
-    ["Users", String(result.user_count)],
-    ["Requests", String(result.batch_count)],
+    ["Users", count(result.user_count)],
+    ["Requests", count(result.batch_count)],
     ["Bots", result.all_bots ? "all bots of the organisation" : result.bot_ids.join(", ")],
   ];
   if (result.deadline) {

@@ -1,44 +1,17 @@
 /** Shows erasures. Whatever comes from Airflow becomes text, and never markup. */
 
 import { Erasures } from "./airflow.js";
-import { ApiError, segment } from "./api.js";
-import { byId, element, followLinks, isFramed, leaveFor, setting } from "./dom.js";
-import {
-  DAY,
-  beginOf,
-  compareRows,
-  countGroups,
-  daysLeft,
-  erasedByDay,
-  isNear,
-  isUnsent,
-  judgeAll,
-  matches,
-} from "./erasure.js";
+import { ApiError } from "./api.js";
+import { askRights, openAside } from "./aside.js";
+import { renderChart } from "./chart.js";
+import { byId, followLinks, isFramed, leaveFor, option } from "./dom.js";
+import { compareRows, countGroups, judgeAll, matches } from "./erasure.js";
+import { focusPart, renderRows, renderSkeleton } from "./rows.js";
+import { count, timeOf, usersText } from "./words.js";
 
 const ROWS_A_PAGE = 50;
 const REFRESH_SECONDS = 10;
 const RENDER_PAUSE = 200; // milliseconds between two renderings while answers come in
-const CHART_DAYS = 30;
-const SKELETON_ROWS = 6;
-
-// --- settings that the viewer has made in Airflow ---------------------------------------------------------------------
-
-/** Formats moments in the time zone that the viewer has chosen in Airflow, in a form that sorts. */
-function makeClock() {
-  const form = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  try {
-    return new Intl.DateTimeFormat("sv-SE", { ...form, timeZone: setting("timezone") ?? undefined });
-  } catch {
-    return new Intl.DateTimeFormat("sv-SE", form);
-  }
-}
-
-let clock = makeClock();
-const count = new Intl.NumberFormat("en");
-const dayOfMoment = (moment) => Date.parse(`${clock.format(moment).slice(0, 10)}T00:00:00Z`) / DAY;
-const today = () => dayOfMoment(Date.now());
-const dateOfDay = (day) => new Date(day * DAY).toISOString().slice(0, 10);
 
 // --- what to show -----------------------------------------------------------------------------------------------------
 
@@ -78,226 +51,16 @@ function rememberFilters() {
   history.replaceState(null, "", `./${kept.size ? `?${kept}` : "?all"}`);
 }
 
-// --- making elements --------------------------------------------------------------------------------------------------
-
-function shape(name, fields, title) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [field, value] of Object.entries(fields)) made.setAttribute(field, value);
-  if (title) {
-    const text = document.createElementNS("http://www.w3.org/2000/svg", "title");
-    text.textContent = title;
-    made.append(text);
-  }
-  return made;
-}
-
-const usersText = (number) => `${count.format(number)} ${number === 1 ? "user" : "users"}`;
-
-function duration(milliseconds) {
-  const minutes = Math.max(0, Math.floor(milliseconds / 60_000));
-  if (minutes < 1) return "now";
-  if (minutes < 60) return `${minutes} min`;
-  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h`;
-  return `${Math.floor(minutes / 60 / 24)} days`;
-}
-
-function daysText(left) {
-  if (left === 0) return "due today";
-  const days = `${Math.abs(left)} ${Math.abs(left) === 1 ? "day" : "days"}`;
-  return left > 0 ? `${days} left` : `${days} over`;
-}
-
-const dagAddress = (row) => `../dags/${segment(row.dagId)}`;
-const runAddress = (row) => `${dagAddress(row)}/runs/${segment(row.runId)}`;
-const taskAddress = (row) =>
-  `${runAddress(row)}/tasks/${segment(row.taskId)}${row.mapIndex < 0 ? "" : `/mapped/${row.mapIndex}`}`;
-
-// --- the list ---------------------------------------------------------------------------------------------------------
-
-const GROUPS_UNDER_WAY = new Set(["near", "open"]);
-
-/** Write a moment as its time alone if it is of today. */
-const momentText = (moment, now) =>
-  dayOfMoment(moment) === dayOfMoment(now) ? clock.format(moment).slice(11) : clock.format(moment);
-
-/** What a row shows; a row whose contents stay the same is not built again. */
-function describe(row, now) {
-  const { report } = row;
-  return {
-    group: row.group,
-    label: row.label,
-    moment: beginOf(row),
-    age: duration(now - beginOf(row)),
-    report: report === undefined ? "loading" : report && JSON.stringify(report),
-    left: report?.deadline && row.group !== "done" ? daysLeft(report.deadline, now) : null,
-    asOf: GROUPS_UNDER_WAY.has(row.group) && report?.updated ? momentText(report.updated, now) : null,
-  };
-}
-
-function buildRow(row, shown) {
-  const { report } = row;
-  const started = new Date(shown.moment);
-  const taskName = row.mapIndex < 0 ? row.taskName : `${row.taskName} [${row.mapIndex}]`;
-  return [
-    element(
-      "td",
-      { class: "time" },
-      element("time", { datetime: started.toISOString(), title: started.toISOString() }, clock.format(started)),
-    ),
-    element(
-      "th",
-      { scope: "row" },
-      element("a", { href: dagAddress(row), "data-part": "dag", title: row.dagId }, row.dagName),
-      element(
-        "span",
-        { class: "run" },
-        element("a", { href: runAddress(row), "data-part": "run" }, row.runId),
-        " · ",
-        element("a", { href: taskAddress(row), "data-part": "task" }, taskName),
-      ),
-    ),
-    element("td", { class: "users" }, ...usersCell(report, shown.asOf)),
-    element("td", {}, element("span", { class: `state ${shown.group}` }, shown.label)),
-    element("td", { class: "time" }, shown.age),
-    element("td", { class: "time" }, ...deadlineCell(report, shown.left)),
-    element("td", { class: "receipt" }, ...receiptCell(report)),
-  ];
-}
-
-function usersCell(report, asOf) {
-  if (report === undefined) {
-    return [element("span", { class: "skeleton", "aria-hidden": "true" }), element("span", { class: "hidden" }, "Loading")];
-  }
-  if (report === null) return [element("span", { class: "quiet" }, "Report not readable")];
-  const parts = [
-    ["erased", report.erased, "erased"],
-    ["open", report.open, "open"],
-    ["not-erased", report.notErased, "not erased"],
-  ].filter(([, number]) => number !== null);
-  const bar = element("span", { class: "bar", "aria-hidden": "true" });
-  for (const [name, number] of parts) {
-    if (number === 0) continue;
-    const part = element("span", { class: name });
-    part.style.flexGrow = number;
-    bar.append(part);
-  }
-  const details = parts.filter(([, number]) => number > 0).map(([, number, word]) => `${count.format(number)} ${word}`);
-  if (report.found > 0) details.push(`${count.format(report.found)} still found`);
-  if (report.notCheckable > 0) details.push(`${count.format(report.notCheckable)} not checkable`);
-  if (asOf !== null && details.length > 0) details.push(`as of ${asOf}`); // a task that waits reports from time to time
-  return [
-    element("span", { class: "number" }, report.users === null ? "Number unknown" : usersText(report.users)),
-    bar,
-    element("span", { class: "quiet" }, details.join(" · ") || (isUnsent(report) ? "No erasure sent" : "Nothing known yet")),
-  ];
-}
-
-function deadlineCell(report, left) {
-  if (!report?.deadline) return [element("span", { class: "quiet" }, element("span", { class: "hidden" }, "No deadline"))];
-  const { date, regime } = report.deadline;
-  const urgency = left === null ? "quiet" : left < 0 ? "over" : isNear(left) ? "close" : "quiet";
-  return [
-    element("span", {}, date),
-    element(
-      "span",
-      { class: urgency },
-      [left === null ? null : daysText(left), regime?.toUpperCase()].filter(Boolean).join(" · "),
-    ),
-  ];
-}
-
-function receiptCell(report) {
-  const receipt = report?.receipt;
-  if (!receipt) return [element("span", { class: "hidden" }, "No receipt")];
-  const name = receipt.split(/[/?#]/).filter(Boolean).at(-1) ?? receipt;
-  if (/^https?:\/\//i.test(receipt)) {
-    return [element("a", { href: receipt, title: receipt, "data-part": "receipt", rel: "noreferrer" }, name)];
-  }
-  return [
-    element("button", { type: "button", class: "copy", title: receipt, "data-part": "receipt", "data-copy": receipt }, name),
-  ];
-}
-
-const built = new Map(); // key of a row: its element, and what that shows
-
-function renderRows(shownRows) {
-  const focused = document.activeElement?.closest?.("#rows tr");
-  const focusedKey = focused?.dataset.key;
-  const focusedPart = document.activeElement?.dataset?.part;
-  const now = Date.now();
-  const elements = shownRows.map((row) => {
-    const shown = describe(row, now);
-    const signature = JSON.stringify(shown);
-    let known = built.get(row.key);
-    if (known?.signature !== signature) {
-      const tr = known?.tr ?? element("tr", { "data-key": row.key });
-      tr.replaceChildren(...buildRow(row, shown));
-      known = { tr, signature };
-      built.set(row.key, known);
-    }
-    return known.tr;
-  });
-  const body = byId("rows");
-  const isSame = body.children.length === elements.length && elements.every((tr, index) => body.children[index] === tr);
-  if (!isSame) body.replaceChildren(...elements);
-  const onScreen = new Set(shownRows.map((row) => row.key));
-  for (const key of built.keys()) if (!onScreen.has(key)) built.delete(key);
-  if (focusedKey !== undefined && !body.contains(document.activeElement)) {
-    const tr = built.get(focusedKey)?.tr;
-    (tr?.querySelector(`[data-part="${focusedPart}"]`) ?? byId("list")).focus({ preventScroll: true });
-  }
-}
-
-function renderSkeleton() {
-  if (byId("rows").querySelector(".skeleton")) return;
-  const cell = () => element("td", {}, element("span", { class: "skeleton" }));
-  byId("rows").replaceChildren(
-    ...Array.from({ length: SKELETON_ROWS }, () => element("tr", { "aria-hidden": "true" }, ...Array.from({ length: 7 }, cell))),
-  );
-}
-
 // --- above the list ---------------------------------------------------------------------------------------------------
 
 function renderSummary() {
   const counts = countGroups(rows);
   for (const button of byId("groups").children) {
     const { rows: number, users } = counts[button.dataset.group];
-    button.querySelector(".rows").textContent = count.format(number);
+    button.querySelector(".rows").textContent = count(number);
     button.querySelector(".users").textContent = usersText(users);
     button.setAttribute("aria-pressed", String(filters.group === button.dataset.group));
   }
-}
-
-let chartShown;
-
-function renderChart() {
-  const numbers = erasedByDay(rows, today(), CHART_DAYS, dayOfMoment);
-  const shown = JSON.stringify([today(), numbers]);
-  if (shown === chartShown) return;
-  chartShown = shown;
-  const total = numbers.reduce((sum, number) => sum + number, 0);
-  const most = Math.max(...numbers, 1);
-  const [width, height, step] = [300, 56, 10];
-  const summary = `${usersText(total)} in ${CHART_DAYS} days`;
-  const chart = shape("svg", {
-    viewBox: `0 0 ${width} ${height}`,
-    preserveAspectRatio: "none",
-    role: "img",
-    "aria-label": total ? `${summary}, at most ${count.format(most)} on one day` : summary,
-  });
-  numbers.forEach((number, index) => {
-    const size = number === 0 ? 1 : Math.max(3, (number / most) * height);
-    const day = dateOfDay(today() - CHART_DAYS + 1 + index);
-    chart.append(
-      shape(
-        "rect",
-        { x: index * step + 1, y: height - size, width: step - 2, height: size, rx: 1, class: number ? "" : "none" },
-        `${day}: ${usersText(number)}`,
-      ),
-    );
-  });
-  byId("chart-bars").replaceChildren(chart);
-  byId("chart-total").textContent = summary;
 }
 
 function renderDags() {
@@ -305,16 +68,9 @@ function renderDags() {
   if (filters.dagId && !names.has(filters.dagId)) names.set(filters.dagId, filters.dagId);
   const options = [...names].sort(([, one], [, other]) => one.localeCompare(other));
   const select = byId("dag");
-  const shown = [...select.options].slice(1).map((option) => [option.value, option.textContent]);
+  const shown = [...select.options].slice(1).map(({ value, textContent }) => [value, textContent]);
   if (JSON.stringify(shown) !== JSON.stringify(options)) {
-    select.replaceChildren(
-      select.options[0],
-      ...options.map(([value, name]) => {
-        const option = element("option", {}, name);
-        option.value = value;
-        return option;
-      }),
-    );
+    select.replaceChildren(select.options[0], ...options.map(([value, name]) => option(value, name)));
   }
   select.value = filters.dagId;
 }
@@ -324,13 +80,13 @@ function renderLoaded() {
   const { total, missingReports, missingTasks, isFetching } = erasures;
   const listed = erasures.rows.size;
   const parts = [];
-  if (total !== undefined && found.length !== listed) parts.push(`${count.format(found.length)} match`);
-  if (total > listed) parts.push(`${count.format(listed)} of ${count.format(total)} erasures are loaded`);
+  if (total !== undefined && found.length !== listed) parts.push(`${count(found.length)} match`);
+  if (total > listed) parts.push(`${count(listed)} of ${count(total)} erasures are loaded`);
   if (missingReports > 0) {
-    const reports = `details of ${count.format(listed - missingReports)} of ${count.format(listed)}`;
+    const reports = `details of ${count(listed - missingReports)} of ${count(listed)}`;
     parts.push(isFetching ? `loading ${reports}` : `${reports} are loaded; counts and search know those only`);
   }
-  if (missingTasks > 0) parts.push(`how ${count.format(missingTasks)} tasks ended is not loaded, nor counted`);
+  if (missingTasks > 0) parts.push(`how ${count(missingTasks)} tasks ended is not loaded, nor counted`);
   if (!erasures.seesTasks) parts.push("you may not see how the tasks stand, so states are as last reported");
   const text = parts.join("; ");
   const shown = text && `${text[0].toUpperCase()}${text.slice(1)}.`;
@@ -342,7 +98,7 @@ function renderLoaded() {
 
 function renderFreshness() {
   if (lastAnswer === undefined) return;
-  const moment = clock.format(lastAnswer).slice(11);
+  const moment = timeOf(lastAnswer);
   const isActive = erasures.isAnythingActive || isAwaited();
   byId("freshness").textContent = isActive
     ? `As of ${moment}. Refreshes every ${REFRESH_SECONDS} seconds while something is open.`
@@ -419,7 +175,7 @@ function render() {
   }
   renderList();
   renderSummary();
-  renderChart();
+  renderChart(rows);
   renderDags();
   renderLoaded();
   renderFreshness();
@@ -432,10 +188,11 @@ function renderList() {
   const shown = found.slice(first, first + ROWS_A_PAGE);
   erasures.wanted = new Set(shown.map((row) => row.key));
   renderRows(shown);
+  askRights(shown, renderSoon);
   byId("pages").hidden = found.length <= ROWS_A_PAGE;
   byId("previous").disabled = page === 0;
   byId("next").disabled = page === lastPage;
-  const [from, to, all] = [first + 1, first + shown.length, found.length].map((number) => count.format(number));
+  const [from, to, all] = [first + 1, first + shown.length, found.length].map(count);
   byId("range").textContent = `${from}–${to} of ${all}`;
 }
 
@@ -455,6 +212,7 @@ function renderSoon() {
 
 function show(changes) {
   Object.assign(filters, changes);
+  say("");
   page = 0;
   rememberFilters();
   render();
@@ -480,15 +238,29 @@ async function fetchShown() {
   if (failure !== undefined) refreshLater();
 }
 
-async function copy(event) {
-  const button = event.target.closest?.("[data-copy]");
-  if (!button) return;
-  try {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    byId("loaded").textContent = "The receipt's address is copied.";
-  } catch {
-    byId("loaded").textContent = button.dataset.copy;
-  }
+function say(text) {
+  byId("said").textContent = text;
+}
+
+async function copy(text) {
+  await navigator.clipboard.writeText(text).then(
+    () => say("The receipt's address is copied."),
+    () => say(text),
+  );
+}
+
+function putAside(row) {
+  const onDone = (words) => {
+    render();
+    say(words);
+  };
+  openAside(row, onDone, () => focusPart(row.key, "aside"));
+}
+
+function actInRow({ target }) {
+  const button = target.closest?.("#rows button");
+  if (button?.dataset.copy) void copy(button.dataset.copy);
+  else if (button) putAside(erasures.rows.get(button.closest("tr").dataset.key));
 }
 
 // --- coming and staying up to date ------------------------------------------------------------------------------------
@@ -539,18 +311,14 @@ function showScope() {
 }
 
 addEventListener("storage", (event) => {
-  if (event.key === "timezone") {
-    clock = makeClock();
-    built.clear();
-    renderSoon();
-  }
+  if (event.key === "timezone") renderSoon();
 });
 addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(refreshTimer);
   else void refresh();
 });
 followLinks();
-document.addEventListener("click", copy);
+byId("rows").addEventListener("click", actInRow);
 byId("refresh").addEventListener("click", () => void refresh());
 byId("message-action").addEventListener("click", actOnMessage);
 byId("filters").addEventListener("submit", (event) => event.preventDefault());

@@ -1,6 +1,6 @@
 /** Finds the DAGs that take sealed user ids, starts their runs, and reads what a preview returns. */
 
-import { get, getOwn, inParallel, listIn, post, segment } from "./api.js";
+import { dagPath, get, inParallel, listIn, may, postRun, runPath, segment } from "./api.js";
 
 const SEAL = "x-kore-seal";
 /** Names of the Params that the form fills; a DAG must have all of them. */
@@ -11,9 +11,6 @@ const ASKED_AT_ONCE = 4;
 const POLL_INTERVAL = 1_500; // milliseconds
 const MOST_SILENCES = 40;
 const ENDED = new Set(["success", "failed"]);
-
-const dagPath = (dagId) => `dags/${segment(dagId)}`;
-const runPath = (dagId, runId) => `${dagPath(dagId)}/dagRuns/${segment(runId)}`;
 
 async function listDags() {
   const dags = [];
@@ -31,17 +28,6 @@ async function listDags() {
 function findSealedParam(params) {
   const names = Object.keys(params ?? {}).filter((name) => params[name]?.schema?.[SEAL] !== undefined);
   return names.length === 1 && PARAMS.every((name) => name in params) ? names[0] : undefined;
-}
-
-/** Whether the viewer may start a run; asked of the plugin, since what Airflow answers to a POST is in its audit log. */
-async function mayRun(dagId) {
-  try {
-    await getOwn(`may-run/${segment(dagId)}`);
-    return true;
-  } catch (error) {
-    if (error.status === 403) return false;
-    throw error;
-  }
 }
 
 /**
@@ -71,7 +57,7 @@ async function readDag({ dag_id: id, dag_display_name: name }) {
   }
   const { params, is_paused: isPaused } = details;
   const sealedParam = findSealedParam(params);
-  if (sealedParam === undefined || !(await mayRun(id))) return undefined;
+  if (sealedParam === undefined || !(await may("run", id))) return undefined;
   return { id, name: name ?? id, isPaused: Boolean(isPaused), params, sealedParam, jwk: params[sealedParam].schema[SEAL] };
 }
 
@@ -82,7 +68,7 @@ async function readDag({ dag_id: id, dag_display_name: name }) {
  */
 export async function startRun(dagId, runId, conf) {
   try {
-    await post(`${dagPath(dagId)}/dagRuns`, { dag_run_id: runId, logical_date: null, conf });
+    await postRun(dagId, { dag_run_id: runId, logical_date: null, conf });
   } catch (error) {
     if (error.status !== 409) throw error; // it has been started by the call whose answer was lost
   }

@@ -21,7 +21,7 @@ function base64url(bytes) {
 }
 
 /** Compute what names a public key, by RFC 7638. */
-export async function thumbprintOf({ crv, kty, x, y }) {
+async function thumbprintOf({ crv, kty, x, y }) {
   const digest = await crypto.subtle.digest("SHA-256", utf8(JSON.stringify({ crv, kty, x, y })));
   return base64url(new Uint8Array(digest));
 }

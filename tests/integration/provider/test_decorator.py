@@ -93,7 +93,7 @@ def test_a_dag_with_it_survives_serialisation_the_same_each_time_and_calls_no_fu
     again = DagSerialization.from_dict(json.loads(written[0]))
     assert again.get_task("mapped").is_mapped
     for task_id in ("erase", "mapped"):
-        assert set(again.get_task(task_id).extra_links) == {"Kore erasures", "Kore.ai Admin Console"}
+        assert set(again.get_task(task_id).extra_links) == {"Erasures", "Kore.ai Admin Console"}
         assert {"op_args", "op_kwargs", "user_ids", "bot_ids"} <= set(again.get_task(task_id).template_fields)
     assert re.search(r"whom returns", again.get_task("erase").user_ids)
 

@@ -147,4 +147,4 @@ def test_airflow_is_told_of_each_link_that_a_task_has():
 
 @pytest.mark.parametrize("task", [OPERATOR, SENSOR], ids=["operator", "sensor"])
 def test_tasks_that_erase_and_wait_have_both_links(task):
-    assert [link.name for link in task.operator_extra_links] == ["Kore erasures", "Kore.ai Admin Console"]
+    assert [link.name for link in task.operator_extra_links] == ["Erasures", "Kore.ai Admin Console"]
