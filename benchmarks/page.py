@@ -1,5 +1,5 @@
 """
-Measure how the page "Kore erasures" comes up and scrolls with thousands of erasures, in Chromium.
+Measure how the page "Erasures" comes up and scrolls with thousands of erasures, in Chromium.
 
 The API is a made-up one on this machine. It answers each call after a delay, as Airflow's does.
 """
