@@ -91,10 +91,14 @@ class KoreClient:
         """Close what is open."""
         self._http.close()
 
-    def run(self, conversation: Conversation[T]) -> T:
-        """Do what a conversation asks for, to its end, and return what it returns."""
+    def run(self, conversation: Conversation[T], record: Callable[[T], object] = lambda _: None) -> T:
+        """
+        Do what a conversation asks for, to its end, and return what it returns.
+
+        :param record: receives the result before anything else is done that can take seconds.
+        """
         reply: Answer | NoAnswer | None = None
-        with closing(with_turns(conversation, self.pacing)) as steps:
+        with closing(with_turns(conversation, self.pacing, record)) as steps:
             while True:
                 try:
                     step = steps.send(reply)
