@@ -53,13 +53,6 @@ def time_taken(account: StrictAccount) -> float:
     return account.accepted[-1] - account.accepted[0]
 
 
-def share_of_submits(account: StrictAccount) -> float:
-    """Return how many of the calls submit, once all who call are there and until the first of them has ended."""
-    begin, end = account.accepted[0] + START, account.accepted[-1] - 2 * MINUTE
-    kinds = [who.split()[1] for moment, who, _ in account.calls if begin < moment < end]
-    return kinds.count("submit") / len(kinds)
-
-
 def spread_of_waits(account: StrictAccount, until: float) -> float:
     """Return the coefficient of variation of the times between two calls of one waiter."""
     moments = defaultdict(list)
@@ -134,7 +127,7 @@ def main() -> int:
     report.table("Whatever happens", "what", "throttle answers")
     for what, number in throttled.items():
         report.row(what, f"{number}")
-    submits = share_of_submits(mixed)
+    submits = mixed.share_of_submits()
     none = ours.throttled + mixed.throttled + max(throttled.values())
     report.require(f"{none} throttle answers with the budget in Redis, whatever happens", none == 0)
     report.at_most("fastest schedule: time with the budget in Redis, of the shortest", 1 / ours.pace(), 1 / 0.98)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -28,11 +28,11 @@ from typing import Protocol, Self, TypeVar
 from airflow_provider_kore.api import budget as budget_module
 from airflow_provider_kore.api import redis_account, redis_connection
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.async_client import BUDGET_THREADS
 from airflow_provider_kore.api.budget import Turn
 from airflow_provider_kore.api.calls import SHORT_WAIT
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.pacing import shared_budget
+from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS
 
 R = TypeVar("R")
 
@@ -100,6 +100,16 @@ class StrictAccount:
     def throttled(self) -> int:
         """How many calls were refused."""
         return sum(not accepted for *_, accepted in self.calls)
+
+    def share_of_submits(self) -> float:
+        """Return how many of the calls submit, between the first call of the last process and the last of the first."""
+        moments: dict[str, list[float]] = defaultdict(list)
+        for moment, who, _ in self.calls:
+            moments[who.partition("/")[0]].append(moment)
+        begin = max(called[0] for called in moments.values()) + self._minute
+        end = min(called[-1] for called in moments.values()) - self._minute
+        kinds = [who.split()[1] for moment, who, _ in self.calls if begin < moment < end]
+        return kinds.count("submit") / len(kinds)
 
     def pace(self) -> float:
         """Compare the accepted calls with the fastest schedule: all calls of a window at its beginning."""

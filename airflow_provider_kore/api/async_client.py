@@ -20,7 +20,7 @@ from airflow_provider_kore.api.conversation import Conversation, Pause, Reply
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import Proxy, client_faults, find_route
-from airflow_provider_kore.api.turn_keeper import TurnKeeper
+from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS, TurnKeeper
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -30,9 +30,6 @@ MOST_CONNECTIONS = 10
 
 KEPT_FOR = 60.0
 """Seconds for which an idle connection is kept."""
-
-BUDGET_THREADS = 2
-"""While one of them waits for a Redis that is silent, the other lets calls begin from the share of this process."""
 
 _NOT_RECEIVED = (
     aiohttp.ClientConnectorError,

@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+BUDGET_THREADS = 2
+"""
+How many threads of an event loop's client may ask a budget that does I/O: while one of them waits for a Redis that is
+silent, the other lets calls begin from the share of the process.
+"""
+
 
 class TurnKeeper:
     """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from playing_kore import WALL_START, Clock, by_hand, http, pacing, status_of
 
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.async_client import BUDGET_THREADS, AsyncKoreClient
+from airflow_provider_kore.api.async_client import AsyncKoreClient
 from airflow_provider_kore.api.budget import Turn
 from airflow_provider_kore.api.calls import fetch_status, submit_erasure
 from airflow_provider_kore.api.client import KoreClient
@@ -23,7 +23,7 @@ from airflow_provider_kore.api.exchange import NoAnswer, Request
 from airflow_provider_kore.api.local_budget import LocalBudget
 from airflow_provider_kore.api.pacing import Pacing, PollSchedule
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.api.turn_keeper import TurnKeeper
+from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS, TurnKeeper
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch
 from airflow_provider_kore.exceptions import KoreError, KoreThrottledError
 
