@@ -210,7 +210,7 @@ def writers():
             process.wait(60)
 
 
-@pytest.mark.parametrize(("size", "times"), [(5_000, 30), (PART + 1, 3)])
+@pytest.mark.parametrize(("size", "times"), [(5_000, 10), (PART + 1, 3)])
 def test_processes_that_write_one_file_at_once_leave_a_whole_one_at_every_moment(store, writers, size, times):
     ExportFolder(store.uri).write("eud-1.jws", b"a" * size)
     whole, seen = {b"a" * size, b"b" * size}, 0

@@ -35,9 +35,9 @@ def kore_mapped():
     )
 
 
-@dag(schedule=None, default_args=ARGUMENTS, params=PARAMS | {"kore_conn_id": Param("kore_limited", type="string")})
+@dag(schedule=None, default_args=ARGUMENTS, params=PARAMS)
 def kore_one_budget():
-    KoreEraseUserDataOperator.partial(task_id="erase", kore_conn_id="{{ params.kore_conn_id }}").expand(
+    KoreEraseUserDataOperator.partial(task_id="erase", kore_conn_id="kore_limited").expand(
         user_ids=list_files("{{ params.folder }}")
     )
 
