@@ -53,11 +53,12 @@ def time_taken(account: StrictAccount) -> float:
     return account.accepted[-1] - account.accepted[0]
 
 
-def spread_of_waits(account: StrictAccount, until: float) -> float:
-    """Return the coefficient of variation of the times between two calls of one waiter."""
+def spread_of_waits(account: StrictAccount) -> float:
+    """Return the coefficient of variation of the times between two calls of one waiter, while all processes call."""
+    begin, end = account.time_together()
     moments = defaultdict(list)
     for moment, who, _ in account.calls:
-        if moment < until:
+        if begin < moment < end:
             moments[who].append(moment)
     waits = [later - earlier for called in moments.values() for earlier, later in pairwise(called)]
     return statistics.pstdev(waits) / statistics.mean(waits)
@@ -79,7 +80,6 @@ def measure_crowd(seconds: float) -> tuple[float, dict[str, int]]:
         while not account.calls:
             time.sleep(0.05)
         time.sleep(seconds)
-        killed = time.monotonic()
         throttled[f"{sum(CROWD.values()):,} wait"] = account.throttled
         callers["loop-3"].kill()
         time.sleep(BETWEEN)
@@ -89,7 +89,7 @@ def measure_crowd(seconds: float) -> tuple[float, dict[str, int]]:
         redis.start()
         wait_for_all(list(callers.values()))
         throttled[f"Redis is killed, and comes back empty after {OUTAGE:.0f} s"] = account.throttled
-    return spread_of_waits(account, killed), throttled
+    return spread_of_waits(account), throttled
 
 
 def main() -> int:

@@ -101,13 +101,17 @@ class StrictAccount:
         """How many calls were refused."""
         return sum(not accepted for *_, accepted in self.calls)
 
-    def share_of_submits(self) -> float:
-        """Return how many of the calls submit, between the first call of the last process and the last of the first."""
+    def time_together(self) -> tuple[float, float]:
+        """Return when all processes had begun to call, and when the first of them called for the last time."""
         moments: dict[str, list[float]] = defaultdict(list)
         for moment, who, _ in self.calls:
             moments[who.partition("/")[0]].append(moment)
-        begin = max(called[0] for called in moments.values()) + self._minute
-        end = min(called[-1] for called in moments.values()) - self._minute
+        return max(called[0] for called in moments.values()), min(called[-1] for called in moments.values())
+
+    def share_of_submits(self) -> float:
+        """Return how many of the calls submit while all processes call."""
+        begin, end = self.time_together()
+        begin, end = begin + self._minute, end - self._minute
         kinds = [who.split()[1] for moment, who, _ in self.calls if begin < moment < end]
         return kinds.count("submit") / len(kinds)
 

@@ -289,10 +289,10 @@ def people(airflow: DistributedAirflow, bucket: Bucket, sandbox: LocalSandbox) -
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let xdist run the tests of the one Airflow in one process, and meanwhile each other file in another."""
+    """Mark what shares the one Airflow, so that the others, which mostly wait, can run meanwhile."""
     for item in items:
-        group = "airflow" if "airflow" in getattr(item, "fixturenames", ()) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+        if "airflow" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.airflow)
 
 
 @pytest.hookimpl(wrapper=True)
