@@ -68,7 +68,7 @@ class AsyncKoreClient:
         self._http = http
         self._proxy = proxy
         self._sleep = sleep
-        # Not the threads of the loop, which look up host names, and which others wait for: a Redis may be silent.
+        # Not the threads of the loop, which resolve host names and do the work of others: a Redis may be silent.
         self._threads = ThreadPoolExecutor(BUDGET_THREADS, "kore-budget")
 
     @classmethod
