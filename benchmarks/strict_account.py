@@ -17,19 +17,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from airflow_provider_kore.api import budget as budget_module
 from airflow_provider_kore.api import redis_account, redis_connection
 from airflow_provider_kore.api.account import KoreAccount
-from airflow_provider_kore.api.budget import Budget, Turn
+from airflow_provider_kore.api.budget import Turn
+from airflow_provider_kore.api.calls import SHORT_WAIT
 from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.pacing import shared_budget
+from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS
+
+R = TypeVar("R")
 
 PER_MINUTE, PER_HOUR = 60, 1800
 TRAVEL = 0.015
@@ -96,6 +101,20 @@ class StrictAccount:
         """How many calls were refused."""
         return sum(not accepted for *_, accepted in self.calls)
 
+    def time_together(self) -> tuple[float, float]:
+        """Return when all processes had begun to call, and when the first of them called for the last time."""
+        moments: dict[str, list[float]] = defaultdict(list)
+        for moment, who, _ in self.calls:
+            moments[who.partition("/")[0]].append(moment)
+        return max(called[0] for called in moments.values()), min(called[-1] for called in moments.values())
+
+    def share_of_submits(self) -> float:
+        """Return how many of the calls submit while all processes call."""
+        begin, end = self.time_together()
+        begin, end = begin + self._minute, end - self._minute
+        kinds = [who.split()[1] for moment, who, _ in self.calls if begin < moment < end]
+        return kinds.count("submit") / len(kinds)
+
     def pace(self) -> float:
         """Compare the accepted calls with the fastest schedule: all calls of a window at its beginning."""
         moments = self.accepted
@@ -119,6 +138,7 @@ class Caller:
     :param share: divides the limits.
     :param timeout: seconds to wait for Redis.
     :param client_id: whose account it is.
+    :param peer: the library that keeps the budget in Redis; ``None`` for this package.
     """
 
     name: str
@@ -132,6 +152,7 @@ class Caller:
     share: int = 1
     timeout: float = 2.0
     client_id: str = "cs-benchmark"
+    peer: str | None = None
 
     def start(self) -> subprocess.Popen[str]:
         """Start it."""
@@ -150,12 +171,80 @@ def wait_for_all(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
     return logs
 
 
+class Turns(Protocol):
+    """What lets the calls of one process begin: in a thread, as in a worker, or on an event loop, as in a triggerer."""
+
+    def begin(self, call: Call, until: float) -> Turn | None:
+        """Wait until a call may begin; ``None`` if that comes after a moment of the monotonic clock."""
+
+    def end(self, turn: Turn, *, accepted: bool) -> None:
+        """Hear that a call was answered."""
+
+    async def begin_on_the_loop(self, call: Call, until: float) -> Turn | None:
+        """Do the same as :meth:`begin`."""
+
+    async def end_on_the_loop(self, turn: Turn, *, accepted: bool) -> None:
+        """Do the same as :meth:`end`."""
+
+
+class OurTurns:
+    """The package's budgets: in Redis, or of the process."""
+
+    def __init__(self, caller: Caller) -> None:
+        connection = caller.redis_port and redis_connection.RedisConnection("127.0.0.1", caller.redis_port)
+        account = KoreAccount(
+            "https://a",
+            caller.client_id,
+            timeout=0.1,
+            requests_per_minute=PER_MINUTE // caller.share,
+            requests_per_hour=PER_HOUR // caller.share,
+            budget_redis=connection or None,
+        )
+        self._budget = shared_budget(account)
+        self._threads = ThreadPoolExecutor(BUDGET_THREADS)
+
+    def begin(self, call: Call, until: float) -> Turn | None:
+        """Wait until a call may begin."""
+        turn = Turn(call, time.monotonic())
+        while (pause := self._pause(turn, until)) is not None and pause > 0:
+            time.sleep(pause)
+        return None if pause is None else turn
+
+    def end(self, turn: Turn, *, accepted: bool) -> None:
+        """End a call, and close the account if it was refused."""
+        self._budget.end(turn)
+        if not accepted:
+            self._budget.close(budget_module.MINUTE)
+
+    async def begin_on_the_loop(self, call: Call, until: float) -> Turn | None:
+        """Wait until a call may begin."""
+        turn = Turn(call, time.monotonic())
+        while (pause := await self._in_thread(partial(self._pause, turn, until))) is not None and pause > 0:  # noqa: ASYNC110
+            await asyncio.sleep(pause)
+        return None if pause is None else turn
+
+    async def end_on_the_loop(self, turn: Turn, *, accepted: bool) -> None:
+        """End a call, and close the account if it was refused."""
+        await self._in_thread(partial(self.end, turn, accepted=accepted))
+
+    async def _in_thread(self, ask_budget: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask_budget)
+
+    def _pause(self, turn: Turn, until: float) -> float | None:
+        """Ask, and return how long to wait before the next question; ``None`` if the time is over."""
+        seconds = self._budget.ask(turn).seconds
+        if seconds > 0 and time.monotonic() + seconds > until:
+            self._budget.leave(turn)
+            return None
+        return seconds if seconds <= SHORT_WAIT else seconds / 2
+
+
 class _Waiters:
     """All that wait for calls in one process: on an event loop, as in a triggerer, or alone, as in a worker."""
 
-    def __init__(self, caller: Caller, budget: Budget) -> None:
+    def __init__(self, caller: Caller, turns: Turns) -> None:
         self._caller = caller
-        self._budget = budget
+        self._turns = turns
         self._left = caller.calls
         self._until = time.monotonic() + caller.seconds
 
@@ -164,69 +253,38 @@ class _Waiters:
             socket.create_connection(("127.0.0.1", self._caller.port)) as connection,
             connection.makefile("rw") as file,
         ):
-            while turn := self._next_turn(0):
-                while (pause := self._pause(turn)) is not None and pause > 0:
-                    time.sleep(pause)
-                if pause is None:
-                    break
-                file.write(self._line(turn))
+            while self._is_next() and (turn := self._turns.begin(self._call_of(0), self._until)):
+                file.write(self._line(0))
                 file.flush()
-                self._end(turn, file.readline())
+                self._turns.end(turn, accepted=file.readline() == "200\n")
 
     async def call_on_the_loop(self) -> None:
-        pool = ThreadPoolExecutor(8)
-        await asyncio.gather(*(self._call(number, pool) for number in range(self._caller.waiters)))
+        await asyncio.gather(*map(self._call, range(self._caller.waiters)))
 
-    async def _call(self, number: int, pool: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
+    async def _call(self, number: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._caller.port)
-        while turn := self._next_turn(number):
-            while (pause := await loop.run_in_executor(pool, self._pause, turn)) is not None and pause > 0:  # noqa: ASYNC110
-                await asyncio.sleep(pause)
-            if pause is None:
-                break
-            writer.write(self._line(turn).encode())
-            await loop.run_in_executor(pool, self._end, turn, (await reader.readline()).decode())
+        while self._is_next() and (turn := await self._turns.begin_on_the_loop(self._call_of(number), self._until)):
+            writer.write(self._line(number).encode())
+            await self._turns.end_on_the_loop(turn, accepted=await reader.readline() == b"200\n")
         writer.close()
 
-    def _next_turn(self, number: int) -> Turn | None:
+    def _is_next(self) -> bool:
         self._left -= 1
-        if self._left < 0 or time.monotonic() >= self._until:
-            return None
-        return Turn(Call.ERASE if number < self._caller.submits else Call.STATUS, time.monotonic())
+        return self._left >= 0 and time.monotonic() < self._until
 
-    def _pause(self, turn: Turn) -> float | None:
-        """Ask, and return how long to wait before the next question; ``None`` if the time is over."""
-        seconds = self._budget.ask(turn).seconds
-        if seconds > 0 and time.monotonic() + seconds > self._until:
-            self._budget.leave(turn)
-            return None
-        return seconds if seconds <= 10 else seconds / 2
+    def _call_of(self, number: int) -> Call:
+        return Call.ERASE if number < self._caller.submits else Call.STATUS
 
-    def _line(self, turn: Turn) -> str:
-        return f"{self._caller.name} {'poll' if turn.call.only_reads else 'submit'}\n"
-
-    def _end(self, turn: Turn, answer: str) -> None:
-        self._budget.end(turn)
-        if answer != "200\n":
-            self._budget.close(self._caller.minute)
+    def _line(self, number: int) -> str:
+        return f"{self._caller.name}/{number} {'submit' if number < self._caller.submits else 'poll'}\n"
 
 
-def _run(caller: Caller) -> None:
-    connection = caller.redis_port and redis_connection.RedisConnection("127.0.0.1", caller.redis_port)
-    account = KoreAccount(
-        "https://a",
-        caller.client_id,
-        timeout=0.1,
-        requests_per_minute=PER_MINUTE // caller.share,
-        requests_per_hour=PER_HOUR // caller.share,
-        budget_redis=connection or None,
-    )
-    waiters = _Waiters(caller, shared_budget(account))
-    if caller.waiters == 1:
-        waiters.call_alone()
-    else:
-        asyncio.run(waiters.call_on_the_loop())
+def _make_turns(caller: Caller) -> Turns:
+    if caller.peer is None:
+        return OurTurns(caller)
+    from benchmarks.peer_limiters import PEERS  # the tests of the budget have no peers installed
+
+    return PEERS[caller.peer](caller)
 
 
 def main() -> None:
@@ -235,7 +293,11 @@ def main() -> None:
     budget_module.MINUTE, budget_module.HOUR = caller.minute, 30 * caller.minute
     redis_connection.TIMEOUT = redis_account.TIMEOUT = caller.timeout
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    _run(caller)
+    waiters = _Waiters(caller, _make_turns(caller))
+    if caller.waiters == 1:
+        waiters.call_alone()
+    else:
+        asyncio.run(waiters.call_on_the_loop())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
-from typing import ParamSpec, Self, TypeVar
+from functools import partial
+from typing import Self, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -17,9 +20,8 @@ from airflow_provider_kore.api.conversation import Conversation, Pause, Reply
 from airflow_provider_kore.api.exchange import Answer, NoAnswer, Request
 from airflow_provider_kore.api.pacing import Pacing, shared_budget
 from airflow_provider_kore.api.route import Proxy, client_faults, find_route
-from airflow_provider_kore.api.turn_keeper import TurnKeeper
+from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS, TurnKeeper
 
-P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -35,27 +37,6 @@ _NOT_RECEIVED = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
-
-
-@contextmanager
-def _closing(keeper: TurnKeeper, does_io: bool) -> Iterator[None]:
-    """
-    Close a keeper at the end, in a thread if that can block.
-
-    The thread is not waited for, so that a task that is cancelled, even twice, ends at once, and its call ends all the
-    same: asyncio lets its threads end before the loop does.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        yield
-    finally:
-        if does_io:
-            try:
-                loop.run_in_executor(None, keeper.close)
-            except RuntimeError:  # the loop has ended, so that this blocks no other task
-                keeper.close()
-        else:
-            keeper.close()
 
 
 class AsyncKoreClient:
@@ -87,6 +68,8 @@ class AsyncKoreClient:
         self._http = http
         self._proxy = proxy
         self._sleep = sleep
+        # Not the threads of the loop, which resolve host names and do the work of others: a Redis may be silent.
+        self._threads = ThreadPoolExecutor(BUDGET_THREADS, "kore-budget")
 
     @classmethod
     async def create(cls, account: KoreAccount, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> Self:
@@ -110,7 +93,8 @@ class AsyncKoreClient:
         return cls(account, auth, http, route.proxy, sleep=sleep)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close what is open. A thread that still speaks with the budget is not waited for, and says all it has to."""
+        self._threads.shutdown(wait=False)
         await self._http.close()
 
     async def run(self, conversation: Conversation[T]) -> T:
@@ -120,7 +104,7 @@ class AsyncKoreClient:
         :raises ValueError: if it asks for anything but to read.
         """
         reply: Reply = None
-        with closing(conversation), _closing(keeper := TurnKeeper(self.pacing), self.pacing.budget.does_io):
+        with closing(conversation), self._closing(keeper := TurnKeeper(self.pacing)):
             while True:
                 try:
                     step = conversation.send(reply)
@@ -134,13 +118,34 @@ class AsyncKoreClient:
                     reply = await self._exchange(step)
                     await self._off_the_loop(keeper.release)
                 else:
-                    reply = await self._off_the_loop(keeper.answer, step)
+                    reply = await self._off_the_loop(partial(keeper.answer, step))
 
-    async def _off_the_loop(self, ask_budget: Callable[P, R], *arguments: P.args, **keywords: P.kwargs) -> R:
+    @contextmanager
+    def _closing(self, keeper: TurnKeeper) -> Iterator[None]:
+        """
+        Close a keeper at the end, in a thread if that can block.
+
+        The thread is not waited for, so that a task that is cancelled, even twice, ends at once, and its call ends all
+        the same: Python lets the threads end before the process does.
+        """
+        try:
+            yield
+        finally:
+            if self.pacing.budget.does_io:
+                try:
+                    self._threads.submit(keeper.close)
+                except RuntimeError:  # the client is closed, so that this blocks no other task
+                    keeper.close()
+            else:
+                keeper.close()
+
+    async def _off_the_loop(self, ask_budget: Callable[[], R]) -> R:
         """Ask the budget something, in a thread if it can block."""
-        if self.pacing.budget.does_io:
-            return await asyncio.to_thread(ask_budget, *arguments, **keywords)
-        return ask_budget(*arguments, **keywords)
+        if not self.pacing.budget.does_io:
+            return ask_budget()
+        # Airflow knows by the context to which trigger a log line belongs.
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, ask_budget)
 
     async def _exchange(self, request: Request) -> Answer | NoAnswer:
         if request.method != "GET":

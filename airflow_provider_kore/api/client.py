@@ -91,9 +91,13 @@ class KoreClient:
         """Close what is open."""
         self._http.close()
 
-    def run(self, conversation: Conversation[T]) -> T:
-        """Do what a conversation asks for, to its end, and return what it returns."""
-        with closing(with_turns(conversation, self.pacing)) as steps:
+    def run(self, conversation: Conversation[T], record: Callable[[T], object] = lambda _: None) -> T:
+        """
+        Do what a conversation asks for, to its end, and return what it returns.
+
+        :param record: receives the result before anything else is done that can take seconds.
+        """
+        with closing(with_turns(conversation, self.pacing, record)) as steps:
             return drive(steps, self._answer)
 
     def _answer(self, step: Request | Pause) -> Answer | NoAnswer | None:

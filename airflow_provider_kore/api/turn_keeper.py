@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,6 +18,12 @@ from airflow_provider_kore.api.wait_log import WaitLog
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+BUDGET_THREADS = 2
+"""
+How many threads of an event loop's client may ask a budget that does I/O: while one of them waits for a Redis that is
+silent, the other lets calls begin from the share of the process.
+"""
 
 
 class TurnKeeper:
@@ -101,21 +107,26 @@ class TurnKeeper:
 
 
 def with_turns(
-    conversation: Conversation[T], pacing: Pacing
+    conversation: Conversation[T], pacing: Pacing, record: Callable[[T], object] = lambda _: None
 ) -> Generator[Request | Pause, Answer | NoAnswer | None, T]:
-    """Let the budget answer the steps of a conversation that concern it, and pass on the requests and pauses."""
+    """
+    Let the budget answer the steps of a conversation that concern it, and pass on the requests and pauses.
+
+    :param record: receives the result before the budget hears that the last call has ended. That takes seconds if Redis
+        is silent, and the process may not live to see the end of it.
+    """
     reply: Reply = None
+    step: Request | Pause | BudgetStep | None = None
     with closing(conversation), TurnKeeper(pacing) as keeper:
         while True:
+            was_exchange = isinstance(step, Request)
             try:
                 step = conversation.send(reply)
             except StopIteration as end:
                 result: T = end.value
-                return result
-            if isinstance(step, Pause):
-                reply = yield step
-            elif isinstance(step, Request):
-                reply = yield step
+                record(result)
                 keeper.release()
-            else:
-                reply = keeper.answer(step)
+                return result
+            if was_exchange:
+                keeper.release()
+            reply = (yield step) if isinstance(step, Request | Pause) else keeper.answer(step)

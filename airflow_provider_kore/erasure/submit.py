@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
 from airflow_provider_kore.api.calls import submit_erasure
 from airflow_provider_kore.api.client import KoreClient
@@ -104,10 +105,8 @@ class Submission:
         sending = self._ledger.write_intent(record, users, self._key)
         try:
             request = ErasureRequest(users, self._ledger.scope)
-            give_up_at = client.pacing.moment_of(self._deadline)
-            request_id = client.run(submit_erasure(request, client.pacing, give_up_at))
-            if self._ledger.has_request(request_id):
-                raise _not_a_new_request(request_id)
+            submission = submit_erasure(request, client.pacing, client.pacing.moment_of(self._deadline))
+            request_id = client.run(submission, record=partial(self._record_acceptance, sending))
         except KoreError as error:
             self.failures.append(_of_batch(error, name, ambiguous_before=record.is_ambiguous))
             log.error("%s", self.failures[-1])
@@ -115,9 +114,13 @@ class Submission:
             if not isinstance(error, KoreAmbiguousSubmitError) and not record.is_ambiguous:
                 self._ledger.write_not_accepted(sending)
             return isinstance(error, KoreRequestError)
-        self._ledger.write_accepted(sending, request_id)
         log.info("Submitted %d users of %s as %s.", len(users), name, request_id)
         return True
+
+    def _record_acceptance(self, sending: BatchRecord, request_id: str) -> None:
+        if self._ledger.has_request(request_id):
+            raise _not_a_new_request(request_id)
+        self._ledger.write_accepted(sending, request_id)
 
     def _name(self, record: BatchRecord) -> str:
         return f"batch {record.number} of {len(self._ledger.records)}"

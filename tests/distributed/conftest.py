@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import boto3
@@ -14,8 +14,10 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from redis import Redis as RedisClient
 
 from airflow_provider_kore.api.account import read_account
+from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.redis_budget import RedisBudget
 from airflow_provider_kore.api.redis_connection import RedisConnection
 from demo.airflow_client import FINISHED_RUN_STATES
@@ -165,6 +167,12 @@ class Bucket:
         return uri.removeprefix(self.uri(""))
 
 
+def open_account(client: RedisClient) -> None:
+    """Open the only account of a Redis that keeps budgets."""
+    (state,) = client.keys("*:state")
+    client.hset(state, mapping={"closed": "0", "next_poll": "0"})
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     with Postgres() as server:
@@ -217,10 +225,11 @@ def budget_redis() -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def budget(limited_sandbox: LocalSandbox, budget_redis: Redis) -> RedisBudget:
-    """That budget, in use before Airflow starts: a new one is closed for 70 s."""
+    """That budget, open at once, since nobody can have called before: a new one is closed for 70 s."""
     fields = {name: limited_sandbox.connection.get(name) for name in ("host", "port", "login", "password", "extra")}
     budget = RedisBudget(RedisConnection("127.0.0.1", budget_redis.port), read_account(**fields))
     budget.check()
+    open_account(budget_redis.client)
     return budget
 
 
@@ -259,12 +268,31 @@ def airflow(
 
 
 @pytest.fixture
+def make_limited_people(
+    airflow: DistributedAirflow, bucket: Bucket, limited_sandbox: LocalSandbox, budget_redis: Redis, budget: RedisBudget
+) -> Iterator[Callable[[dict[str, int]], People]]:
+    """Make up users for the account with limits; at the end nobody was throttled, and no user is kept anywhere."""
+    time.sleep(budget.seconds_until_turn(Call.ERASE))
+    yield lambda sizes: People(bucket, sizes)
+    assert not any(entry["throttled"] for entry in limited_sandbox.log())
+    assert airflow.places(MARK) == set()
+    assert not MARK.search(budget_redis.written())
+
+
+@pytest.fixture
 def people(airflow: DistributedAirflow, bucket: Bucket, sandbox: LocalSandbox) -> Iterator[People]:
     """Twenty users in each of four files; at the end, no user is in anything that Airflow keeps."""
     people = People(bucket, {f"{number}.txt": 20 for number in range(4)})
     yield people
     sandbox.reset()
     assert airflow.places(MARK) == set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what shares the one Airflow, so that the others, which mostly wait, can run meanwhile."""
+    for item in items:
+        if "airflow" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.airflow)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -274,5 +302,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     airflow = getattr(item, "funcargs", {}).get("airflow")
     if report.failed and report.when != "teardown" and isinstance(airflow, DistributedAirflow):  # which is gone by then
         report.sections.append(("Airflow", airflow.log_tails()))
-        report.sections += [(dag_id, airflow.task_errors(dag_id)) for dag_id in ("kore_mapped", "kore_each_way")]
+        report.sections += [
+            (dag_id, airflow.task_errors(dag_id)) for dag_id in ("kore_mapped", "kore_one_budget", "kore_each_way")
+        ]
     return report

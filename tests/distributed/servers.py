@@ -179,7 +179,7 @@ class Redis(LocalServer):
 
     def answers(self):
         try:
-            return self._client.ping()
+            return self.client.ping()
         except (redis.ConnectionError, redis.BusyLoadingError):
             return False
 
@@ -192,8 +192,8 @@ class Redis(LocalServer):
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("appendonlydir/*.aof")))
 
     @cached_property
-    def _client(self):
-        return redis.Redis(port=self.port, socket_timeout=5)
+    def client(self):
+        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
 
 
 class S3(LocalServer):

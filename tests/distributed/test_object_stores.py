@@ -1,5 +1,6 @@
 """Users, exports and receipts in object stores that are not ours: S3, Google Cloud Storage and Azure Blob Storage."""
 
+import asyncio
 import gc
 import gzip
 import hashlib
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -155,7 +157,9 @@ class CutContent:
 
 
 @pytest.mark.parametrize(("name", "size"), [("kd-1.jsonl", 1), ("kd-2.jsonl", 1), ("kd-1.jsonl", 3 * PART)])
-def test_a_file_that_is_broken_off_leaves_what_was_there(store, name, size):
+def test_a_file_that_is_broken_off_leaves_what_was_there(store, name, size, monkeypatch):
+    # The emulator of Google's store knows no end of an upload, and gcsfs would wait half a minute for it.
+    monkeypatch.setattr("gcsfs.retry.asyncio", mock.Mock(wraps=asyncio, sleep=mock.AsyncMock()))
     folder = ExportFolder(store.uri)
     folder.write("kd-1.jsonl", b"whole")
     with pytest.raises(EndOfWorker):
@@ -210,7 +214,7 @@ def writers():
             process.wait(60)
 
 
-@pytest.mark.parametrize(("size", "times"), [(5_000, 30), (PART + 1, 3)])
+@pytest.mark.parametrize(("size", "times"), [(5_000, 10), (PART + 1, 3)])
 def test_processes_that_write_one_file_at_once_leave_a_whole_one_at_every_moment(store, writers, size, times):
     ExportFolder(store.uri).write("eud-1.jws", b"a" * size)
     whole, seen = {b"a" * size, b"b" * size}, 0

@@ -21,6 +21,7 @@ from airflow_provider_kore.api.redis_connection import RedisConnection
 from airflow_provider_kore.exceptions import KoreConfigurationError
 from demo.local_airflow import free_port
 from demo.local_redis import LocalRedis
+from tests.distributed.conftest import open_account
 
 ACCOUNT = KoreAccount("https://a.example", "cs-secret-of-nobody", requests_per_minute=6, requests_per_hour=1800)
 RIGHTS = (
@@ -38,12 +39,6 @@ def server():
 
 def budget_in(server, **fields):
     return RedisBudget(RedisConnection(server.host, server.port, **fields), ACCOUNT)
-
-
-def open_account(client):
-    """Let the minute pass for which a new budget is closed."""
-    (state,) = client.keys("*:state")
-    client.hset(state, mapping={"closed": "0", "next_poll": "0"})
 
 
 def make_call(budget):

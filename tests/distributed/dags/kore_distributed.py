@@ -12,7 +12,6 @@ from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 from airflow_provider_kore.user_ids import SqlUserIds
 
 MAPPED = 4
-MAPPED_ON_ONE_BUDGET = 6
 ARGUMENTS = {
     "bot_ids": ["st-distributed"],
     "deferrable": True,
@@ -24,6 +23,11 @@ ARGUMENTS = {
 PARAMS = {"folder": Param("s3://", type="string")}
 
 
+@task
+def list_files(folder):
+    return sorted(str(path) for path in ObjectStoragePath(folder).iterdir())
+
+
 @dag(schedule=None, default_args=ARGUMENTS, params=PARAMS)
 def kore_mapped():
     KoreEraseUserDataOperator.partial(task_id="erase", batch_size=5).expand(
@@ -31,20 +35,16 @@ def kore_mapped():
     )
 
 
-@dag(schedule=None, default_args=ARGUMENTS, params=PARAMS | {"kore_conn_id": Param("kore_limited", type="string")})
+@dag(schedule=None, default_args=ARGUMENTS, params=PARAMS)
 def kore_one_budget():
-    KoreEraseUserDataOperator.partial(task_id="erase", kore_conn_id="{{ params.kore_conn_id }}").expand(
-        user_ids=[f"{{{{ params.folder }}}}/{number}.txt" for number in range(MAPPED_ON_ONE_BUDGET)]
+    KoreEraseUserDataOperator.partial(task_id="erase", kore_conn_id="kore_limited").expand(
+        user_ids=list_files("{{ params.folder }}")
     )
 
 
 @dag(schedule=None, default_args=ARGUMENTS, params=PARAMS)
 def kore_each_way():
-    @task
-    def list_files(params):
-        return sorted(str(path) for path in ObjectStoragePath(f"{params['folder']}/mapped").iterdir())
-
-    KoreEraseUserDataOperator.partial(task_id="mapped").expand(user_ids=list_files())
+    KoreEraseUserDataOperator.partial(task_id="mapped").expand(user_ids=list_files("{{ params.folder }}/mapped"))
 
     submit = KoreEraseUserDataOperator(
         task_id="submit", user_ids="{{ params.folder }}/submit.txt", wait_for_completion=False

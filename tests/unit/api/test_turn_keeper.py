@@ -23,11 +23,12 @@ from airflow_provider_kore.api.exchange import NoAnswer, Request
 from airflow_provider_kore.api.local_budget import LocalBudget
 from airflow_provider_kore.api.pacing import Pacing, PollSchedule
 from airflow_provider_kore.api.scope import ErasureScope
-from airflow_provider_kore.api.turn_keeper import TurnKeeper
+from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS, TurnKeeper
 from airflow_provider_kore.api.watching import AcceptedErasure, ErasureWatch
 from airflow_provider_kore.exceptions import KoreError, KoreThrottledError
 
 ACCOUNT = KoreAccount("https://platform.kore.ai", "cs-1", client_secret="a secret of thirty-two characters")
+REQUEST = ErasureRequest(("u-1",), ErasureScope(("st-1",), all_bots=False))
 DONE = status_of("eud-1", "SUCCESS")
 THROTTLE = http(429, None, "40")
 
@@ -91,6 +92,7 @@ def sync_run(budget, clock, conversation, exchange, sleep):
 
 
 def async_client(budget, clock, exchange, sleep):
+    """A client that nobody closes, so that its threads end when a test waits for them."""
     client = AsyncKoreClient(ACCOUNT, None, None, sleep=sleep)
     client.pacing = Pacing(budget, clock.monotonic)
     client._exchange = exchange
@@ -103,7 +105,10 @@ def async_run(budget, clock, conversation, exchange, sleep):
         return call(argument)
 
     client = async_client(budget, clock, partial(later, exchange), partial(later, sleep))
-    return asyncio.run(client.run(conversation))
+    try:
+        return asyncio.run(client.run(conversation))
+    finally:
+        client._threads.shutdown()  # as Python does at its end
 
 
 @pytest.fixture(params=["sync", "async", "async and a budget that does I/O"])
@@ -194,10 +199,21 @@ def test_an_accepted_erasure_is_not_lost_if_the_budget_fails_after_it(ends, capl
     if not ends.is_sync:
         assert ends(fetch_status("eud-1", ends.pacing)).request_id == "eud-1"
         return
-    request = ErasureRequest(("u-1",), ErasureScope(("st-1",), all_bots=False))
     accepted = http(200, {"requestId": "eud-1"})
-    assert ends(submit_erasure(request, ends.pacing), exchange=lambda _: accepted) == "eud-1"
+    assert ends(submit_erasure(REQUEST, ends.pacing), exchange=lambda _: accepted) == "eud-1"
     assert "(ValueError)" in caplog.text
+
+
+@pytest.mark.parametrize("moment", ["before end", "after end"])
+def test_an_acceptance_is_recorded_before_the_budget_hears_of_it_and_even_if_the_process_dies_then(clock, moment):
+    budget, recorded = Budget(clock), []
+    budget.stops[moment] = partial(raising(SystemExit(1)), None)
+    client = KoreClient(ACCOUNT)
+    client.pacing = Pacing(budget, clock.monotonic)
+    client._exchange = lambda _: http(200, {"requestId": "eud-1"})
+    with closing(client), pytest.raises(SystemExit):
+        client.run(submit_erasure(REQUEST, client.pacing), recorded.append)
+    assert recorded == ["eud-1"]
 
 
 def test_who_has_no_turn_before_the_deadline_leaves_the_queue(ends, clock):
@@ -269,8 +285,9 @@ def test_a_task_that_is_cancelled_while_a_thread_speaks_with_the_budget_ends_at_
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 10)
         gate.opened.set()
+        return client
 
-    asyncio.run(cancel())
+    asyncio.run(cancel())._threads.shutdown()
     assert budget.is_idle
     waits = spent and "ask" in moment
     assert budget.seconds_until_turn(Call.STATUS) == (30 if waits else 60)
@@ -281,22 +298,39 @@ def test_a_task_that_is_cancelled_before_a_thread_has_time_for_it_asks_for_nothi
 
     async def cancel():
         gate = Gate()
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        busy = loop.run_in_executor(None, gate)
-        await gate.reached.wait()
         client = async_client(budget, clock, never, never)
+        busy = [client._threads.submit(gate) for _ in range(BUDGET_THREADS)]
+        await gate.reached.wait()
         task = asyncio.create_task(client.run(fetch_status("eud-1", client.pacing)))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 10)
         gate.opened.set()
-        await busy
+        await asyncio.gather(*map(asyncio.wrap_future, busy))
+        client._threads.shutdown()
 
     asyncio.run(cancel())
     assert budget.is_idle
     assert budget.seconds_until_turn(Call.STATUS) == 0
+
+
+def test_a_budget_that_is_silent_keeps_nobody_else_from_the_threads_of_the_loop(clock):
+    budget = Budget(clock, does_io=True)
+
+    async def ask_for_something_else():
+        gate = budget.stops["before ask"] = Gate()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        client = async_client(budget, clock, partial(at_once, DONE), never)
+        task = asyncio.create_task(client.run(fetch_status("eud-1", client.pacing)))
+        await gate.reached.wait()
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "answered"), 10) == "answered"
+        gate.opened.set()
+        await task
+        client._threads.shutdown()
+
+    asyncio.run(ask_for_something_else())
+    assert budget.is_idle
 
 
 @pytest.mark.parametrize("does_io", [False, True])
@@ -320,8 +354,9 @@ def test_a_task_that_is_cancelled_ends_its_call_or_leaves_the_queue(clock, does_
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        return client
 
-    asyncio.run(cancel())
+    asyncio.run(cancel())._threads.shutdown()
     assert budget.is_idle
     assert budget.seconds_until_turn(Call.STATUS) == seconds
 
@@ -353,9 +388,11 @@ def test_a_coroutine_that_is_closed_from_outside_ends_its_call_or_leaves_the_que
         assert not budget.is_idle
         if not loop_has_ended:
             running.close()
-        return running
+        return client, running
 
-    asyncio.run(begin()).close()
+    client, running = asyncio.run(begin())
+    running.close()
+    client._threads.shutdown()
     assert budget.is_idle
 
 
@@ -368,7 +405,6 @@ class Suspended:
 
 # --- whatever happens -----------------------------------------------------------------------------------------------
 
-REQUEST = ErasureRequest(("u-1",), ErasureScope(("st-1",), all_bots=False))
 LOST, REFUSED = NoAnswer(received=True, reason="ReadTimeout"), NoAnswer(received=False, reason="ConnectError")
 ANSWERS = [
     DONE,
@@ -461,8 +497,9 @@ def test_tasks_that_are_cancelled_at_any_time_leave_nothing_behind(does_io, canc
                 await task
 
         await asyncio.gather(*map(run_and_cancel, conversations(client.pacing, clock), cancelled_after))
+        return client
 
-    asyncio.run(run())
+    asyncio.run(run())._threads.shutdown()
     assert budget.is_idle
 
 

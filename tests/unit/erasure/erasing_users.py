@@ -32,12 +32,14 @@ class Client:
     def __post_init__(self):
         self.pacing = pacing(self.clock, self.per_minute)
 
-    def run(self, conversation):
+    def run(self, conversation, record=lambda _: None):
         def reply(request):
             self.requests.append(request)
             return self.reply(request)
 
-        return play(conversation, reply, self.clock).result
+        result = play(conversation, reply, self.clock).result
+        record(result)
+        return result
 
 
 @dataclass

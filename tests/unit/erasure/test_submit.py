@@ -62,6 +62,19 @@ def test_every_batch_is_sent_once_in_order():
     assert [record.request.request_id for record in ledger.records] == ["eud-1", "eud-2", "eud-3"]
 
 
+def test_an_acceptance_is_recorded_even_if_the_process_dies_before_the_client_is_done():
+    ledger, batches = ledger_of(USERS[:2])
+    run = Client.run
+
+    def run_and_die(*arguments, **more):
+        run(*arguments, **more)
+        raise SystemExit
+
+    with mock.patch.object(Client, "run", run_and_die), pytest.raises(SystemExit):
+        submit(ledger, batches, accepted(1))
+    assert states(ledger) == [BatchState.ACCEPTED]
+
+
 def test_what_was_accepted_or_is_erased_is_not_sent_again_and_of_the_rest_only_those_who_are_not_erased():
     ledger, batches = ledger_of()
     ledger.write_settled(accept(ledger, 1, USERS[:2], "eud-1"), (1,))
