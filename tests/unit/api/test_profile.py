@@ -170,6 +170,19 @@ def test_a_word_for_an_end_can_be_named(word):
     assert read_outcome(word.swapcase(), read({"erased_words": [word]})) is Outcome.ERASED
 
 
+def test_a_word_that_is_guessed_can_be_named_too():
+    profile = read({"not_erased_words": ["failed"], "erased_words": ["completed"]})
+    assert profile.outcome_of("FAILED") is Outcome.NOT_ERASED
+    assert profile.outcome_of("error") is Outcome.NOT_ERASED
+    assert profile.outcome_of("completed") is Outcome.ERASED
+
+
+def test_a_phrase_has_at_least_five_letters():
+    profile = read({"throttle_texts": [" go-slow "], "unknown_request_text": "which"})
+    assert (profile.throttle_texts, profile.unknown_request_text) == (("go-slow",), "which")
+    assert read({"throttle_texts": ["a b-c d 1 e"], "unknown_request_text": " "}).unknown_request_text == ""
+
+
 @pytest.mark.parametrize("path", [RECORDINGS_PATH, "/api/1.1/public/bot/{bot_id}/recordings", "/{bot_id}/Recordings"])
 def test_a_path_for_recordings_can_be_named(path):
     assert read({"recordings_path": path}).recordings_path == path
@@ -255,6 +268,7 @@ def test_no_text_can_say_both_that_recordings_were_deleted_and_that_there_are_no
         ({"not_erased_words": ["completed"]}, "completed", Outcome.NOT_ERASED),
         ({"not_erased_words": ["pending"]}, "pending", Outcome.NOT_ERASED),
         ({"open_words": ["failed"]}, "failed", Outcome.OPEN),
+        ({"open_words": ["pending", "failed"]}, "pending", Outcome.OPEN),
     ],
 )
 def test_the_words_of_a_profile_are_read_without_case_and_no_looser(profile, status, outcome):

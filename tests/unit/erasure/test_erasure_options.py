@@ -48,7 +48,9 @@ def read(account=NAMING_ACCOUNT, **changed):
 def test_every_option_is_read():
     options = read()
     assert options.deadline == StatutoryDeadline(datetime(2026, 1, 31, tzinfo=UTC), Regime.GDPR)
-    assert options.verify == VerifyOptions("sample:2", timedelta(days=31), ("korevg", "rtm"), fail_if_not_checkable=True)
+    assert options.verify == VerifyOptions(
+        "sample:2", timedelta(days=31), ("korevg", "rtm"), fail_if_not_checkable=True
+    )
     assert (options.receipt.folder, options.receipt.approved_by) == ("s3://bucket/receipts", "Vera")
     assert options.receipt.key.key_id == ReceiptKey.from_pem(PEMS[0]).key_id
     assert options.exported == read_exported(EXPORTED)

@@ -348,7 +348,18 @@ def test_a_request_id_belongs_to_one_batch(store):
     assert not ledger.has_request("eud-2")
 
 
-@pytest.mark.parametrize("header", ["garbage", [], {}, {"user_count": 3}, {"user_count": 3, "batch_size": 0}])
+HEADER = {"user_count": 3, "batch_size": 2, "bot_ids": ["st-1"], "all_bots": False}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("garbage", [], {}),
+        *({key: value for key, value in HEADER.items() if key != left_out} for left_out in HEADER),
+        *(HEADER | {key: wrong} for key in HEADER for wrong in ("2", None)),
+        *(HEADER | {"batch_size": wrong} for wrong in (0, -2)),
+    ],
+)
 def test_records_without_a_header_that_can_be_read_are_not_loaded(store, header):
     store.values[HEADER_KEY] = header
     with pytest.raises(KoreResumeError):
@@ -540,7 +551,8 @@ def test_polls_of_open_requests_are_written_at_the_end_of_a_round(store, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("by_id", "answered", "names_users"), [(True, None, True), (False, USERS[:3], True), (False, USERS[:2], False)]
+    ("by_id", "answered", "names_users"),
+    [(True, None, True), (False, None, False), (False, USERS[:3], True), (False, USERS[:2], False)],
 )
 def test_an_answer_names_the_users_if_it_was_matched_by_id_or_has_their_fingerprint(
     store, by_id, answered, names_users
