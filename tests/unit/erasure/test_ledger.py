@@ -555,8 +555,11 @@ def test_polls_of_open_requests_are_written_at_the_end_of_a_round(store, monkeyp
         accept(ledger, number, f"eud-{number}")
     ledger.write_settled(ledger.records[1], ())
     ledger.note_polls({2: seen("eud-2", 1, 2, 0), 3: seen("eud-3", 0, 1, 0)})
+    assert ledger.records[1].request.reported is None
     assert opened(store).records[2].request.reported is None
+    writes = store.writes
     ledger.write_open([2, 3])
+    assert store.writes == writes + 1
     records = opened(store).records
     assert [record.request.reported for record in records] == [None, None, (0, 1, 0)]
     assert finished(records[1])
