@@ -142,7 +142,8 @@ def test_the_words_of_those_who_are_not_erased_are_counted():
 def test_more_than_five_words_of_one_answer_are_no_words_for_an_outcome(word_count, shown):
     words = [f"fate-{letter}" for letter in "abcdef"[:word_count]]
     status = read_status(
-        answer(*(entry(f"u-000{number}", word) for number, word in enumerate([*words, "SUCCESS"]))), REQUEST_ID
+        answer(*(entry(f"u-000{number}", word) for number, word in enumerate([*words, "SUCCESS", "pending"]))),
+        REQUEST_ID,
     )
     # A word that is withheld cannot be set in a profile, so it does not keep the request from being settled.
     assert status.is_understood is not shown
