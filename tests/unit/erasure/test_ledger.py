@@ -719,4 +719,4 @@ class Attempts(RuleBasedStateMachine):
 
 
 TestAttempts = Attempts.TestCase
-TestAttempts.settings = settings(max_examples=60, stateful_step_count=25)
+TestAttempts.settings = settings(max_examples=40, stateful_step_count=20)
