@@ -142,6 +142,7 @@ def test_of_an_export_all_is_read_that_the_gate_compares():
         EXPORTED | {"manifest": ""},
         EXPORTED | {"manifest_sha256": "0A" * 32},
         EXPORTED | {"manifest_sha256": "0a" * 33},
+        EXPORTED | {"manifest_sha256": "0a" * 32 + "\n"},
         EXPORTED | {"since": "yesterday"},
         EXPORTED | {"until": "2026-01-05T12:00:00"},
         EXPORTED | {"channel_types": "rtm"},
