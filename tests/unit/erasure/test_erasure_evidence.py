@@ -175,6 +175,14 @@ def test_a_user_who_is_found_is_not_erased(folder, findings, before, people):
     assert result["verification"]["found"] == findings.count("found")
 
 
+def test_a_receipt_calls_nobody_erased_who_is_found_although_the_ledger_does_not_know(folder):
+    result = {}
+    evidence = Evidence(replace(options(folder=folder), verify=None), NAMING_ACCOUNT, *settled())
+    evidence.conclude(result, CONTEXT, verification_of(Finding.GONE, Finding.FOUND, Finding.GONE), [])
+    _, receipts = receipts_of(result)
+    assert named_in(receipts).items() >= named(a=("erased", "gone"), b=("not_erased", "found")).items()
+
+
 def test_who_was_found_before_is_not_erased_in_a_receipt_without_a_verification(folder):
     ledger, batches = settled()
     ledger.write_found({1: (1,)})
