@@ -128,7 +128,9 @@ def deferred(kore):
     context = context_of()
     with pytest.raises(TaskDeferred) as caught:
         run_of(sensor(["eud-1", "eud-2"], deferrable=True, soft_fail=True), context).start()
-    assert [request_id for request_id, _ in caught.value.trigger.requests] == ["eud-1", "eud-2"]
+    trigger = caught.value.trigger
+    assert [request_id for request_id, _ in trigger.requests] == ["eud-1", "eud-2"]
+    assert trigger.started + 1.0 <= trigger.first_poll <= trigger.deadline == trigger.started + 3600.0
     return context
 
 
