@@ -231,7 +231,7 @@ def test_a_throttle_that_outlasts_the_deadline_is_given_up_without_waiting(call,
     assert len(played.requests) == 1
 
 
-@pytest.mark.parametrize(("give_up_at", "sent"), [(1059.9, False), (1060.0, True)])
+@pytest.mark.parametrize(("give_up_at", "sent"), [(1059.9, False), (1060.0, True), (1100.0, True)])
 def test_a_turn_after_the_deadline_is_not_waited_for(give_up_at, sent):
     clock = Clock()
     shared = pacing(clock, per_minute=1)
