@@ -109,7 +109,7 @@ class BatchRecord:
     @property
     def was_sent(self) -> bool:
         """Whether its intent was ever recorded."""
-        return self.sent_fingerprint != ""
+        return bool(self.sent_fingerprint)
 
     @property
     def is_unsent(self) -> bool:
@@ -160,8 +160,8 @@ class BatchRecord:
             return Outcome.ERASED
         if self.state is not BatchState.ACCEPTED:
             return Outcome.NOT_ERASED
-        _, open_, not_erased = self.request.reported or (0, 0, 0)
-        return Outcome.NOT_ERASED if not_erased and not open_ else Outcome.OPEN
+        reported = self.reported
+        return Outcome.NOT_ERASED if reported.not_erased and not reported.open else Outcome.OPEN
 
     @property
     def sent_positions(self) -> Sequence[int]:

@@ -1,6 +1,7 @@
 """The calls, with the test as Kore.ai: what is retried, waited out or given up, and what never is sent twice."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from playing_kore import Clock, Played, by_hand, error, http, pacing, play, play_all, status_of
 
-from airflow_provider_kore.api.calls import ATTEMPTS, fetch_history_page, fetch_members, fetch_status, submit_erasure
+from airflow_provider_kore.api.calls import (
+    ATTEMPTS,
+    exchange_once,
+    fetch_history_page,
+    fetch_members,
+    fetch_status,
+    submit_erasure,
+)
 from airflow_provider_kore.api.conversation import Pause
 from airflow_provider_kore.api.erase_request import ErasureRequest
 from airflow_provider_kore.api.errors import Call
@@ -77,8 +85,9 @@ def test_an_erasure_is_one_delete_and_gives_the_request_id():
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
-def test_any_success_with_a_request_id_is_accepted(status):
+def test_any_success_that_can_be_read_is_one(status):
     assert submit([http(status, {"requestId": "eud-1"})]).result == "eud-1"
+    assert ask([replace(DONE, status=status)]).result.request_id == "eud-1"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +131,7 @@ def test_a_submission_of_unknown_fate_is_ambiguous_and_never_sent_again(reply):
         (http(404), KoreConfigurationError),
         (error(405, "Method Not Allowed"), KoreConfigurationError),
         (error(409, PERSON), KoreRequestError),
+        (http(300, {"requestId": "eud-1"}), KoreConfigurationError),
         (http(301), KoreConfigurationError),
         (http(307), KoreConfigurationError),
     ],
@@ -221,7 +231,7 @@ def test_a_throttle_that_outlasts_the_deadline_is_given_up_without_waiting(call,
     assert len(played.requests) == 1
 
 
-@pytest.mark.parametrize(("give_up_at", "sent"), [(1059.9, False), (1060.0, True)])
+@pytest.mark.parametrize(("give_up_at", "sent"), [(1059.9, False), (1060.0, True), (1100.0, True)])
 def test_a_turn_after_the_deadline_is_not_waited_for(give_up_at, sent):
     clock = Clock()
     shared = pacing(clock, per_minute=1)
@@ -469,6 +479,7 @@ def test_a_passing_fault_is_told_as_one_whatever_is_answered_before_or_after_it(
         ([http(400)], KoreUnavailableError),
         ([error(403, PERSON)], KorePermissionError),
         ([BAD_TOKEN, BAD_TOKEN], KoreAuthenticationError),
+        ([replace(DONE, status=300)], KoreConfigurationError),
         ([http(302)], KoreConfigurationError),
         ([http(405)], KoreConfigurationError),
         ([error(422, PERSON)], KoreRequestError),
@@ -497,6 +508,26 @@ def test_asking_always_ends_with_an_understood_answer_or_an_error_that_says_it_w
     else:
         assert outcome.consequence is Consequence.SENT
         assert "Xq7ZwK9" not in f"{outcome}{outcome!r}"
+
+
+# --- a single exchange ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [LOST, REFUSED_CONNECTION, http(500), BAD_TOKEN, DONE, THROTTLE])
+def test_a_single_exchange_returns_whatever_is_answered_and_repeats_nothing(reply):
+    clock = Clock()
+    shared = pacing(clock)
+    played = play(exchange_once(Request("GET", "/any"), Call.STATUS, shared), [reply], clock)
+    assert (played.result, len(played.requests), played.pauses) == (reply, 1, [])
+    assert shared.budget.seconds_until_turn(Call.STATUS) == (60 if reply is THROTTLE else 0)
+
+
+def test_a_single_exchange_is_not_made_after_the_deadline():
+    clock = Clock()
+    shared = pacing(clock, per_minute=1)
+    play(submit_erasure(REQUEST, shared), [ACCEPTED], clock)
+    with pytest.raises(KoreThrottledError):
+        play(exchange_once(Request("GET", "/any"), Call.STATUS, shared, clock.now + 30), [], clock)
 
 
 # --- reading history and members --------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ def test_a_profile_is_an_object_or_its_text():
         ),
         ({"unknown_request_statuses": []}, "statuses"),
         ({"unknown_request_statuses": [404, 500]}, "needs unknown_request_text"),
+        ({"unknown_request_statuses": [503]}, "needs unknown_request_text"),
         ({"unknown_request_text": "id"}, "5 letters"),
         ({"unknown_request_grace": -1}, "grace"),
         ({"throttle_texts": ["call"]}, "5 letters"),
@@ -168,6 +169,24 @@ def test_a_word_that_says_anything_else_than_an_end_is_never_erased(word):
 )
 def test_a_word_for_an_end_can_be_named(word):
     assert read_outcome(word.swapcase(), read({"erased_words": [word]})) is Outcome.ERASED
+
+
+def test_a_word_that_is_guessed_can_be_named_too():
+    profile = read({"not_erased_words": ["failed"], "erased_words": ["completed"]})
+    assert profile.outcome_of("FAILED") is Outcome.NOT_ERASED
+    assert profile.outcome_of("error") is Outcome.NOT_ERASED
+    assert profile.outcome_of("pending") is Outcome.OPEN
+    assert profile.outcome_of("completed") is Outcome.ERASED
+
+
+def test_a_status_below_500_needs_no_text_beside_it():
+    assert read({"unknown_request_statuses": [404, 499, 404]}).unknown_request_statuses == (404, 499)
+
+
+def test_a_phrase_has_at_least_five_letters():
+    profile = read({"throttle_texts": [" go-slow "], "unknown_request_text": "which"})
+    assert (profile.throttle_texts, profile.unknown_request_text) == (("go-slow",), "which")
+    assert read({"throttle_texts": ["a b-c d 1 e"], "unknown_request_text": " "}).unknown_request_text == ""
 
 
 @pytest.mark.parametrize("path", [RECORDINGS_PATH, "/api/1.1/public/bot/{bot_id}/recordings", "/{bot_id}/Recordings"])
@@ -255,6 +274,7 @@ def test_no_text_can_say_both_that_recordings_were_deleted_and_that_there_are_no
         ({"not_erased_words": ["completed"]}, "completed", Outcome.NOT_ERASED),
         ({"not_erased_words": ["pending"]}, "pending", Outcome.NOT_ERASED),
         ({"open_words": ["failed"]}, "failed", Outcome.OPEN),
+        ({"open_words": ["pending", "failed"]}, "pending", Outcome.OPEN),
     ],
 )
 def test_the_words_of_a_profile_are_read_without_case_and_no_looser(profile, status, outcome):
@@ -450,6 +470,7 @@ def test_a_channel_pair_under_other_keys_is_nobody():
 
 def test_more_users_than_kore_takes_are_never_written_into_one_request():
     profile = read({"largest_batch": 2})
-    assert ErasureRequest(("u-1", "u-2"), ONE_BOT).body(profile)
+    for users in (("u-1",), ("u-1", "u-2")):
+        assert json.loads(ErasureRequest(users, ONE_BOT).body(profile))["userIds"] == list(users)
     with pytest.raises(KoreInputError, match="largest_batch"):
         ErasureRequest(("u-1", "u-2", "u-3"), ONE_BOT).body(profile)

@@ -169,6 +169,24 @@ def test_what_is_no_code_is_never_shown(status, users):
     assert explanation is None
 
 
+@pytest.mark.parametrize(("word_count", "shown"), [(5, True), (6, False)])
+def test_more_than_five_words_of_one_answer_are_no_words_for_an_outcome(word_count, shown):
+    words = [f"fate-{letter}" for letter in "abcdef"[:word_count]]
+    status = read_status(
+        answer(*(entry(f"u-000{number}", word) for number, word in enumerate([*words, "SUCCESS", "pending"]))),
+        REQUEST_ID,
+    )
+    # A word that is withheld cannot be set in a profile, so it does not keep the request from being settled.
+    assert status.is_understood is not shown
+    assert (status.explain_unknown_words() is not None) is shown
+    assert status.wordings() == (dict.fromkeys(words, 1) if shown else {"a status that is not shown": word_count})
+
+
+def test_of_several_entries_of_a_user_that_are_equally_bad_the_first_is_shown():
+    document = answer(entry("u-0001", "FAILED"), entry("u-0001", "Owner"), entry("u-0001"))
+    assert read_status(document, REQUEST_ID).wordings() == {"FAILED": 1}
+
+
 def test_the_fingerprint_of_an_answer_is_that_of_the_users_it_names():
     first = read_status(answer(entry("a"), entry(CHANNEL_USER)), REQUEST_ID)
     second = read_status(answer(entry(CHANNEL_USER, "FAILED"), entry("a"), entry("a")), REQUEST_ID)

@@ -103,6 +103,15 @@ def test_the_users_who_are_verified_are_those_who_are_erased():
     assert evidence.erased_count == 3
 
 
+def test_of_a_batch_those_count_as_erased_who_are_not_to_be_submitted_again():
+    ledger, batches = ledger_of(batch_size=5)
+    accept(ledger, 1, USERS, "eud-1")
+    ledger.write_settled(ledger.records[0], (0, 3))
+    evidence = evidence_of(ledger, batches)
+    assert evidence.erased_count == 3
+    assert [user.position for user in evidence.erased_users()] == [1, 2, 4]
+
+
 @pytest.mark.parametrize(
     ("ago", "since", "until_ago"),
     [((400, 100, 50), timedelta(days=31), 100), ((400, -900, 50), timedelta(days=31), 0), ((400, 100, 50), 60, 0)],
@@ -164,6 +173,14 @@ def test_a_user_who_is_found_is_not_erased(folder, findings, before, people):
     assert found == {1: tuple(n for n, name in enumerate("ab") if words[name]), 2: (0,) * words["c"], 3: ()}
     assert result["receipt"]["count"] == 3
     assert result["verification"]["found"] == findings.count("found")
+
+
+def test_a_receipt_calls_nobody_erased_who_is_found_although_the_ledger_does_not_know(folder):
+    result = {}
+    evidence = Evidence(replace(options(folder=folder), verify=None), NAMING_ACCOUNT, *settled())
+    evidence.conclude(result, CONTEXT, verification_of(Finding.GONE, Finding.FOUND, Finding.GONE), [])
+    _, receipts = receipts_of(result)
+    assert named_in(receipts).items() >= named(a=("erased", "gone"), b=("not_erased", "found")).items()
 
 
 def test_who_was_found_before_is_not_erased_in_a_receipt_without_a_verification(folder):
@@ -230,15 +247,16 @@ def test_if_the_users_cannot_be_read_again_their_receipts_name_nobody_and_the_ta
 
 
 def test_a_receipt_says_when_each_request_was_submitted(submitted_at, folder):
-    submitted_at(1_700_000_000.9)
+    submitted_at(1_700_000_000.9, 1_700_000_900.0)
     ledger, batches = ledger_of(USERS[:2])
     accept(ledger, 1, USERS[:2], "eud-1")
+    ledger.note_polls({1: RequestOutcome("eud-1", ErasureOutcome(1, 0, 1), understood=True, seen_at=1_700_000_060)})
+    ledger.write_settled(ledger.records[0], (1,))
+    accept(ledger, 1, USERS[:2], "eud-2")
     result = {}
     evidence_of(ledger, batches, folder).conclude(result, CONTEXT, None, [])
     receipt, _ = receipts_of(result)
-    (request,) = receipt.requests
-    assert (request.user_count, request.submitted_at, request.completed_at) == (
-        2,
-        datetime.fromtimestamp(1_700_000_000, UTC),
-        None,
-    )
+    assert [(request.user_count, request.submitted_at, request.completed_at) for request in receipt.requests] == [
+        (2, datetime.fromtimestamp(1_700_000_000, UTC), datetime.fromtimestamp(1_700_000_060, UTC)),
+        (1, datetime.fromtimestamp(1_700_000_900, UTC), None),
+    ]

@@ -119,3 +119,4 @@ def test_a_batch_is_due_unless_it_is_accepted_or_every_user_is_erased(state, pos
     requests = (RequestRecord("eud-1", 2, reported=(1, 0, 1)),)
     record = BatchRecord(1, state, 2, positions=positions, sent_fingerprint="x", requests=requests)
     assert record.is_due is is_due
+    assert record.is_ambiguous is (state is BatchState.SENDING)

@@ -13,7 +13,7 @@ from playing_kore import http
 from airflow_provider_kore.api.outcome import ErasureOutcome
 from airflow_provider_kore.api.watching import RequestOutcome
 from airflow_provider_kore.compat import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
-from airflow_provider_kore.exceptions import Consequence, KoreResumeError, KoreWaitError
+from airflow_provider_kore.exceptions import Consequence, KoreInputError, KoreResumeError, KoreWaitError
 from airflow_provider_kore.hooks.kore import KoreHook
 from airflow_provider_kore.sensors.erasure import KoreErasureSensor
 
@@ -128,7 +128,9 @@ def deferred(kore):
     context = context_of()
     with pytest.raises(TaskDeferred) as caught:
         run_of(sensor(["eud-1", "eud-2"], deferrable=True, soft_fail=True), context).start()
-    assert [request_id for request_id, _ in caught.value.trigger.requests] == ["eud-1", "eud-2"]
+    trigger = caught.value.trigger
+    assert [request_id for request_id, _ in trigger.requests] == ["eud-1", "eud-2"]
+    assert trigger.started + 1.0 <= trigger.first_poll <= trigger.deadline == trigger.started + 3600.0
     return context
 
 
@@ -146,6 +148,16 @@ def test_a_sensor_resumes_with_the_event_of_its_trigger(deferred):
     run = run_of(sensor(["eud-1", "eud-2"], deferrable=True), deferred, resumes=True)
     end = run.resume(fired(ErasureOutcome(2), ErasureOutcome(3)))
     assert (end["erased"], end["open"], end["not_erased"]) == (5, 0, 0)
+
+
+@pytest.mark.parametrize("argument", ["request_id", "deadline"])
+def test_a_sensor_that_is_refused_does_not_say_that_nothing_was_sent(kore, argument):
+    client, waiting = kore(DONE), sensor()
+    setattr(waiting, argument, 7)  # as a template renders
+    with pytest.raises(KoreInputError) as caught:
+        run_of(waiting, context_of()).start()
+    assert caught.value.consequence is Consequence.ONLY_WAITS
+    assert client.requests == []
 
 
 def test_a_sensor_whose_requests_have_changed_does_not_resume(deferred):
