@@ -195,3 +195,10 @@ def test_each_command_exists(page):
     assert {target for _, target in words} <= targets
     for module in re.findall(r"python -m (airflow_provider_kore[\w.]*)", TEXTS[page]):
         import_module(f"{module}.__main__")
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "pictures").iterdir()), ids=lambda picture: picture.name)
+def test_each_picture_is_small_and_is_shown_with_its_words(picture):
+    shown = rf"```\{{image\}} \S*/pictures/{re.escape(picture.name)}\n:alt: \w.*\.\n```"
+    assert any(re.search(shown, text) for text in TEXTS.values())
+    assert picture.stat().st_size < 150_000
