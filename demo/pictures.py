@@ -25,8 +25,7 @@ from demo.sealed_example import sealed_to
 
 REPOSITORY = Path(__file__).parents[1]
 PICTURES = REPOSITORY / "pictures"
-ON_REQUEST, EXPORT = "kore_erase_on_request", "kore_export_then_erase"
-SEALED, APPROVED = "kore_erase_sealed", "kore_erase_with_approval"
+ON_REQUEST, APPROVED, SEALED = "kore_erase_on_request", "kore_erase_with_approval", "kore_erase_sealed"
 LIMITS = {"requests_per_minute": 100_000, "requests_per_hour": 1_000_000}
 QUICK, FOR_LONG = 2, 86_400
 """How long an erasure takes, in seconds."""
@@ -73,21 +72,14 @@ class Studio:
         return run_id
 
     def run_all(self) -> tuple[str, str]:
-        """Run an erasure of each kind, and return the run of the export and the one that failed."""
-        conf = {
-            "users_from": self.people("request-1240", 12),
-            "export_to": (self.folder / "export").as_uri(),
-            "bot_ids": ["st-shop"],
-        }
-        export = self.airflow.trigger(EXPORT, conf)
+        """Run an erasure of each kind, and return the run that was approved and the one that failed."""
         done = [
             self.erase("request-1234", 240, received_days_ago=3),
             self.erase("request-1235", 37, received_days_ago=9),
         ]
         for run_id in done:
             self.airflow.wait_for_run(ON_REQUEST, run_id)
-        self.airflow.wait_for_run(EXPORT, export, timeout=240)
-        self.erase_after_approval()
+        approved = self.erase_after_approval()
         self.sandbox.change_settings(refuse=["request-1236-7@example.com"])
         failed = self.erase("request-1236", 80, received_days_ago=12, regime="ccpa")
         self.airflow.wait_for_run(ON_REQUEST, failed)
@@ -95,19 +87,23 @@ class Studio:
         for name, days in (("request-1237", 27), ("request-1238", 2)):
             run_id = self.erase(name, 110, received_days_ago=days)
             self.airflow.wait_for_trigger(ON_REQUEST, run_id, "erase_users")
-        return export, failed
+        return approved, failed
 
     def shoot_graph(self, page: Page, run_id: str) -> None:
-        """Show the graph of a run that exports and then erases."""
-        page.goto(f"{self.airflow.url}/dags/{EXPORT}/runs/{run_id}")
+        """Show the graph of a run that previews, asks, exports and then erases."""
+        page.goto(f"{self.airflow.url}/dags/{APPROVED}/runs/{run_id}")
         page.locator("button[aria-label*='raph'], button[title*='raph']").first.click()
         shoot(page, "graph")
 
     def shoot_trigger_form(self, page: Page) -> None:
         """Fill in the form by which a run is started."""
-        page.goto(f"{self.airflow.url}/dags/{ON_REQUEST}")
+        page.goto(f"{self.airflow.url}/dags/{APPROVED}")
         page.get_by_role("button", name="Trigger").first.click()
-        page.get_by_role("dialog").locator("input[name=element_users_from]").fill("s3://privacy/requests/1241.txt")
+        form = page.get_by_role("dialog")
+        form.locator("input[name=element_users_from]").fill("s3://privacy/requests/1241/users.txt")
+        form.locator("textarea[name=element_bot_ids]").fill("st-shop")
+        form.locator("input[name=element_received_at]").fill(_day(2))
+        form.locator("input[name=element_folder]").fill("s3://privacy/requests/1241")
         shoot(page, "trigger-form")
 
     def shoot_connection_form(self, page: Page) -> None:
@@ -156,6 +152,7 @@ class Studio:
         command = [sys.executable, "-m", "airflow_provider_kore.receipts", "verify", str(receipt), "--key", str(public)]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         typed = f"$ python -m airflow_provider_kore.receipts verify receipts/{receipt.name} \\\n    --key {public.name}"
+        page = page.context.new_page()  # Airflow's page takes no text of others
         page.set_viewport_size({"width": 1000, "height": 760})
         page.set_content(TERMINAL.format(text=escape(f"{typed}\n{printed}")))
         shoot(page, "receipt")
@@ -192,9 +189,9 @@ def main() -> None:
             chromium() as browser,
         ):
             studio = Studio(airflow, sandbox, Path(folder))
-            export, failed = studio.run_all()
+            approved, failed = studio.run_all()
             page = sign_in(browser, airflow, width=1200, height=675)
-            studio.shoot_graph(page, export)
+            studio.shoot_graph(page, approved)
             studio.shoot_trigger_form(page)
             studio.shoot_connection_form(page)
             studio.shoot_failed_log(page, failed)
