@@ -75,6 +75,17 @@ def test_each_page_that_the_readme_names_exists():
     assert [page for page in pages if not (DOCS / f"{page}.md").exists()] == []
 
 
+@pytest.mark.parametrize(
+    "page", sorted({*map(ROOT.joinpath, TEXTS), *ROOT.glob("*.md")}), ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_each_file_of_the_repository_that_a_page_links_to_exists(page):
+    text = page.read_text()
+    linked = [ROOT / path for path in re.findall(r"/airflow-provider-kore/(?:blob/|tree/)?main/([\w./-]+)", text)]
+    if not page.is_relative_to(DOCS):  # Sphinx checks those
+        linked += [page.parent / path for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", text)]
+    assert [path for path in linked if not path.exists()] == []
+
+
 @pytest.mark.parametrize(("module", "name"), PUBLIC)
 def test_the_reference_describes_each_argument(module, name):
     public = getattr(import_module(module), name)
