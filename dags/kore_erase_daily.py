@@ -1,11 +1,11 @@
 """
-Erase each night whoever asked for it during the day.
+Erase each night the users whose requests came in during the day.
 
-Whatever takes in the requests writes one file a day, named by its date in UTC, with one user id a line. Each run reads
-the file of the day before, when nobody is added to it any more. A day without a file is a day without requests. After
-an outage of several nights only the last file is read: give the others to `kore_erase_on_request`.
+The system that receives requests writes one file a day, named by its date in UTC, with one user id a line. Each run
+reads the file of the day before, to which no user is added any more. A day without a file is a day without requests.
+After an outage of several nights only the last file is read: pass the others to `kore_erase_on_request`.
 
-Submitting and waiting are two tasks here: the first holds a worker for a moment, the second none.
+Submitting and waiting are two tasks: the first needs a worker for a moment, the second needs none.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def kore_erase_daily() -> None:
 
     @task
     def keep_count(outcome: dict[str, object]) -> int:
-        """Run only when everybody is erased."""
+        """Run only when every user is erased."""
         erased = outcome["erased"]
         assert isinstance(erased, int)
         return erased

@@ -1,8 +1,8 @@
 """
-Erase the people in a file from Kore.ai, on request: trigger it from Airflow's UI and fill in the form.
+Erase the users in a file from Kore.ai, on request: start it in Airflow's UI and fill in the form.
 
-The form takes the place of a file, and not the people themselves, because Airflow keeps for good what is typed into a
-trigger form: in its database, its audit log and the run's page.
+The form takes the URI of the file and not the users, since Airflow keeps for good what is typed into a trigger form: in
+its database, its audit log and the run's page.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
             False,
             type="boolean",
             title="Dry run",
-            description="Check everything and log the plan, but send nothing. A green dry run has erased nobody.",
+            description="Check everything and log the plan, but send nothing. A green dry run has erased no user.",
         ),
     },
 )
@@ -79,9 +79,9 @@ def kore_erase_on_request() -> None:
 
     @task
     def report(outcome: dict[str, object]) -> None:
-        """Run only when everybody is erased, or after a dry run."""
+        """Run only when every user is erased, or after a dry run."""
         if outcome.get("dry_run"):
-            print(f"Dry run: nobody was erased. {outcome['user_count']} users would be.")
+            print(f"Dry run: no user was erased. {outcome['user_count']} users would be.")
         else:
             print(f"All {outcome['erased']} users are erased, in {outcome['batch_count']} batches.")
 

@@ -1,9 +1,9 @@
 """
-Erase the people in a file, once somebody has looked at the plan and approved it.
+Preview, approve, export and erase the users in a file.
 
-A dry run shows how many people would be erased, from which bots and by when. After the approval their data are
-exported, and then erased, if the plan is still the one that was approved. Rejecting skips the rest, and the run then
-counts as a success.
+A dry run shows how many users would be erased, from which bots and by when. After the approval their data are exported,
+and then erased, if the plan is still the one that was approved. A rejection skips the rest, and the run then counts as
+a success.
 
 Three weeks after its **logical date**, a week before the shortest month is over, a run that has not succeeded is
 announced in the triggerer's log. The form proposes the present as logical date: choose the day of the request if you

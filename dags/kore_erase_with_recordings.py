@@ -1,8 +1,8 @@
 """
-Export what Kore.ai has of people, delete the recordings of their calls, and only then erase them.
+Export what Kore.ai has of users, delete the recordings of their calls, and only then erase them.
 
 Kore.ai deletes recordings by session, and the erasure takes away the sessions that lead to them. So the erasure runs
-only if the recordings of every session are deleted, or there are none. Let the people no longer call before you start:
+only if the recordings of every session are deleted, or there are none. Let the users no longer call before you start:
 calls after the start of the run are not in it.
 
 Two connections are needed. `kore_default` exports and erases, with an app made in the Admin Console; it needs a

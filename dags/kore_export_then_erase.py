@@ -1,8 +1,8 @@
 """
-Export what Kore.ai has of people, and only then erase them.
+Export what Kore.ai has of users, and only then erase them.
 
-Once erased, nothing can be handed out any more. The erasure runs only if the export is whole, and refuses to erase
-anybody else than was exported; the last task runs only if everybody is proven erased. Export what you hold elsewhere in
+Once erased, nothing can be handed out any more. The erasure runs only if the export is whole, and refuses other users
+than those of the export. The last task runs only if every user is proven erased. Export what you store elsewhere by
 tasks of your own, beside the export of Kore.ai.
 
 The connection needs a `digest_key`, by which the files are named, and the app the scopes to read sessions and messages.
@@ -51,7 +51,7 @@ RETENTION = timedelta(days=7 * 366)  # how long your Kore.ai keeps conversations
     },
 )
 def kore_export_then_erase() -> None:
-    """Export, erase, tell."""
+    """Export, erase, answer."""
     users = {"user_ids": "{{ params.users_from }}", "bot_ids": "{{ params.bot_ids }}"}
 
     export_users = KoreExportUserDataOperator(
@@ -71,11 +71,11 @@ def kore_export_then_erase() -> None:
     )
 
     @task
-    def tell(outcome: dict[str, object]) -> None:
+    def answer(outcome: dict[str, object]) -> None:
         """Answer the people: this runs only when all are exported and erased."""
         print(f"{outcome['erased']} users are exported and erased.")
 
-    tell(erase_users.output)
+    answer(erase_users.output)
 
 
 kore_export_then_erase()

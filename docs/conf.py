@@ -29,6 +29,6 @@ intersphinx_mapping = (
         "python": ("https://docs.python.org/3", None),
         "airflow": ("https://airflow.apache.org/docs/apache-airflow/stable", None),
     }
-    if os.environ.get("DOCS_INTERSPHINX")
+    if os.environ.get("DOCS_INTERSPHINX") or os.environ.get("READTHEDOCS")
     else {}
 )

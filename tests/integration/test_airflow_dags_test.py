@@ -142,7 +142,7 @@ def test_the_example_with_an_export_ends_well(home, sandbox):
     users_from = airflow.write("1234.txt", people("exported"))
     conf = {"users_from": users_from, "export_to": (home / "export").as_uri(), "bot_ids": BOTS}
     run = airflow.dags_test("kore_export_then_erase", conf=conf)
-    assert run.states == dict.fromkeys(["export_users", "erase_users", "tell"], "success"), run.errors
+    assert run.states == dict.fromkeys(["export_users", "erase_users", "answer"], "success"), run.errors
     assert (home / "export" / "manifest.json").exists()
     assert times_erased(sandbox) == dict.fromkeys(people("exported"), 1)
 

@@ -1,5 +1,7 @@
 """The code that the documentation shows runs as it stands there."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -7,13 +9,27 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow import __version__ as airflow_version
 
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
+from tests.documentation_blocks import ROOT, TEXTS, commands_to_run
 from tests.integration.one_process_airflow import TIMEOUT, Airflow
 
-DOCS = Path(__file__).parents[2] / "docs"
-EXAMPLES = DOCS / "examples"
+pytestmark = pytest.mark.skipif(airflow_version.startswith(("3.1.", "3.2.")), reason="run on the newest Airflow")
+
+EXAMPLES = ROOT / "docs/examples"
+START, CI, EVIDENCE = "docs/start.md", "docs/howto/ci.md", "docs/howto/dpo.md"
+OTHERS = [page for page in TEXTS if page not in (START, CI, EVIDENCE) and commands_to_run(page)]
+
+SHELL = """
+set -euo pipefail
+airflow() { # the same command of the provider, for which Airflow need not start
+    if [ "$1" = kore ]; then shift; python -m airflow_provider_kore "$@"; else command airflow "$@"; fi
+}
+curl() { command curl --silent --show-error --fail-with-body "$@"; }
+request() { curl "$URL/sandbox/state" | grep -o 'eud-[0-9a-f-]*' | head -n 1; }
+"""
 
 PROVE = """
 from datetime import date, timedelta
@@ -27,7 +43,7 @@ from airflow_provider_kore.operators.erasure import KoreEraseUserDataOperator
 def prove():
     KoreEraseUserDataOperator(
         task_id="erase",
-        user_ids="file:///tmp/1234.txt",
+        user_ids="file:///tmp/ids.txt",
         bot_ids=["st-1"],
         deadline={"received_at": date.today(), "regime": "gdpr"},
         verify={"people": "all", "since": timedelta(days=31)},
@@ -39,65 +55,104 @@ prove()
 """
 
 
+class Workplace:
+    """A folder in which commands are typed, with an Airflow whose connection leads to a sandbox."""
+
+    def __init__(self, folder, airflow, sandbox):
+        self.folder = folder
+        self.airflow = airflow
+        self.sandbox = sandbox
+        users = [f"user-{number}@example.com" for number in range(1, 301)]
+        self.write("users.txt", "".join(f"{user}\n" for user in users))
+        for name in ("users.csv", "1234.csv"):
+            self.write(name, "email\n" + "".join(f"{user}\n" for user in users))
+        self.write("ids.txt", "u-1\nu-2\nana@example.com\n")
+
+    def write(self, name, text):
+        """Write a file, in which this folder stands for those of the guides."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(self._here(text))
+
+    def type(self, commands):
+        """Type commands into one shell, as they stand, but for what a reader must put in."""
+        environment = self.airflow.environment | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.folder),
+            "KORE_DIGEST_KEY": self.airflow.connection["extra"]["digest_key"],  # otherwise asked for at the terminal
+        }
+        outcome = subprocess.run(
+            ["bash", "-c", SHELL + self._here("".join(commands))],
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=2 * TIMEOUT,
+            check=False,
+        )
+        assert outcome.returncode == 0, outcome.stdout[-3000:] + outcome.stderr[-3000:]
+        return outcome.stdout
+
+    def _here(self, text):
+        here = {
+            "s3://privacy/requests": self.folder.as_uri(),
+            "/tmp/": f"{self.folder}/",
+            "http://127.0.0.1:8765": self.sandbox.url,
+            "eud-…": "$(request)",
+            "KORE_DIGEST_KEY=…": f"KORE_DIGEST_KEY='{self.airflow.connection['extra']['digest_key']}'",
+        }
+        return re.sub("|".join(here), lambda found: here[found[0]], text)
+
+
 @pytest.fixture
-def sandbox():
+def workplace(home, tmp_path):
     with running_sandbox(Settings(duration=0.5, requests_per_minute=0, requests_per_hour=0)) as sandbox:
-        yield sandbox
+        yield Workplace(tmp_path, Airflow(home, tmp_path / "dags", sandbox), sandbox)
 
 
-@pytest.fixture
-def airflow(home, sandbox, tmp_path):
-    """An Airflow with the examples, in which the folder of a test stands for ``/tmp``."""
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    for name in ("first_erasure.py", "erase_leavers.py"):
-        (dags / name).write_text(_here((EXAMPLES / name).read_text(), tmp_path))
-    (dags / "prove.py").write_text(_here(PROVE, tmp_path))
-    (tmp_path / "1234.txt").write_text("u-1\nu-2\nana@example.com\n")
-    return Airflow(home, dags, sandbox)
+@pytest.mark.parametrize("page", OTHERS)
+def test_the_commands_of_a_page_run(workplace, page):
+    printed = workplace.type(commands_to_run(page))
+    if page == "docs/reference/commands.md":
+        assert printed.split()[:2] == ["user-217@example.com"] * 2
+        assert printed.split()[2].startswith("kd:")
 
 
-def _here(text, folder):
-    return text.replace("file:///tmp", folder.as_uri())
+def test_the_commands_of_the_start_erase_users(workplace):
+    workplace.write("code/first_erasure.py", (EXAMPLES / "first_erasure.py").read_text())
+    workplace.write("code/on_request.py", (ROOT / "dags/kore_erase_on_request.py").read_text())
+    commands = commands_to_run(START)
+    dags_exist = next(at for at, command in enumerate(commands) if command.startswith("printf"))
+    commands.insert(dags_exist, "cp code/*.py dags\n")
+    printed = workplace.type(commands)
+    assert len(re.findall(r"^.*\ball +3 +3 +0 +0\b", printed, re.M)) == 2
+    assert {user.user_id for user in workplace.sandbox.state().erased} == {"u-1", "u-2", "ana@example.com"}
 
 
-@pytest.mark.parametrize("dag", ["first_erasure", "erase_leavers"])
-def test_the_dags_of_the_guides_erase_their_users(airflow, sandbox, dag):
-    run = airflow.dags_test(dag)
+def test_the_test_that_a_guide_shows_passes(workplace):
+    del workplace.airflow.environment["AIRFLOW_CONN_KORE_DEFAULT"]
+    workplace.write("dags/erase_leavers.py", (EXAMPLES / "erase_leavers.py").read_text())
+    workplace.write("tests/test_erase_leavers.py", (EXAMPLES / "test_erase_leavers.py").read_text())
+    assert "2 passed" in workplace.type(commands_to_run(CI))
+
+
+def test_an_auditor_verifies_a_receipt_as_the_guide_says(workplace):
+    make_key, *commands = commands_to_run(EVIDENCE)
+    workplace.type([make_key])
+    receipt_key = (workplace.folder / "receipts.pem").read_text()
+    workplace.write("dags/prove.py", PROVE)
+    workplace.airflow.connection["extra"]["receipt_key"] = receipt_key
+    workplace.airflow.environment["AIRFLOW_CONN_KORE_DEFAULT"] = json.dumps(workplace.airflow.connection)
+    run = workplace.airflow.dags_test("prove")
     assert run.code == 0, run.errors
-    assert run.returned("erase", "erased", "user_count") == (3, 3)
-    assert len(sandbox.state().erased) == 3
+    (receipt,) = (workplace.folder / "receipts").glob("*.jws")
+    receipt.rename(receipt.with_name("eud-1.jws"))
 
-
-def test_the_test_that_a_guide_shows_passes(airflow, tmp_path):
-    del airflow.environment["AIRFLOW_CONN_KORE_DEFAULT"]
-    (tmp_path / "tests").mkdir()
-    shutil.copy(EXAMPLES / "test_erase_leavers.py", tmp_path / "tests")
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "pythonpath=dags", "tests"]
-    outcome = subprocess.run(
-        command, env=airflow.environment, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
-    assert outcome.returncode == 0, outcome.stdout[-3000:]
-    assert "2 passed" in outcome.stdout
-
-
-def test_an_auditor_verifies_a_receipt_as_the_guide_says(airflow, tmp_path):
-    run = airflow.dags_test("prove")
-    assert run.code == 0, run.errors
-    (receipt,) = (tmp_path / "receipts").glob("*.jws")
-    private, public = tmp_path / "receipts.pem", tmp_path / "receipts-public.pem"
-    private.write_text(airflow.connection["extra"]["receipt_key"])
-
-    def command(*arguments, module=("-m", "airflow_provider_kore.receipts")):
-        return subprocess.run(
-            [sys.executable, *module, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=True
-        ).stdout
-
-    public.write_text(command("public-key", private))
-    shown = (EXAMPLES / "receipt.txt").read_text()
-    verified = command("verify", receipt, "--key", public)
-    assert _shape(verified) == _shape(shown), verified
-    audited = command(receipt, public, module=[str(EXAMPLES / "audit.py")])
+    printed = workplace.type(commands)
+    assert _shape((EXAMPLES / "receipt.txt").read_text()) in _shape(printed), printed
+    shutil.copy(EXAMPLES / "audit.py", workplace.folder)
+    audited = workplace.type(["python audit.py receipts/eud-1.jws receipts-public.pem\n"])
     assert audited.startswith("{'erased': 3, 'open': 0, 'not_erased': 0}")
 
 
