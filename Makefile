@@ -42,8 +42,17 @@ test: .venv/ready $(if $(PYTEST_ARGUMENTS),$(if $(findstring system,$(PYTEST_ARG
 	@$(TEST) $(or $(PYTEST_ARGUMENTS),$(WITHOUT_AIRFLOW))
 	@$(if $(PYTEST_ARGUMENTS),,$(TEST) $(WITH_AIRFLOW))
 
+# Half of these mostly wait, and need no Airflow: they run beside those that share one, and what they say comes at the end.
 test-distributed: .venv-distributed/ready .venv-distributed/azurite/ready ## Run the tests on Celery, Postgres, Redis and object stores; needs Debian's servers
-	@$(TEST) $(or $(PYTEST_ARGUMENTS),tests/distributed)
+ifdef PYTEST_ARGUMENTS
+	@$(TEST) $(PYTEST_ARGUMENTS)
+else
+	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; status=0; \
+	$(<D)/bin/python -m pytest tests/distributed -m 'not airflow' >"$$said" 2>&1 & others=$$!; \
+	$(<D)/bin/python -m pytest tests/distributed -m airflow || status=$$?; \
+	wait $$others || status=$$?; \
+	cat "$$said"; exit $$status
+endif
 
 test-compatibility: test-3.1 test-3.2 ## Run the tests that depend on Airflow's version, and the demo, on Airflow 3.1 and 3.2
 
