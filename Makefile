@@ -10,7 +10,7 @@ WITHOUT_AIRFLOW = $(UNIT_AND_INTEGRATION) tests/system -m 'not airflow'
 WITH_AIRFLOW = tests/system -m airflow
 # What these are about imports no Airflow, and all that it does import is pinned to one version for each Airflow, but for
 # the sandbox's Starlette, with which the other integration tests run on each. So they run once, on the newest Airflow.
-SAME_ON_EACH_AIRFLOW = integration/sandbox integration/provider/test_check_elsewhere.py \
+SAME_ON_EACH_AIRFLOW = integration/sandbox integration/test_documentation_code.py integration/provider/test_check_elsewhere.py \
 	integration/provider/test_check_settings.py unit/api unit/checks unit/receipts unit/recordings unit/sandbox unit/verification \
 	unit/test_benchmarks.py unit/test_browser.py unit/test_deadlines.py unit/test_documentation.py unit/test_find_python.py \
 	unit/test_make_environment.py unit/test_period.py unit/test_times.py unit/test_words.py \
@@ -34,7 +34,7 @@ venv: .venv/ready ## Make .venv with the pinned Airflow 3.3 and this package
 demo: .venv/ready ## Erase 250 made-up people on a real Airflow; REFUSED=2 lets two fail, UI=1 stays up
 	@exec .venv/bin/python -m demo.run $(if $(REFUSED),--refused '$(REFUSED)') $(if $(filter-out 0,$(UI)),--ui)
 
-pictures: .venv/ready ## Take the README's pictures anew, from runs with made-up people; needs chromium
+pictures: .venv/ready ## Take the documentation's pictures anew, from runs with made-up people; needs chromium
 	@exec .venv/bin/python -m demo.pictures
 
 # Without a browser the tests in it fail; so it is brought if they are among those to be run.
