@@ -93,10 +93,11 @@ class Studio:
         """Show the graph of a run that previews, asks, exports and then erases."""
         page.goto(f"{self.airflow.url}/dags/{APPROVED}/runs/{run_id}")
         page.locator("button[aria-label*='raph'], button[title*='raph']").first.click()
+        page.locator(".react-flow__node").first.wait_for(timeout=120_000)
         shoot(page, "graph")
 
     def shoot_trigger_form(self, page: Page) -> None:
-        """Fill in the form by which a run is started."""
+        """Fill in the form by which a run is started, down to its last field."""
         page.goto(f"{self.airflow.url}/dags/{APPROVED}")
         page.get_by_role("button", name="Trigger").first.click()
         form = page.get_by_role("dialog")
@@ -124,7 +125,7 @@ class Studio:
         """Show the end of the log of a task that failed: the error, without the lines of code that it came through."""
         page.set_viewport_size({"width": 1200, "height": 640})
         page.goto(f"{self.airflow.url}/dags/{ON_REQUEST}/runs/{run_id}/tasks/erase_users")
-        page.get_by_text("KoreNotErasedError").first.wait_for()
+        page.get_by_text("KoreNotErasedError").first.wait_for(timeout=120_000)
         for key in ("w", "f"):  # wrap lines, and fill the window
             page.keyboard.press(key)
         page.get_by_role("dialog").get_by_text("KoreNotErasedError").first.click()
