@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -16,9 +17,14 @@ def run_command(run: Callable[[], int], on_error: int = 2) -> int:
     :param on_error: the status where an error of this provider or of a file ends it.
     """
     try:
-        return run()
+        status = run()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # by who reads the output, and says why
+        # Python writes at its end what is left, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KoreError as error:
         print(f"{error.problem} {error.remedy}", file=sys.stderr)
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename or type(error).__name__}: {error.strerror}", file=sys.stderr)
     return on_error
