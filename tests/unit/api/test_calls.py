@@ -11,7 +11,6 @@ from playing_kore import Clock, Played, by_hand, error, http, pacing, play, play
 
 from airflow_provider_kore.api.calls import (
     ATTEMPTS,
-    exchange_once,
     fetch_history_page,
     fetch_members,
     fetch_status,
@@ -23,6 +22,7 @@ from airflow_provider_kore.api.errors import Call
 from airflow_provider_kore.api.exchange import NoAnswer, Request
 from airflow_provider_kore.api.history import HistoryKind, HistoryQuery
 from airflow_provider_kore.api.outcome import Outcome
+from airflow_provider_kore.api.paced_exchange import exchange_once
 from airflow_provider_kore.api.profile import ApiProfile
 from airflow_provider_kore.api.scope import ErasureScope
 from airflow_provider_kore.exceptions import (

@@ -179,7 +179,8 @@ def test_more_than_five_words_of_one_answer_are_no_words_for_an_outcome(word_cou
     # A word that is withheld cannot be set in a profile, so it does not keep the request from being settled.
     assert status.is_understood is not shown
     assert (status.explain_unknown_words() is not None) is shown
-    assert status.wordings() == (dict.fromkeys(words, 1) if shown else {"a status that is not shown": word_count})
+    withheld = {"a word of 6 characters that is not shown": word_count}
+    assert status.wordings(["bert"]) == (dict.fromkeys(words, 1) if shown else withheld)
 
 
 def test_of_several_entries_of_a_user_that_are_equally_bad_the_first_is_shown():
