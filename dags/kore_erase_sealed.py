@@ -1,5 +1,5 @@
 """
-Erase users whose ids were sealed in the browser, by the form "New erasure" of the page "Kore erasures".
+Erase users whose ids were sealed in the browser, by the form "New erasure" of the page "Erasures".
 
 The form starts a run that only previews, with an empty `approved_plan`. Then it starts a second run with the plan that
 was previewed, which erases. The ids are sealed to `SEAL_KEY`: Airflow keeps a text that only a worker can open whose

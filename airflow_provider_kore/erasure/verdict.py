@@ -69,8 +69,8 @@ def _not_erased(
 def _remedy(ledger: ErasureLedger, *, submits: bool) -> str:
     if not submits:
         return (
-            "Find out why, and submit them again: by a new run, or by clearing the task that submitted them, which "
-            "then submits only those who are not erased."
+            "Find out why, and start a new DAG run for these users. Clearing the task that submitted them submits only "
+            "users who are in no accepted request."
         )
     if any(record.is_due for record in ledger.records):
         return (

@@ -133,7 +133,7 @@ def test_a_statutory_deadline_that_has_passed_is_called_so(received_on, words):
     [
         (True, BatchState.SETTLED, "it submits only those who are not erased"),
         (True, BatchState.ACCEPTED, "polls them again and submits no user"),
-        (False, BatchState.SETTLED, "by clearing the task that submitted them"),
+        (False, BatchState.SETTLED, "submits only users who are in no accepted request"),
     ],
 )
 def test_the_remedy_says_what_clearing_the_task_does(submits, state, remedy):
