@@ -180,7 +180,7 @@ def approving_user(airflow, dag):
     def approve():
         answer = {"chosen_options": ["Approve"], "params_input": {}}
         while not over.wait(0.5):
-            with suppress(httpx.HTTPError, RuntimeError, IndexError):
+            with suppress(httpx.HTTPError, RuntimeError, ValueError):  # the last: there is no run yet
                 client.log_in()
                 (run,) = client.runs(dag)
                 path = f"/dags/{dag}/dagRuns/{quote(run['dag_run_id'])}/taskInstances/approve/-1/hitlDetails"
