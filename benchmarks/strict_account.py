@@ -29,8 +29,8 @@ from airflow_provider_kore.api import budget as budget_module
 from airflow_provider_kore.api import redis_account, redis_connection
 from airflow_provider_kore.api.account import KoreAccount
 from airflow_provider_kore.api.budget import Turn
-from airflow_provider_kore.api.calls import SHORT_WAIT
 from airflow_provider_kore.api.errors import Call
+from airflow_provider_kore.api.paced_exchange import SHORT_WAIT
 from airflow_provider_kore.api.pacing import shared_budget
 from airflow_provider_kore.api.turn_keeper import BUDGET_THREADS
 
