@@ -9,14 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow import __version__ as airflow_version
 
 from airflow_provider_kore.sandbox.settings import Settings
 from airflow_provider_kore.sandbox.testing import running_sandbox
 from tests.documentation_blocks import ROOT, TEXTS, commands_to_run
 from tests.integration.one_process_airflow import TIMEOUT, Airflow
-
-pytestmark = pytest.mark.skipif(airflow_version.startswith(("3.1.", "3.2.")), reason="run on the newest Airflow")
 
 EXAMPLES = ROOT / "docs/examples"
 START, CI, EVIDENCE = "docs/start.md", "docs/howto/ci.md", "docs/howto/dpo.md"
