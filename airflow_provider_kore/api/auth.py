@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 import uuid
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from jwt.algorithms import get_default_algorithms
+from jwt.algorithms import HMACAlgorithm
+from jwt.utils import force_bytes
 
 from airflow_provider_kore.api.clock_skew import LONGEST_CORRECTED_SKEW, SHORTEST_SKEW, read_clock_skew
 from airflow_provider_kore.exceptions import Consequence, KoreConfigurationError
@@ -24,6 +26,14 @@ log = logging.getLogger(__name__)
 
 _clock_corrections: dict[tuple[str, str], float] = {}
 """Seconds by which the clock of an account's Kore.ai is ahead of this machine's, as refused tokens showed."""
+
+
+class _CheckedSecret(HMACAlgorithm):
+    """Sign with a secret that is read already; PyJWT would search it for other kinds of keys at each signature."""
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """Take it as it is."""
+        return force_bytes(key)
 
 
 class KoreAuth(httpx.Auth):
@@ -44,13 +54,16 @@ class KoreAuth(httpx.Auth):
         self._clock = clock
         has_private_key = account.algorithm.startswith("RS")
         try:
-            # Parsed once: reading a PEM key costs more than signing with it.
-            self._key = get_default_algorithms()[account.algorithm].prepare_key(
-                account.private_key if has_private_key else account.client_secret
-            )
+            reader = jwt.get_algorithm_by_name(account.algorithm)
+            # Read once: that costs more than signing.
+            self._key = reader.prepare_key(account.private_key if has_private_key else account.client_secret)
             if has_private_key and not isinstance(self._key, RSAPrivateKey):
                 raise TypeError("a public key cannot sign")
-            jwt.encode({}, self._key, algorithm=account.algorithm)  # a key can be too short to sign with it
+            self._signer = jwt.PyJWS()
+            if isinstance(reader, HMACAlgorithm):
+                self._signer.unregister_algorithm(account.algorithm)
+                self._signer.register_algorithm(account.algorithm, _CheckedSecret(reader.hash_alg))
+            self._signer.encode(b"{}", self._key, account.algorithm)  # a key can be too short to sign with it
         except Exception as error:  # noqa: BLE001 # cryptography and jwt have many, and their texts can contain the key
             field = "private_key" if has_private_key else "Client Secret"
             raise KoreConfigurationError(
@@ -79,7 +92,8 @@ class KoreAuth(httpx.Auth):
 
     def sign(self) -> str:
         """Sign one token."""
-        return jwt.encode(self.claims(), self._key, algorithm=self._account.algorithm)
+        claims = json.dumps(self.claims(), separators=(",", ":")).encode()
+        return self._signer.encode(claims, self._key, self._account.algorithm)
 
     def compare_clocks(self, status: int, date: str | None) -> float | None:
         """

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from secrets import token_hex
 from typing import Protocol
-from uuid import uuid4
 
 from airflow_provider_kore.api.errors import Call
 
@@ -39,7 +39,7 @@ class Turn:
 
     call: Call
     since: float
-    id: str = field(default_factory=lambda: f"{next(_numbers):012d}-{uuid4().hex}")
+    id: str = field(default_factory=lambda: f"{next(_numbers):012d}-{token_hex(16)}")
     began: float | None = None
 
 

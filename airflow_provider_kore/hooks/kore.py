@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -130,7 +131,8 @@ class KoreHook(BaseHook):
         """Provide the client that all callers with this account on the running event loop share."""
         # Workers do not need aiohttp. Its import makes a TLS context and would block the loop.
         with client_faults():
-            await asyncio.to_thread(import_module, "airflow_provider_kore.api.async_client")
+            if "airflow_provider_kore.api.async_client" not in sys.modules:
+                await asyncio.to_thread(import_module, "airflow_provider_kore.api.async_client")
         from airflow_provider_kore.api.async_client import shared_async_client
 
         async with shared_async_client(await self.aget_account()) as client:
