@@ -23,6 +23,8 @@ NOT_RUN = {
     r"make ": "takes minutes; .ci/run calls these targets, and a test compares them with the Makefile",
     r"\S*python -m benchmarks\b": "takes minutes; .ci/run calls the quick ones",
     r"airflow kore budget ": "needs Redis; tests/distributed/test_shared_budget.py calls it",
+    r"airflow connections add ": "leads to Kore.ai; tests/unit/test_documentation.py reads the connection that it adds",
+    r"airflow kore check --bot-id st-1$": "docs/howto/check.md has the same command, which is run",
     r".*--erase-test-user ": "asks at a terminal; tests/integration/provider/test_check_elsewhere.py answers there",
 }
 """Commands that no test runs as they stand: the beginning of the line, and the reason."""

@@ -180,6 +180,15 @@ def test_each_connection_that_is_shown_can_be_used(export, monkeypatch):
     assert KoreHook().account.base_url == "https://platform.kore.ai"
 
 
+@pytest.mark.parametrize("added", re.findall(r"--conn-json '(\{.*?\})'", "".join(TEXTS.values()), re.S))
+def test_each_connection_that_is_added_can_be_used_and_has_guards(added, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_KORE_DEFAULT", added)
+    account = KoreHook().account
+    assert account.base_url == "https://platform.kore.ai"
+    assert account.allowed_bot_ids
+    assert account.max_users < 10
+
+
 JSON = [block for block in BLOCKS if block.language == "json"]
 
 
