@@ -83,7 +83,7 @@ class KoreConnectionUnreadableError(KoreConfigurationError):
 
 
 class KoreInputError(KoreError):
-    """An argument is refused before the first request."""
+    """Users, scope or an argument are refused: nothing, or nothing more, was sent."""
 
     def __init__(self, problem: str, *, consequence: Consequence = Consequence.NOT_SENT, remedy: str) -> None:
         super().__init__(problem, consequence=consequence, remedy=remedy)

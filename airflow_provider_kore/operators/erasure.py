@@ -74,7 +74,7 @@ class KoreEraseUserDataOperator(UserIdsMixin, ReportsLineage, BaseOperator):
     :param on_empty: ``"fail"`` (default) or ``"skip"`` the task if there are no users; an empty list is never sent.
     :param batch_size: most users in one request. Default: 100, a guess, since Kore.ai publishes no limit.
     :param on_ambiguous_submit: ``"resubmit"`` (default) a batch that an earlier attempt sent without learning whether
-        it was accepted, since erasing twice ends in the same state; or ``"fail"``.
+        it was accepted, which is guessed to do no harm; or ``"fail"``.
     :param approved_plan: the output of a dry run, or its ``plan_fingerprint``; if the plan has changed since, nothing
         is sent. Templated.
     :param exported: the output of :class:`KoreExportUserDataOperator`; if that is not the export of the same users in
@@ -85,8 +85,8 @@ class KoreEraseUserDataOperator(UserIdsMixin, ReportsLineage, BaseOperator):
         one is found. Needs ``wait_for_completion``. Templated.
     :param receipt: a :class:`~airflow_provider_kore.options.Receipt`: write signed receipts, also before the task
         fails. Needs ``wait_for_completion``. Templated.
-    :raises KoreInputError: if an argument, a user id or the plan is refused; nothing was sent.
-    :raises KoreResumeError: if the plan is not the one that earlier attempts submitted; nothing was sent.
+    :raises KoreInputError: if an argument, a user id or the plan is refused; nothing, or nothing more, was sent.
+    :raises KoreResumeError: if the plan is not the one that earlier attempts submitted; nothing more was sent.
     :raises KoreNotErasedError: if a user is not proven erased.
     :raises AirflowSensorTimeout: if ``timeout`` or the deadline is over before Kore.ai is done.
     """
