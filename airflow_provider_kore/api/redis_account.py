@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import math
 import os
@@ -148,6 +149,7 @@ class AccountInRedis:
         self._ahead: float | None = None
         self._last_answer: float | None = None
         self._calls: dict[str, float] = {}
+        self._oldest_call: list[tuple[float, str]] = []  # a heap of the same: each answer drops those that are too old
         self._calls_without_redis: list[float] = []
         self._synced = 0.0
 
@@ -260,20 +262,25 @@ class AccountInRedis:
             self._ahead = ahead
         self.processes, self.limits = max(reply.processes, 1), reply.limits
         self._add_calls(reply.names)
-        for name in [name for name, moment in self._calls.items() if moment <= reply.now - budget.HOUR]:
+        while self._oldest_call and self._oldest_call[0][0] <= reply.now - budget.HOUR:
+            _, name = heapq.heappop(self._oldest_call)
             del self._calls[name]
 
     def _learn_calls(self, reply: Reply) -> None:
         """Learn all calls that count, now that the new ones have come."""
         if self._synced == 0.0:
             self._calls.clear()
+            self._oldest_call.clear()
             self._add_calls(reply.names)
         # Of some calls Redis learns late, if a lease ends or another process tells of them: then all come once more.
         complete = len(self._calls) == reply.calls
         self._synced = max(self._calls.values(), default=0.0) if complete else 0.0
 
     def _add_calls(self, names: Iterable[str]) -> None:
-        self._calls.update((name, float(name.partition("/")[0])) for name in names)
+        for name in names:
+            if name not in self._calls:
+                moment = self._calls[name] = float(name.partition("/")[0])
+                heapq.heappush(self._oldest_call, (moment, name))
 
     def _what_to_tell(self, reply: Reply) -> dict[str, Any]:
         now = self._clock()
