@@ -116,8 +116,13 @@ class StrictAccount:
         return kinds.count("submit") / len(kinds)
 
     def pace(self) -> float:
-        """Compare the accepted calls with the fastest schedule: all calls of a window at its beginning."""
-        moments = self.accepted
+        """
+        Compare the accepted calls with the fastest schedule: all calls of a window at its beginning.
+
+        Only while all processes call: before, and at the end, there are fewer to call than may.
+        """
+        begin, end = self.time_together()
+        moments = [moment for moment in self.accepted if begin <= moment <= end]
         rounds = (len(moments) - 1) // PER_MINUTE
         return rounds * self._minute / (moments[rounds * PER_MINUTE] - moments[0])
 
