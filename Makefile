@@ -23,7 +23,7 @@ COMPILE = .venv/bin/uv pip compile --python .venv/bin/python --quiet --universal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv demo docs pictures test test-distributed test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick \
+.PHONY: help venv demo docs pictures test test-distributed test-long test-compatibility test-3.1 test-3.2 browser benchmarks benchmarks-quick \
 	lint format requirements clean FORCE
 
 help: ## Show this list
@@ -49,10 +49,13 @@ ifdef PYTEST_ARGUMENTS
 else
 	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; status=0; \
 	$(<D)/bin/python -m pytest tests/distributed -m 'not airflow' >"$$said" 2>&1 & others=$$!; \
-	$(<D)/bin/python -m pytest tests/distributed -m airflow || status=$$?; \
+	$(<D)/bin/python -m pytest tests/distributed -m 'airflow and not long' || status=$$?; \
 	wait $$others || status=$$?; \
 	cat "$$said"; exit $$status
 endif
+
+test-long: .venv-distributed/ready ## Run what takes a quarter of an hour: two hundred tasks that share one account's calls
+	@$(TEST) -s tests/distributed -m long
 
 test-compatibility: test-3.1 test-3.2 ## Run the tests that depend on Airflow's version, and the demo, on Airflow 3.1 and 3.2
 

@@ -58,9 +58,9 @@ class DistributedAirflow(LocalAirflow):
         self._postgres = postgres
         self._redis = redis
 
-    def wait_for_end(self, dag_id: str, run_id: str) -> str:
+    def wait_for_end(self, dag_id: str, run_id: str, timeout: float = RUN_TIMEOUT) -> str:
         """Wait until a run has ended, start again what ends by itself meanwhile, and return the run's state."""
-        deadline = time.monotonic() + RUN_TIMEOUT
+        deadline = time.monotonic() + timeout
         while True:
             self.restart_ended_components()
             try:
@@ -70,7 +70,7 @@ class DistributedAirflow(LocalAirflow):
             if state in FINISHED_RUN_STATES:
                 return state
             if time.monotonic() > deadline:
-                raise TimeoutError(f"The run of {dag_id} is still {state} after {RUN_TIMEOUT:.0f} s")
+                raise TimeoutError(f"The run of {dag_id} is still {state} after {timeout:.0f} s")
             time.sleep(0.5)
 
     def task_errors(self, dag_id: str) -> str:
