@@ -83,7 +83,7 @@ docs: .venv/ready ## Build the documentation into build/docs; DOCS_INTERSPHINX=1
 lint: .venv/ready ## Check style, types and the direction of imports
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
-	.venv/bin/python -m mypy -p airflow_provider_kore -p demo
+	.venv/bin/python -m mypy -p airflow_provider_kore -p demo -p benchmarks
 	.venv/bin/lint-imports --no-cache --no-logo
 
 format: .venv/ready ## Put the code in shape

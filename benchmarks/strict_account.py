@@ -296,7 +296,7 @@ def main() -> None:
     """Be a caller."""
     caller = Caller(**json.loads(sys.argv[1]))
     budget_module.MINUTE, budget_module.HOUR = caller.minute, 30 * caller.minute
-    redis_connection.TIMEOUT = redis_account.TIMEOUT = caller.timeout
+    redis_connection.TIMEOUT = redis_account.TIMEOUT = caller.timeout  # type: ignore[attr-defined]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     waiters = _Waiters(caller, _make_turns(caller))
     if caller.waiters == 1:

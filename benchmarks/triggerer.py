@@ -25,7 +25,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 import httpx
 import jwt
@@ -85,6 +85,16 @@ class Wait:
     seconds: float | None = None  # how long to measure, after two intervals; None: from the start, until all have ended
     memory: bool = False
     seed: int = 0
+
+
+class How(TypedDict, total=False):
+    """The fields of :class:`Wait` that each part of the benchmark chooses."""
+
+    interval: Required[float]
+    age: float
+    seconds: float | None
+    memory: bool
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -267,21 +277,21 @@ class Bench:
         connection = self.sandbox.connection
         return read_account(**{name: connection[name] for name in ("host", "login", "password", "extra")})
 
-    def ours(self, request_ids: Sequence[str], *, share: dict[str, int], **details: object) -> Wait:
+    def ours(self, request_ids: Sequence[str], *, share: dict[str, int], **how: Unpack[How]) -> Wait:
         """Wait by our trigger, with a share of the account's limits."""
         connection = self.sandbox.connection
         connection = connection | {"extra": connection["extra"] | share}
         environment = {"AIRFLOW_CONN_KORE_DEFAULT": json.dumps(connection)}
-        return Wait(side="ours", request_ids=request_ids, environment=environment, **details)
+        return Wait(side="ours", request_ids=request_ids, environment=environment, **how)
 
-    def peers(self, request_ids: Sequence[str], **details: object) -> Wait:
+    def peers(self, request_ids: Sequence[str], **how: Unpack[How]) -> Wait:
         """Wait by the peer's trigger."""
         # One token without a jti, which the sandbox accepts again and again by its settings: the peer signs nothing.
         account, now = self.account(), int(time.time())
         claims = {"appId": account.client_id, "sub": "peer", "iat": now, "exp": now + 3600}
         environment = {"AIRFLOW_CONN_KORE_HTTP": json.dumps({"conn_type": "http", "host": self.sandbox.url})}
         headers = {"auth": jwt.encode(claims, account.client_secret, "HS256")}
-        return Wait(side="peer", request_ids=request_ids, environment=environment, headers=headers, **details)
+        return Wait(side="peer", request_ids=request_ids, environment=environment, headers=headers, **how)
 
     def calls(self, *findings: Findings) -> Calls:
         """Fetch the status calls of the time that was measured."""
@@ -300,7 +310,7 @@ def bench(**settings: object) -> Iterator[Bench]:
 
 
 @contextmanager
-def processes(side: str, count: int = 1) -> Iterator[list[Executor]]:
+def processes(side: str, count: int = 1) -> Iterator[Sequence[Executor]]:
     """Start fresh processes, so that nothing of one is found in the memory of another."""
     with ExitStack() as stack:
         spawn = multiprocessing.get_context("spawn")
@@ -327,23 +337,24 @@ def polling(report: Report, triggers: int, seconds: float, rounds: int) -> None:
     memory: dict[str, float] = {}
     shown: dict[str, tuple[Findings, Calls]] = {}
 
-    def jobs(stand: Bench, **details: object) -> list[Wait]:
+    def jobs(stand: Bench, **how: Unpack[How]) -> list[Wait]:
         ids = stand.submit(triggers)
         # Of that age, ours too looks at its longest interval.
-        ours = stand.ours(ids, share=NO_LIMIT, interval=INTERVAL, age=1000.0, **details)
+        aged: How = {**how, "age": 1000.0}
+        ours = stand.ours(ids, share=NO_LIMIT, **aged)
         # To the peer only a 404 means "not yet": it gets that for ids that the sandbox does not know.
-        return [ours, stand.peers([f"{request_id}-unknown" for request_id in ids], interval=INTERVAL, **details)]
+        return [ours, stand.peers([f"{request_id}-unknown" for request_id in ids], **how)]
 
     for number in range(rounds):
         with bench(duration=10_000.0) as stand:
-            for job in jobs(stand, seconds=seconds, seed=number):
+            for job in jobs(stand, interval=INTERVAL, seconds=seconds, seed=number):
                 found = in_a_process(job)
                 calls = stand.calls(found)
                 each = found.cpu / calls.polls
                 if job.side not in cpu or each < cpu[job.side]:
                     cpu[job.side], shown[job.side] = each, (found, calls)
     with bench(duration=10_000.0) as stand:
-        for job in jobs(stand, seconds=seconds, memory=True):
+        for job in jobs(stand, interval=INTERVAL, seconds=seconds, memory=True):
             memory[job.side] = in_a_process(job).bytes_each
 
     report.table(
