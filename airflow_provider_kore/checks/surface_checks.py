@@ -16,7 +16,7 @@ from airflow_provider_kore.exceptions import DOCUMENTATION
 BY_HAND = f"{DOCUMENTATION}/limits.html#what-an-erasure-does-not-reach"
 """Where it stands what to do about each by hand."""
 
-_ERASE_BY_HAND = "Erase there by hand, as the page below says."
+_WHAT_TO_DO = "Do by hand what the page below says of this place."
 
 VOICE_CHANNELS = frozenset({"korevg", "audiocodes", "ivr", "ivrvoice", "twiliovoice"})
 """Channels of calls, in small letters. A call can have any other channel too: that none is seen proves nothing."""
@@ -51,7 +51,7 @@ def _read(call: Call, reply: Reply, entries: object) -> Finding:
     """Tell whether there are entries. Any other answer is not understood, and says nothing of what is used."""
     if reply.status == 200 and isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
         if entries:
-            return used("It has entries of the last 30 days.", _ERASE_BY_HAND)
+            return used("It has entries of the last 30 days.", _WHAT_TO_DO)
         return not_seen("It has no entry of the last 30 days.")
     return not_tested(f"{call.value}: {reply.why}", admin_console(call))
 
@@ -64,7 +64,7 @@ def _channels(subject: Subject, channels: Set[str]) -> Steps[Finding]:
     if not sessions:
         raise NotTestedError("The user has no session of the last 30 days.", _TAKES_A_USER)
     if seen := {str(session.get("channel")).lower() for session in sessions} & channels:
-        return used(f"The user has a session of {' and '.join(sorted(seen))}.", _ERASE_BY_HAND)
+        return used(f"The user has a session of {' and '.join(sorted(seen))}.", _WHAT_TO_DO)
     named = ", ".join(sorted(channels))
     return not_seen(f"The user has no session of {named}; other channels can be of this kind too.")
 

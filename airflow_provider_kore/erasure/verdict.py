@@ -74,12 +74,12 @@ def _remedy(ledger: ErasureLedger, *, submits: bool) -> str:
         )
     if any(record.is_due for record in ledger.records):
         return (
-            "Clear the task, or let it retry: it submits only those who are not erased. Owners and members of an "
-            "account and developers of a bot must first lose that role in Kore.ai."
+            "Clear the task, or let it retry: it submits only those who are not erased; before Airflow 3.3, all users. "
+            "Owners and members of an account and developers of a bot must first lose that role in Kore.ai."
         )
     return (
-        "Ask Kore.ai what became of these requests. Clearing the task polls them again and submits no user; to submit "
-        "all users anew, start a new DAG run."
+        "Ask Kore.ai what became of these requests. Clearing the task polls them again and submits no user; before "
+        "Airflow 3.3, it submits all users. To submit all users anew, start a new DAG run."
     )
 
 
@@ -92,7 +92,8 @@ def _too_late(
     return AirflowSensorTimeout(
         f"The {'statutory deadline passed' if over else 'deadline came'} before Kore.ai was done: "
         f"{show_counts(outcome)}. Still open: {shown}{f' and {more} more' if more > 0 else ''}. Kore.ai continues with "
-        "them: nothing has to be submitted again. Clear this task to wait longer, or raise its timeout. "
+        "them: nothing has to be submitted again. Clear this task to wait longer, or raise its timeout. Before Airflow "
+        "3.3, do not clear a task that erases, since it submits all users again: wait for the requests in a sensor. "
         f"See {guide_to('AirflowSensorTimeout')}"
     )
 
